@@ -1,0 +1,1 @@
+"""Benchmarks: the corpus, the runner, and the report made from its results."""

@@ -1,0 +1,65 @@
+"""Progress in lines, in bars, and not at all."""
+
+import io
+
+import pytest
+
+from vortex_hep.cli import progress
+from vortex_hep.progress import SILENT
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal would be."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that moves on demand."""
+    now = [0.0]
+    monkeypatch.setattr("vortex_hep.cli.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_quiet_is_silent(capsys):
+    chosen = progress.progress_for(quiet=True)
+    assert chosen is SILENT
+    with chosen.task("x", 10) as task:
+        task.advance(10, loss=1.0)
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_where_there_is_no_terminal(capsys, clock):
+    with progress.progress_for(quiet=False).task("reading", 2_000_000) as task:
+        task.advance(500_000)
+        clock[0] = progress.LINE_INTERVAL
+        task.advance(500_000, loss=3.5)
+        task.advance(1_000_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "reading: 1.00 MB of 2.00 MB in 20.0 s loss=3.5",
+        "reading: 2.00 MB in 20.0 s loss=3.5",
+    ]
+
+
+def test_no_last_line_for_a_task_that_failed(capsys):
+    def work():
+        with progress.LineProgress().task("x", 1) as task:
+            task.advance(1)
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        work()
+    assert capsys.readouterr().err == ""
+
+
+def test_bars_on_a_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress.progress_for(quiet=False).task("training", 4, unit="steps") as task:
+        task.advance(3, loss=2.25)
+        task.advance(1)
+    text = terminal.getvalue()
+    assert "training: 100%" in text
+    assert "loss=2.25" in text

@@ -1,0 +1,171 @@
+"""The commands on real archives, from training to the restored file."""
+
+import json
+import shutil
+
+import pytest
+import uproot
+
+from vortex_hep.cli import main
+from vortex_hep.examples import write_example
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, example_file):
+    """A model, archives with and without it, made by the commands themselves."""
+    folder = tmp_path_factory.mktemp("workflow")
+    shutil.copy(example_file, folder / "events.root")
+    write_example(folder / "train.root", events=400, seed=8)
+    run = ["--quiet", "--effort", "fast"]
+    model = str(folder / "model.vxm")
+    source = str(folder / "events.root")
+    assert main(["train", str(folder / "train.root"), "-o", model, "--seconds", "10", *run]) == 0
+    assert main(["compress", source, "--model", model, *run]) == 0
+    bare = ["--no-embed", "-o", str(folder / "bare.vxc")]
+    assert main(["compress", source, "--model", model, *bare, *run]) == 0
+    return folder
+
+
+def columns_of(path):
+    with uproot.open(path) as file:
+        return {name: file[name].arrays(library="np") for name in ("Events", "Runs")}
+
+
+def same(first, second):
+    return all(
+        x.tobytes() == y.tobytes() if x.dtype != object else all(
+            a.tobytes() == b.tobytes() for a, b in zip(x, y, strict=True)
+        )
+        for tree in first
+        for name, x in first[tree].items()
+        for y in [second[tree][name]]
+    )  # fmt: skip
+
+
+def test_verify_against_the_source(folder, capsys):
+    archive, source = str(folder / "events.vxc"), str(folder / "events.root")
+    assert main(["verify", archive, "--against", source]) == 0
+    assert "events.vxc" in capsys.readouterr().out
+
+
+def test_verify_finds_another_file(folder, tmp_path, capsys):
+    other = tmp_path / "other.root"
+    write_example(other, events=300, seed=99)
+    assert main(["verify", str(folder / "events.vxc"), "--against", str(other), "--quiet"]) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_verify_finds_damage(folder, tmp_path, capsys):
+    data = bytearray((folder / "events.vxc").read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged = tmp_path / "damaged.vxc"
+    damaged.write_bytes(data)
+    assert main(["verify", str(damaged), "--quiet"]) == 3
+    assert str(damaged) in capsys.readouterr().err
+
+
+def test_decompress_gives_the_columns_back(folder, tmp_path):
+    restored = tmp_path / "restored.root"
+    assert main(["decompress", str(folder / "events.vxc"), "-o", str(restored), "--quiet"]) == 0
+    assert same(columns_of(folder / "events.root"), columns_of(restored))
+
+
+def test_an_archive_without_its_model_needs_it(folder, tmp_path, capsys):
+    bare, restored = str(folder / "bare.vxc"), str(tmp_path / "restored.root")
+    assert main(["decompress", bare, "-o", restored, "--quiet"]) == 1
+    assert "model" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    model = ["--model", str(folder / "model.vxm")]
+    assert main(["decompress", bare, "-o", restored, "--quiet", *model]) == 0
+    assert same(columns_of(folder / "events.root"), columns_of(restored))
+
+
+def test_info_for_readers(folder, capsys):
+    assert main(["info", str(folder / "events.vxc"), "--columns"]) == 0
+    text = capsys.readouterr().out
+    assert "tree Events: 300 events" in text
+    assert "(event)" in text
+    assert "Jet_btagDeepFlavB" in text
+
+
+def test_info_for_programs(folder, capsys):
+    assert main(["info", str(folder / "events.vxc"), "--json"]) == 0
+    details = json.loads(capsys.readouterr().out)
+    assert details["stored_bytes"] == (folder / "events.vxc").stat().st_size
+    assert [tree["name"] for tree in details["trees"]] == ["Events", "Runs"]
+    columns = [c for tree in details["trees"] for table in tree["tables"] for c in table["columns"]]
+    assert sum(column["raw_bytes"] for column in columns) == details["raw_bytes"]
+    assert all(column["coder"] for column in columns)
+
+
+def test_info_of_a_model(folder, capsys):
+    assert main(["info", str(folder / "model.vxm"), "--json"]) == 0
+    details = json.loads(capsys.readouterr().out)
+    assert len(details["sha256"]) == 64
+    assert {table["tree"] for table in details["tables"]} <= {"Events", "Runs"}
+    assert main(["info", str(folder / "model.vxm")]) == 0
+    assert details["sha256"] in capsys.readouterr().out
+
+
+def test_info_of_something_else(example_file, capsys):
+    assert main(["info", str(example_file)]) == 1
+    assert "example.root" in capsys.readouterr().err
+
+
+def test_wrong_model_is_refused(folder, tmp_path, capsys):
+    train, model = str(tmp_path / "t.root"), str(tmp_path / "other.vxm")
+    write_example(train, events=300, seed=11)
+    run = ["--quiet", "--effort", "fast", "--seconds", "3", "--seed", "5"]
+    assert main(["train", train, "-o", model, *run]) == 0
+    assert main(["verify", str(folder / "bare.vxc"), "--model", model, "--quiet"]) == 1
+    assert "model" in capsys.readouterr().err
+
+
+def test_several_files_into_a_folder(folder, tmp_path):
+    sources = [str(folder / "events.root"), str(folder / "train.root")]
+    model = ["--model", str(folder / "model.vxm"), "--effort", "fast", "--quiet"]
+    assert main(["compress", *sources, "-o", str(tmp_path), *model]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.vxc", "train.vxc"]
+
+
+def test_missing_input_is_one_line(tmp_path, capsys):
+    assert main(["compress", str(tmp_path / "none.root")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "none.root" in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compress_without_a_model_needs_nothing_else(folder, tmp_path):
+    archive = str(tmp_path / "alone.vxc")
+    source = str(folder / "events.root")
+    assert main(["compress", source, "-o", archive, "--effort", "fast", "--quiet"]) == 0
+    assert main(["verify", archive, "--against", source, "--quiet"]) == 0
+
+
+def test_bench_with_a_model(folder, tmp_path, capsys):
+    command = ["bench", str(folder / "events.root"), "--model", str(folder / "model.vxm")]
+    options = ["-o", str(tmp_path), "--quiet", "--repeat", "1", "--threads", "1"]
+    assert main([*command, *options]) == 0
+    table = capsys.readouterr().out
+    assert "ROOT LZMA 9" in table
+    assert "vortex_hep" in table
+    plain = json.loads((tmp_path / "bench.json").read_text())
+    ours = next(m for m in plain["measurements"] if m["codec"] == "vortex_hep")
+    assert ours["verified"]
+    assert ours["model_bytes"] == (folder / "model.vxm").stat().st_size or ours["model_bytes"] > 0
+    assert (tmp_path / "bench.png").exists()
+
+
+@pytest.mark.slow
+def test_demo(tmp_path, capsys):
+    folder = tmp_path / "demo"
+    sizes = ["--events", "200", "--train-events", "300", "--seconds", "5"]
+    assert main(["demo", "--folder", str(folder), *sizes]) == 0
+    names = {path.name for path in folder.iterdir()}
+    assert {"events.vxc", "model.vxm", "restored.root", "bench.json", "bench.png"} <= names
+    assert same(columns_of(folder / "events.root"), columns_of(folder / "restored.root"))
+    text = capsys.readouterr().out
+    assert "$ vortex-hep train" in text
+    # Again over its own files, as a second try would.
+    assert main(["demo", "--folder", str(folder), *sizes, "--quiet"]) == 0

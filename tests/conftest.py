@@ -1,0 +1,60 @@
+"""Options and fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "VORTEX_HEP_DATA"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shared-data",
+        metavar="DIR",
+        help=(
+            "folder with the benchmark data (generated/ and real/); the variable "
+            f"{VARIABLE} says the same. Named but missing is an error; not named, the tests "
+            "that need it are skipped."
+        ),
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a data folder that was named but is not there: a skip would hide the mistake."""
+    root = _shared_data(config)
+    if root is None:
+        return
+    missing = [name for name in ("generated", "real") if not (root / name).is_dir()]
+    if missing:
+        raise pytest.UsageError(f"shared data folder {root}: no sub-folder {missing[0]!r}")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"shared data: {_shared_data(config) or 'not given, tests that need it are skipped'}"
+
+
+def _shared_data(config: pytest.Config) -> Path | None:
+    named = config.getoption("--shared-data") or os.environ.get(VARIABLE)
+    return Path(named).resolve() if named else None
+
+
+@pytest.fixture(scope="session")
+def shared_data(pytestconfig: pytest.Config) -> Path:
+    """Folder of the benchmark data; skips where none was named."""
+    root = _shared_data(pytestconfig)
+    if root is None:
+        pytest.skip(f"needs the benchmark data: give --shared-data DIR or set {VARIABLE}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def example_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small NanoAOD-like file of our own making: 300 events, trees Events and Runs."""
+    from vortex_hep.examples import write_example
+
+    path = tmp_path_factory.mktemp("example") / "example.root"
+    write_example(path, events=300, seed=7)
+    return path

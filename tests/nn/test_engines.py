@@ -1,0 +1,259 @@
+"""Every engine computes the same integers as the definition."""
+
+import importlib.util
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.nn.cases import Case, cut_groups, decode, encode, make_case
+from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.nn import engine as engines
+from vortex_hep.nn.engine import DEVICES, Engine, cuda_available, get_engine
+from vortex_hep.nn.reference import Group, ReferenceEngine, frequencies_of_rows
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
+needs_cuda = pytest.mark.skipif(not cuda_available(), reason="no CUDA device")
+
+NAMES = [
+    "cpu",
+    "reference",
+    pytest.param("torch", marks=needs_torch),
+    pytest.param("cuda", marks=[needs_cuda, pytest.mark.gpu]),
+]
+OTHERS = [n for n in NAMES if n != "reference"]
+
+#: Options of ``make_case``, one per feature of the model.
+FEATURES: dict[str, dict[str, Any]] = {
+    "all": {},
+    "no previous": {"previous": False},
+    "no link": {"link": False},
+    "plain": {"previous": False, "link": False, "lane_fields": 0},
+    "no lane context": {"lane_fields": 0},
+    "flat tokens": {"widths": (16, 9, 64, 5), "flat": (2, 3, 9, 2)},
+    "one bit": {"widths": (1,), "link": False},
+    "widest": {"widths": (64, 63, 61), "longest": 5},
+    "constant field": {"widths": (0, 5, 0), "link": False},
+    "extreme": {"weights": "extreme", "hidden": 64, "head": 32},
+    "extreme, odd widths": {"weights": "extreme", "hidden": 24, "head": 40},
+    "small weights": {"weights": "small", "hidden": 8, "head": 8},
+    "wide": {"hidden": 64, "head": 64, "lanes": 20},
+    "one lane": {"lanes": 1, "longest": 40},
+    "single rows": {"longest": 1, "lanes": 30},
+    "no rows": {"longest": 0},
+    "no lanes": {"lanes": 0},
+}
+
+
+@cache
+def engine(name: str) -> Engine:
+    return get_engine(name)
+
+
+def expected_symbols(case: Case, size: int) -> tuple[list, list]:
+    """Frequencies and cumulated frequencies in decoding order, from ``frequencies_of_rows``."""
+    table = frequencies_of_rows(case.model, case.tokens, case.rows, case.lane_buckets)
+    groups = cut_groups(case.rows.offsets, size)
+    freq, cum = [], []
+    for lanes, active in zip(groups.lanes, groups.active, strict=True):
+        f, c = [np.zeros(0)], [np.zeros(0)]
+        for j, n in enumerate(active):
+            rows = case.rows.offsets[lanes[:n]] + j
+            for t in range(case.n_tokens):
+                y = case.tokens[rows, t]
+                f.append(table[rows, t, y])
+                c.append((np.cumsum(table[rows, t], axis=1) - table[rows, t])[np.arange(n), y])
+        freq.append(np.concatenate(f))
+        cum.append(np.concatenate(c))
+    return freq, cum
+
+
+def check(name: str, case: Case, size: int, threads: int = 1) -> None:
+    freq, cum = expected_symbols(case, size)
+    coded = encode(engine(name), case, size, threads=threads)
+    for g in range(len(freq)):
+        assert np.array_equal(coded.freq[g], freq[g])
+        assert np.array_equal(coded.cum[g], cum[g])
+    if case.rows.link is not None:
+        assert np.array_equal(coded.link_row, case.rows.link)
+    used, tokens, buckets, links = decode(engine(name), case, size, coded.words, threads=threads)
+    assert used == [len(w) for w in coded.words]
+    assert np.array_equal(tokens, case.tokens)
+    assert np.array_equal(buckets, coded.buckets)
+    assert np.array_equal(links, coded.link_row)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_engine_equals_the_definition(name, feature):
+    check(name, make_case(3, **FEATURES[feature]), 5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64])
+def test_grouping_does_not_change_frequencies(size):
+    check("cpu", make_case(5, lanes=40), size)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_compiled_engine_in_threads(threads):
+    check("cpu", make_case(6, lanes=60, hidden=32, head=16), 8, threads)
+
+
+@needs_torch
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_engine_at_any_thread_count(threads):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        check("torch", make_case(7, lanes=30, hidden=64, head=32), 16, threads)
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_torch
+def test_torch_engine_whatever_the_precision_of_products():
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        check("torch", make_case(8, hidden=64, weights="extreme"), 16)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 30),
+    widths=st.lists(st.integers(1, 64), min_size=1, max_size=4),
+    hidden=st.sampled_from([8, 16, 24, 40, 64]),
+    head=st.sampled_from([8, 16, 24, 32, 48]),
+    previous=st.booleans(),
+    link=st.booleans(),
+    lane_fields=st.integers(0, 3),
+    weights=st.sampled_from(["random", "small", "extreme"]),
+    lanes=st.integers(0, 20),
+    size=st.sampled_from([1, 4, 16]),
+)
+def test_engines_agree_on_random_models(
+    seed, widths, hidden, head, previous, link, lane_fields, weights, lanes, size
+):
+    flat = [seed % 7 * len(widths) % 3 if w > 8 else 0 for w in widths]
+    case = make_case(
+        seed, widths=widths, flat=flat, hidden=hidden, head=head, previous=previous, link=link,
+        lane_fields=lane_fields, weights=weights, lanes=lanes, longest=4,
+    )  # fmt: skip
+    check("cpu", case, size)
+    check("reference", case, size)
+
+
+@pytest.mark.parametrize("reader", NAMES)
+@pytest.mark.parametrize("writer", NAMES)
+def test_every_engine_reads_what_every_engine_writes(writer, reader):
+    case = make_case(9, lanes=25, hidden=32, head=24)
+    coded = encode(engine(writer), case, 10)
+    used, tokens, _, _ = decode(engine(reader), case, 10, coded.words)
+    assert used == [len(w) for w in coded.words]
+    assert np.array_equal(tokens, case.tokens)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("known", [(0,), (1, 3), (0, 1, 2, 3, 4, 5, 6)])
+def test_given_fields_are_not_coded(name, known):
+    case = make_case(10, lanes=25)
+    given_fields = np.isin(np.arange(len(case.model.fields)), known)
+    coded = encode(engine(name), case, 10, given=given_fields)
+    by_reference = encode(engine("reference"), case, 10, given=given_fields)
+    skip = np.repeat(given_fields, np.diff(case.net.field_start))
+    full, _ = expected_symbols(case, 10)
+    for g, freq in enumerate(coded.freq):
+        assert np.array_equal(freq, by_reference.freq[g])
+        assert np.array_equal(coded.cum[g], by_reference.cum[g])
+        assert np.array_equal(coded.words[g], by_reference.words[g])
+        at = 0
+        for n in cut_groups(case.rows.offsets, 10).active[g]:
+            for t in range(case.n_tokens):
+                expected = np.ones(n) if skip[t] else full[g][at : at + n]
+                assert np.array_equal(freq[at : at + n], expected)
+                at += n
+    assert (coded.bits[:, given_fields] == 0).all()
+    used, tokens, buckets, _ = decode(engine(name), case, 10, coded.words, given=given_fields)
+    assert used == [len(w) for w in coded.words]
+    assert np.array_equal(tokens, case.tokens)
+    assert np.array_equal(buckets, coded.buckets)
+
+
+@pytest.mark.parametrize("name", ["reference", pytest.param("torch", marks=needs_torch)])
+def test_groups_in_lock_step(name):
+    case = make_case(11, lanes=30)
+    coder = engine(name)
+    assert isinstance(coder, ReferenceEngine)
+    coded = encode(engine("cpu"), case, 7)
+    cut = cut_groups(case.rows.offsets, 7)
+    fields = len(case.model.fields)
+    buckets = np.zeros((len(case.tokens), fields), np.uint8)
+    links = np.zeros(len(case.tokens), np.int64)
+    none_given = np.zeros(fields, np.bool_)
+    groups = [
+        Group(
+            cut.lanes[g], cut.active[g], np.zeros_like(coded.freq[g]),
+            np.zeros_like(coded.cum[g]), np.zeros(fields), coded.words[g],
+        )
+        for g in range(len(cut.lanes))
+    ]  # fmt: skip
+    coder.run_groups(
+        case.net, groups, case.rows.offsets, case.tokens, buckets, links, case.lane_buckets,
+        none_given, False,
+    )  # fmt: skip
+    for g, group in enumerate(groups):
+        assert np.array_equal(group.freq, coded.freq[g])
+        assert np.array_equal(group.cum, coded.cum[g])
+        assert np.allclose(group.bits, coded.bits[g])
+    groups[1].words = groups[1].words[:9]  # one that fails must not disturb the others
+    tokens = case.known()
+    used = coder.run_groups(
+        case.net, groups, case.rows.offsets, tokens, buckets, links, case.lane_buckets,
+        none_given, True,
+    )  # fmt: skip
+    assert used == [len(w) if g != 1 else -1 for g, w in enumerate(coded.words)]
+    others = ~np.isin(case.rows.lane, cut.lanes[1])
+    assert np.array_equal(tokens[others], case.tokens[others])
+
+
+def test_information_content_is_what_frequencies_say():
+    case = make_case(12, lanes=30)
+    for name in ("cpu", "reference"):
+        coded = encode(engine(name), case, 8)
+        freq = np.concatenate(coded.freq).astype(np.float64)
+        assert np.isclose(coded.bits.sum(), -np.log2(freq / 65536).sum(), rtol=1e-9)
+
+
+def test_cpu_is_always_there():
+    assert {"auto", "cpu", "reference", "torch", "cuda"} == set(DEVICES)
+    assert get_engine().run_group is not None
+
+
+def test_unknown_engine():
+    with pytest.raises(UnsupportedFeatureError, match=r"unknown device 'tpu'.*reference"):
+        get_engine("tpu")
+
+
+@pytest.mark.parametrize("device", ["torch", "cuda"])
+def test_missing_torch_says_what_to_do(monkeypatch, device):
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UnsupportedFeatureError, match="pip install"):
+        get_engine(device)
+
+
+@needs_torch
+def test_missing_cuda_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(engines, "cuda_available", lambda: False)
+    with pytest.raises(UnsupportedFeatureError, match=r"CUDA.*'cpu'"):
+        get_engine("cuda")

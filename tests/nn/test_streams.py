@@ -1,0 +1,125 @@
+"""Network streams: damage, overhead, and words that may never change."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.nn.cases import Case, decode, encode, link_field, make_case
+from vortex_hep.codec import rans
+from vortex_hep.codec.fields import Field, write_tokens
+from vortex_hep.codec.rows import row_set
+from vortex_hep.codec.transforms import Segments
+from vortex_hep.nn import cpu
+from vortex_hep.nn.engine import get_engine
+from vortex_hep.nn.tablemodel import Shape, TableModel
+
+NAMES = ["cpu", "reference"]
+if importlib.util.find_spec("torch") is not None:
+    NAMES.append("torch")
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    return make_case(20, lanes=16, longest=6, widths=(3, 12, 64), flat=(0, 1, 4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_truncated_streams_are_refused(name, case):
+    words = encode(get_engine("cpu"), case, 64).words[0]
+    step = 1 if name == "cpu" else 37
+    for n in range(0, len(words), step):
+        used, _, _, _ = decode(get_engine(name), case, 64, [words[:n]])
+        assert used == [-1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(at=st.integers(0, 1 << 20), flip=st.integers(1, (1 << 32) - 1))
+def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
+    case = make_case(21, lanes=16, longest=6, widths=(3, 12))
+    words = encode(get_engine("cpu"), case, 64).words[0]
+    words[at % len(words)] ^= np.uint32(flip)
+    used, tokens, _, _ = decode(get_engine("cpu"), case, 64, [words])
+    assert used == [-1] or not np.array_equal(tokens, case.tokens)
+    assert tokens.max() < 16
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=400), st.integers(0, 5))
+def test_random_words_end(garbage, seed):
+    case = make_case(seed, lanes=16, longest=6, widths=(3, 12))
+    words = np.frombuffer(garbage[: len(garbage) // 4 * 4], "<u4").astype(np.uint32)
+    used, tokens, _, _ = decode(get_engine("cpu"), case, 64, [words])
+    assert -1 <= used[0] <= len(words)
+    assert tokens.max() < 16
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_engines_agree_on_damaged_streams(name, case):
+    words = encode(get_engine("cpu"), case, 64).words[0]
+    words[len(words) // 2] ^= np.uint32(0x5A5A5A5A)
+    used, _, _, _ = decode(get_engine(name), case, 64, [words])
+    assert used == decode(get_engine("cpu"), case, 64, [words])[0]
+
+
+def test_overhead_is_below_a_thousandth():
+    case = make_case(22, lanes=512, longest=30, widths=(4, 8, 10), hidden=32, weights="small")
+    coded = encode(get_engine("cpu"), case, 512)
+    stored = 32 * sum(len(w) for w in coded.words)
+    assert coded.bits.sum() > 1e5
+    assert coded.bits.sum() < stored <= 1.001 * coded.bits.sum()
+
+
+def test_nothing_coded_costs_the_states_alone():
+    case = make_case(23, longest=0)
+    coded = encode(get_engine("cpu"), case, 64)
+    assert [len(w) for w in coded.words] == [2 * rans.STATES]
+
+
+def pinned_case() -> Case:
+    """A model and rows made of formulas, so that no library's random numbers matter."""
+    fields = (
+        link_field(),
+        Field(("a",), 0, "<u8", 0, 0, Segments(*_range(6)), np.array([3, 9, 40], np.uint64)),
+        Field(("b",), 0, "<u8", 0, 0, Segments(*_range(13)), np.array([99], np.uint64), 2),
+    )
+    n_tokens = sum(len(f.token_widths) for f in fields)
+    shape = Shape(len(fields), n_tokens, 16, 8, 1, True, True)
+    weights = {
+        name: ((np.arange(np.prod(size)) * (37 + 2 * k)) % 97 - 48).astype(np.int32).reshape(size)
+        for k, (name, size) in enumerate(shape.weight_shapes().items())
+    }
+    model = TableModel("t", fields, shape, ("c",), weights, np.zeros((len(fields), 2)))
+    rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
+    compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]
+    tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
+    first = 0
+    for f, values in zip(fields, compact, strict=True):
+        write_tokens(values.astype(np.uint64), f.width, tokens, first)
+        first += len(f.token_widths)
+    buckets = (np.arange(5) * 7).astype(np.uint8)[:, None]
+    return Case(model, cpu.unpack(model), rows, tokens, buckets)
+
+
+def _range(width: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(1, np.uint64), np.array([(1 << width) - 1], np.uint64)
+
+
+#: Any change here changes every archive: see docs/SPEC.md before touching it.
+PINNED = [
+    251790692, 2652945070, 2760114290, 1, 477233158, 87691086, 1652162579, 49467690, 44368050,
+    1744110620, 156435169, 2522875831, 3978300048, 1665012987, 4117498633, 492107515, 3855876124,
+    1265129150, 3475115070, 807209528, 3370156061, 2440199450, 1144127853, 3812674852, 65054,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pinned_words(name):
+    case = pinned_case()
+    assert encode(get_engine(name), case, 8).words[0].tolist() == PINNED
+    used, tokens, _, links = decode(get_engine(name), case, 8, [np.array(PINNED, np.uint32)])
+    assert used == [len(PINNED)]
+    assert np.array_equal(tokens, case.tokens)
+    assert (links >= 0).sum() == 9

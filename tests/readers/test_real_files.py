@@ -1,0 +1,52 @@
+"""Files that others wrote: each comes back bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+
+from vortex_hep.readers import compare_sources, open_source
+
+FILES = [
+    "real/nanoaod/NanoAODv5_sample.root",
+    "real/nanoaod/nano_dy.root",
+    "real/nanoaod/nano_tt_v12.root",
+    "real/nanoaod/nano_tt_v15.root",
+    "real/nanoaod/open-data-example.root",
+    "real/nanoaod/pfnano.root",
+    "real/nanoaod/scouting_nano.root",
+    "generated/nanoaod/ttbar_test.root",
+    "real/root/test_FCC_Winter2023.root",
+    "real/root/uproot-HZZ-lzma.root",
+    "real/root/uproot-Zmumu.root",
+    "real/root/uproot-issue513.root",
+    "real/root/PHYSLITE_example.root",
+    "real/alice/AO2D_20200201_v0.root",
+    "real/alice/CharmPbPb276PythiaMNR.root",
+    "real/alice/PMD_PED.root",
+    "real/alice/uproot-issue-85.root",
+    "real/alice/uproot-issue187.root",
+]
+#: uproot cannot interpret some branches of these, or takes minutes to.
+ONLY_OURS = {"real/root/uproot-issue513.root", "real/root/PHYSLITE_example.root"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_round_trip(shared_data, tmp_path, name, round_trip, assert_same_for_uproot):
+    path, out = shared_data / name, tmp_path / "restored.root"
+    round_trip(path, out, target=1 << 23)
+    with open_source(path) as a, open_source(out) as b:
+        assert a.kind == "root"
+        assert compare_sources(a, b) == []
+    if name not in ONLY_OURS:
+        assert_same_for_uproot(path, out)
+
+
+def test_split_collections_share_a_table(shared_data):
+    with open_source(shared_data / "real/alice/AliESDs_20200201_v0.root") as source:
+        tables = {table.name: table for table in source.trees["esdTree"].tables}
+        assert len(tables["Tracks"].columns) > 40
+        data = source.trees["esdTree"].read(0, 100, ["Tracks.fX", "Tracks"])
+    # A referenced TObject's fBits has six bytes instead of four: no column of integers.
+    bits = next(c for t in tables.values() for c in t.columns if c.name == "Tracks.fBits")
+    assert bits.dtype == "bytes"
+    assert data["Tracks"].num_rows == data[""].columns["Tracks"].sum()

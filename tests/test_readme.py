@@ -1,0 +1,45 @@
+"""What the README promises exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vortex_hep._version import __version__
+from vortex_hep.cli.main import build_parser
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def shell_lines():
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("vortex-hep ")]
+
+
+@pytest.mark.parametrize("line", shell_lines())
+def test_commands_parse(line):
+    build_parser().parse_args(line.split()[1:])
+
+
+def test_there_are_commands_to_check():
+    assert len(shell_lines()) >= 5
+
+
+def test_one_test_command_for_readers_and_for_ci():
+    found = re.findall(r"<!-- test command -->\n```sh\n([^\n]+)\n```", README)
+    assert len(found) == 1
+    assert "pytest" in found[0]
+    assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_version_is_the_same_everywhere():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f" {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()

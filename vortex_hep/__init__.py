@@ -1,0 +1,60 @@
+"""vortex_hep: lossless neural compression of high-energy physics data.
+
+Examples
+--------
+>>> import vortex_hep
+>>> model = vortex_hep.train(["train.root"])                       # doctest: +SKIP
+>>> vortex_hep.compress_file("in.root", "out.vxc", model=model)    # doctest: +SKIP
+>>> vortex_hep.open("out.vxc")["Events"].arrays(["Jet_pt"])        # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vortex_hep._version import __version__
+
+if TYPE_CHECKING:
+    from vortex_hep.archive import Archive, ArchiveTree, open
+    from vortex_hep.compressing import compress_file, compress_tree
+    from vortex_hep.errors import VortexError
+    from vortex_hep.model import Model
+    from vortex_hep.options import CompressReport, TrainOptions
+    from vortex_hep.restoring import VerifyReport, restore, verify
+    from vortex_hep.training import train
+
+_HOMES = {
+    "Archive": "archive", "ArchiveTree": "archive", "open": "archive",
+    "compress_file": "compressing", "compress_tree": "compressing",
+    "VortexError": "errors", "Model": "model",
+    "CompressReport": "options", "TrainOptions": "options",
+    "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
+    "train": "training",
+}  # fmt: skip
+
+__all__ = [
+    "Archive",
+    "ArchiveTree",
+    "CompressReport",
+    "Model",
+    "TrainOptions",
+    "VerifyReport",
+    "VortexError",
+    "__version__",
+    "compress_file",
+    "compress_tree",
+    "open",
+    "restore",
+    "train",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that ``import vortex_hep`` stays quick."""
+    if name not in _HOMES:
+        msg = f"module 'vortex_hep' has no attribute {name!r}"
+        raise AttributeError(msg)
+    import importlib
+
+    return getattr(importlib.import_module(f"vortex_hep.{_HOMES[name]}"), name)

@@ -1,0 +1,12 @@
+"""Measuring: one file coded by vortex_hep and by what people use today, side by side.
+
+Two kinds of baseline are told apart. *Basket* codecs do what ROOT does: each basket of the file is
+compressed on its own. *Column* codecs get each whole column as one byte string, with no container
+around it: more than any file format gives them, so a win against them is a win on modelling.
+"""
+
+from __future__ import annotations
+
+from vortex_hep.bench.compare import Comparison, compare
+
+__all__ = ["Comparison", "compare"]

@@ -1,0 +1,120 @@
+"""One file, all codecs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vortex_hep.bench.measure import Measurement, machine, thread_counts
+from vortex_hep.errors import SourceError
+from vortex_hep.progress import SILENT, Progress
+
+#: Baselines that the others are compared with: the strongest setting ROOT has, and the same
+#: algorithm on whole columns.
+REFERENCES = ("ROOT LZMA 9, per basket", "xz -9, per column")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All measurements of one file on one machine.
+
+    Parameters
+    ----------
+    path : str
+    file_bytes : int
+    raw_bytes : int
+        Bytes of the columns.
+    machine : dict
+    measurements : tuple of Measurement
+    """
+
+    path: str
+    file_bytes: int
+    raw_bytes: int
+    machine: dict[str, Any]
+    measurements: tuple[Measurement, ...]
+
+    def references(self) -> list[Measurement | None]:
+        """The measurements that the table compares with; None where one does not apply."""
+        by_name = {item.codec: item for item in self.measurements}
+        return [by_name.get(name) for name in REFERENCES]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for a JSON file."""
+        return {
+            "file": Path(self.path).name,
+            "file_bytes": self.file_bytes,
+            "raw_bytes": self.raw_bytes,
+            "machine": self.machine,
+            "measurements": [item.as_json() for item in self.measurements],
+        }
+
+
+def compare(
+    path: str | os.PathLike[str],
+    *,
+    models: Sequence[Any] = (),
+    fit: bool = True,
+    baselines: bool = True,
+    effort: str = "normal",
+    device: str = "cpu",
+    threads: int | None = None,
+    repeat: int = 1,
+    progress: Progress = SILENT,
+) -> Comparison:
+    """Measure baselines and vortex_hep on one local file.
+
+    Parameters
+    ----------
+    path : path
+    models : sequence of Model
+        Models of the dataset; one row each.
+    fit : bool
+        Whether to add a row for a model fitted to this very file.
+    baselines : bool
+        Whether to measure the baselines too.
+    effort, device : str
+        As for :func:`vortex_hep.compress_file`.
+    threads : int, optional
+        Largest number of threads; all cores by default. One thread is timed as well.
+    repeat : int
+        Runs of vortex_hep; the fastest counts, so that compilation at first use does not.
+    progress : Progress
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read or has no columns.
+    VerificationError
+        If anything does not come back bit for bit.
+    """
+    from vortex_hep.bench.baselines import measure_all
+    from vortex_hep.bench.baskets import load_baskets
+    from vortex_hep.bench.content import load_content
+    from vortex_hep.bench.ours import measure_ours
+
+    name = os.fspath(path)
+    counts = thread_counts(threads)
+    found: list[Measurement] = []
+    content = load_content(name)
+    raw = content.raw_bytes
+    if raw == 0:
+        raise SourceError("has no columns to measure", path=name)
+    with progress.task("measuring", None, "codecs") as task:
+        if baselines:
+            for item in measure_all(name, content, load_baskets(name), counts):
+                found.append(item)
+                task.advance(1, last=item.codec)
+        options: dict[str, Any] = {"effort": effort, "device": device, "repeat": repeat}
+        for model in [*models, *([None] if fit else [])]:
+            found.append(measure_ours(name, raw, counts, model=model, **options))
+            task.advance(1, last=found[-1].codec)
+    size = Path(name).stat().st_size
+    return Comparison(name, size, raw, machine(), tuple(found))

@@ -1,0 +1,64 @@
+"""``vortex-hep decompress``: restore the file of an archive."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vortex_hep.cli.options import add_command, add_model, add_output, add_resources
+
+DESCRIPTION = """\
+Restore the ROOT file an archive was made from: the same trees, branches and entries, every value
+the same bits. Most analyses need no restored file: vortex_hep.open() reads columns straight from
+the archive.
+"""
+
+EXAMPLES = """\
+  vortex-hep decompress in.vxc -o restored.root
+  vortex-hep decompress in.vxc -o restored.root --compression lzma:9
+  vortex-hep decompress in.vxc -o restored.root --model ttbar.vxm   (archive without its model)
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = add_command(
+        commands,
+        "decompress",
+        summary="restore the ROOT file of an archive",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
+    parser.add_argument("archive", metavar="ARCHIVE.vxc", help="archive or URL")
+    add_output(parser, "file to write (default: ARCHIVE.root)")
+    add_model(parser, "the model the archive names, where it does not hold it")
+    parser.add_argument(
+        "--compression",
+        default="zstd:5",
+        metavar="CODEC:LEVEL",
+        help="compression of the restored file: zstd, lzma, zlib or lz4, or none (default: zstd:5)",
+    )
+    add_resources(parser, device=False)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Restore the file."""
+    import vortex_hep
+    from vortex_hep.cli.files import check_new, load_model, out_path
+    from vortex_hep.cli.progress import progress_for
+
+    output = out_path(args.archive, args.output, ".root")
+    check_new(output, overwrite=args.overwrite)
+    vortex_hep.restore(
+        args.archive,
+        output,
+        model=load_model(args.model),
+        compression=args.compression,
+        threads=args.threads,
+        overwrite=args.overwrite,
+        progress=progress_for(quiet=args.quiet),
+    )
+    if not args.quiet:
+        print(f"{output}: restored")
+    return 0

@@ -1,0 +1,137 @@
+"""``vortex-hep info``: what an archive or a model holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from vortex_hep.cli.options import add_command
+from vortex_hep.cli.text import format_bytes, format_ratio, format_table, plural
+
+DESCRIPTION = """\
+Show what an archive or a model holds. Reads the index only, so it is quick on large and on remote
+files. A table is a set of columns that share their rows: the event scalars are one, every
+collection (Jet, Muon, ...) is one more.
+"""
+
+EXAMPLES = """\
+  vortex-hep info in.vxc                        trees and tables, bytes before and after
+  vortex-hep info in.vxc --columns              each column with its coder, largest first
+  vortex-hep info in.vxc --json | jq .model     for programs
+  vortex-hep info ttbar.vxm                     what a model covers
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = add_command(
+        commands,
+        "info",
+        summary="show what an archive or a model holds",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
+    parser.add_argument("path", metavar="FILE", help="archive, model or URL")
+    parser.add_argument("--columns", action="store_true", help="list every column")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the summary of an archive or a model."""
+    import vortex_hep
+    from vortex_hep.errors import NotVortexError
+
+    try:
+        with vortex_hep.open(args.path) as archive:
+            details = archive.info()
+    except NotVortexError as error:
+        # Not an archive: a model, or neither, and then the first error is the one to show.
+        try:
+            model = vortex_hep.Model.load(args.path)
+        except NotVortexError:
+            raise error from None
+        _print_model(model, as_json=args.json)
+        return 0
+    if args.json:
+        print(json.dumps(details, indent=2))
+    else:
+        print(archive_text(details, columns=args.columns))
+    return 0
+
+
+def archive_text(details: dict[str, Any], *, columns: bool) -> str:
+    """The summary of an archive for a reader.
+
+    Parameters
+    ----------
+    details : dict
+        As ``Archive.info()`` returns it.
+    columns : bool
+        Whether to list every column under its table.
+    """
+    model = details["model"]
+    if model["sha256"] is None:
+        model_text = "none"
+    else:
+        place = "stored here" if model["embedded"] else "not stored here"
+        model_text = f"{model['sha256'][:16]}..., {format_bytes(model['bytes'])}, {place}"
+    parts = [
+        f"archive   {details['path']}",
+        f"format    {details['format_version']}",
+        f"stored    {format_bytes(details['stored_bytes'])}",
+        f"raw       {format_bytes(details['raw_bytes'])}"
+        f"  ratio {format_ratio(details['raw_bytes'], details['stored_bytes'])}",
+        f"model     {model_text}",
+    ]
+    for tree in details["trees"]:
+        parts += ["", _tree_text(tree, columns=columns)]
+    return "\n".join(parts)
+
+
+def _tree_text(tree: dict[str, Any], *, columns: bool) -> str:
+    title = f"tree {tree['name']}: {plural(tree['entries'], 'event')}"
+    header = ["table", "columns", "rows", "raw", "stored", "ratio"]
+    rows = [
+        [
+            table["name"] or "(event)",
+            f"{len(table['columns']):,}",
+            f"{table['rows']:,}",
+            *_sizes(table),
+        ]
+        for table in sorted(tree["tables"], key=lambda table: -table["stored_bytes"])
+    ]
+    parts = [title, format_table(header, rows)]
+    if columns:
+        parts += ["", _columns_text(tree)]
+    return "\n".join(parts)
+
+
+def _columns_text(tree: dict[str, Any]) -> str:
+    found = [column for table in tree["tables"] for column in table["columns"]]
+    found.sort(key=lambda column: -column["stored_bytes"])
+    rows = [
+        [column["name"], column["typename"], column["coder"], *_sizes(column)] for column in found
+    ]
+    header = ["column", "type", "coder", "raw", "stored", "ratio"]
+    return format_table(header, rows, left=(0, 1, 2))
+
+
+def _sizes(item: dict[str, Any]) -> list[str]:
+    raw, stored = item["raw_bytes"], item["stored_bytes"]
+    return [format_bytes(raw), format_bytes(stored), format_ratio(raw, stored)]
+
+
+def _print_model(model: Any, *, as_json: bool) -> None:
+    tables = model.summary()
+    if as_json:
+        print(
+            json.dumps({"sha256": model.sha256, "bytes": model.nbytes, "tables": tables}, indent=2)
+        )
+        return
+    print(f"model     {model.sha256}\nbytes     {format_bytes(model.nbytes)}")
+    if tables:
+        header = list(tables[0])
+        rows = [[str(table.get(name, "")) for name in header] for table in tables]
+        print(f"\n{format_table(header, rows, left=(0, 1))}")

@@ -1,0 +1,114 @@
+"""Parsing, dispatch, and the translation of failures to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from vortex_hep.cli import (
+    bench,
+    compress,
+    decompress,
+    demo,
+    example,
+    info,
+    train,
+    verify,
+)
+from vortex_hep.cli.options import HelpFormatter, VersionAction
+from vortex_hep.errors import VerificationError, VortexError
+
+PROGRAM = "vortex-hep"
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_DIFFERENT = 3
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+DESCRIPTION = """\
+Lossless compression of HEP data files with small neural networks.
+
+An archive (.vxc) holds the trees of a ROOT file, bit for bit, in far fewer bytes; single columns
+of single event ranges can be read from it. A model (.vxm) holds what was learnt from files of the
+same kind: train it once, then compress thousands of files with it. Without a model, compress
+learns from the file itself and puts the model into the archive.
+"""
+
+EPILOG = """\
+examples:
+  vortex-hep demo                                   everything below on a small file of its own
+  vortex-hep compress in.root                       writes in.vxc, nothing else needed
+  vortex-hep train a.root b.root -o ttbar.vxm       learn from two files of a dataset ...
+  vortex-hep compress c.root --model ttbar.vxm      ... and compress the rest with it
+  vortex-hep verify c.vxc --against c.root          compare bit for bit
+  vortex-hep decompress c.vxc -o c.restored.root    back to ROOT
+  vortex-hep info c.vxc --columns                   what is in it and what it costs
+
+exit codes:
+  0  done
+  1  failed; one line on stderr says what, where, and what to do
+  2  the command line is wrong
+  3  verify found a difference or damage
+  130  interrupted; no partial output is left behind
+
+'vortex-hep COMMAND --help' explains each command.
+"""
+
+COMMANDS = (train, compress, decompress, info, verify, bench, example, demo)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
+    )
+    parser.add_argument("--version", action=VersionAction, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND [options]", required=True)
+    for module in COMMANDS:
+        module.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _failed("interrupted", EXIT_INTERRUPTED, debug=arguments.debug)
+    except BrokenPipeError:
+        # The reader of our output has gone ('vortex-hep info x.vxc | head'): not an error, but
+        # Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except VerificationError as error:
+        return _failed(f"error: {error}", EXIT_DIFFERENT, debug=arguments.debug)
+    except (VortexError, OSError) as error:
+        return _failed(f"error: {error}", EXIT_ERROR, debug=arguments.debug)
+    except MemoryError:
+        return _failed("error: out of memory", EXIT_ERROR, debug=arguments.debug)
+    return code
+
+
+def _failed(message: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    return code

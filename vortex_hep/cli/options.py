@@ -1,0 +1,115 @@
+"""Options that several sub-commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+MODEL_SUFFIX = ".vxm"
+ARCHIVE_SUFFIX = ".vxc"
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of descriptions and examples, and wide enough columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=96)
+
+
+class VersionAction(argparse.Action):
+    """Prints the version."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print and exit."""
+        from vortex_hep._version import __version__
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
+
+
+def add_command(
+    commands: Any, name: str, *, summary: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """A parser for one sub-command with the options that all of them have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress, errors only")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser, help: str) -> None:
+    """``-o`` and ``--overwrite``."""
+    parser.add_argument("-o", "--output", metavar="PATH", help=help)
+    add_overwrite(parser)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """``--overwrite``."""
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+
+
+def add_model(parser: argparse.ArgumentParser, help: str) -> None:
+    """``--model``."""
+    parser.add_argument("--model", metavar="MODEL.vxm", help=help)
+
+
+def add_resources(parser: argparse.ArgumentParser, *, device: bool = True) -> None:
+    """``--threads`` and ``--device``: neither changes what is written."""
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads to use (default: all cores)"
+    )
+    if device:
+        parser.add_argument(
+            "--device",
+            choices=("auto", "cpu", "cuda"),
+            default="auto",
+            help="where the network runs (default: auto)",
+        )
+
+
+def add_tree(parser: argparse.ArgumentParser, help: str) -> None:
+    """``--tree``, which may be repeated."""
+    parser.add_argument("--tree", action="append", metavar="NAME", dest="trees", help=help)
+
+
+def add_effort(parser: argparse.ArgumentParser) -> None:
+    """``--effort``."""
+    parser.add_argument(
+        "--effort",
+        choices=("fast", "normal", "max"),
+        default="normal",
+        help="time spent looking for the smallest coding (default: normal)",
+    )
+
+
+def positive_int(text: str) -> int:
+    """An integer above zero, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def default_output(source: str, suffix: str) -> str:
+    """``source`` with another suffix: beside a local file, in the current folder for a URL.
+
+    Examples
+    --------
+    >>> default_output("data/in.root", ".vxc")
+    'data/in.vxc'
+    >>> default_output("root://host//store/in.root", ".vxc")
+    'in.vxc'
+    """
+    path = Path(source.rsplit("/", 1)[-1] if "://" in source else source)
+    return str(path.with_suffix(suffix))

@@ -1,0 +1,64 @@
+"""Numbers and tables as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def format_bytes(count: int | float) -> str:
+    """Bytes in decimal units.
+
+    Examples
+    --------
+    >>> format_bytes(999), format_bytes(1_500_000)
+    ('999 B', '1.50 MB')
+    """
+    if count < 1000:
+        return f"{count:.0f} B"
+    value = float(count)
+    units = iter(("kB", "MB", "GB", "TB"))
+    unit = ""
+    while value >= 1000 and (larger := next(units, None)):
+        value, unit = value / 1000, larger
+    return f"{value:.2f} {unit}"
+
+
+def format_ratio(raw: int | float, stored: int | float) -> str:
+    """Raw over stored bytes; a dash where nothing is stored."""
+    return f"{raw / stored:.2f}" if stored else "-"
+
+
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)
+) -> str:
+    """A table of aligned columns.
+
+    Parameters
+    ----------
+    header : sequence of str
+    rows : sequence of sequences of str
+    left : sequence of int
+        Columns to align left; the rest, figures, align right.
+    """
+    lines = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    out = []
+    for line in lines:
+        cells = [
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        out.append("  ".join(cells).rstrip())
+    out.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(out)
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "event"), plural(12000, "event"), plural(2, "entry", "entries")
+    ('1 event', '12,000 events', '2 entries')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {nouns or noun + 's'}"

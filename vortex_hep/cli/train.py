@@ -1,0 +1,93 @@
+"""``vortex-hep train``: learn a model from a few files of a dataset."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vortex_hep.cli.options import (
+    MODEL_SUFFIX,
+    add_command,
+    add_effort,
+    add_output,
+    add_resources,
+    add_tree,
+    positive_int,
+)
+
+DESCRIPTION = """\
+Learn a model from one or a few files, to compress the other files of the same dataset with.
+
+The model learns how the columns of an event depend on one another: fields of the same object, the
+object before it in its collection, the particle it points to, the event as a whole. It needs no
+labels and no settings. Time is the one choice: --seconds or --passes bound it, and the longer it
+learns the smaller the archives. Needs torch (pip install 'vortex-hep[train]'); compressing and
+reading with the finished model do not.
+"""
+
+EXAMPLES = """\
+  vortex-hep train a.root b.root -o ttbar.vxm
+  vortex-hep train a.root -o quick.vxm --seconds 120
+  vortex-hep train a.root -o ttbar.vxm --device cuda --passes 20 --checkpoint ttbar.ckpt
+"""
+
+
+def register(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = add_command(
+        commands,
+        "train",
+        summary="learn a model from files of a dataset",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
+    parser.add_argument("sources", nargs="+", metavar="FILE", help="ROOT files to learn from")
+    add_output(parser, f"model to write (default: FILE{MODEL_SUFFIX} of the first file)")
+    add_tree(parser, "tree to learn from; may be repeated (default: all)")
+    parser.add_argument(
+        "--passes", type=float, metavar="N", help="times to go through the data at most"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="time to learn for at most")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)"
+    )
+    parser.add_argument(
+        "--expected-rows",
+        type=positive_int,
+        metavar="N",
+        help="events the model will serve in all: more of them carry a larger model",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="PATH", help="keep the state here, and go on from it if it exists"
+    )
+    add_effort(parser)
+    add_resources(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and write the model."""
+    import vortex_hep
+    from vortex_hep.cli.files import check_new, out_path
+    from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.text import format_bytes
+
+    output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
+    # Hours of training must not end at a file that may not be replaced.
+    check_new(output, overwrite=args.overwrite)
+    options = vortex_hep.TrainOptions(
+        trees=args.trees,
+        passes=args.passes,
+        seconds=args.seconds,
+        seed=args.seed,
+        device=args.device,
+        threads=args.threads,
+        checkpoint=args.checkpoint,
+        effort=args.effort,
+        expected_rows=args.expected_rows,
+    )
+    model = vortex_hep.train(args.sources, options=options, progress=progress_for(quiet=args.quiet))
+    model.save(output, overwrite=args.overwrite)
+    if not args.quiet:
+        print(f"{output}: {format_bytes(model.nbytes)}, sha256 {model.sha256}")
+    return 0

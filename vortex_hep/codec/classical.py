@@ -1,0 +1,22 @@
+"""Classical coding of columns, groups of small columns and byte strings: SPEC section 4."""
+
+from __future__ import annotations
+
+from vortex_hep.codec.choose import Effort, decode, encode_best
+from vortex_hep.codec.column_coders import COLUMN_CODERS, MAX_DECODED, ColumnCoder
+from vortex_hep.codec.solid import decode_solid, encode_solid
+from vortex_hep.codec.varbytes import decode_varbytes, encode_bytes, encode_varbytes
+
+__all__ = [
+    "COLUMN_CODERS",
+    "MAX_DECODED",
+    "ColumnCoder",
+    "Effort",
+    "decode",
+    "decode_solid",
+    "decode_varbytes",
+    "encode_best",
+    "encode_bytes",
+    "encode_solid",
+    "encode_varbytes",
+]

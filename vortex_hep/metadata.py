@@ -1,0 +1,105 @@
+"""The description of a tree in an archive's metadata, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vortex_hep.codec.plan import Plan
+from vortex_hep.errors import CorruptionError
+from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, TableSpec
+
+
+def pack_tables(
+    tables: Sequence[TableSpec], plans: Sequence[Plan], costs: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Describe tables and plans as JSON values.
+
+    Parameters
+    ----------
+    tables : sequence of TableSpec
+    plans : sequence of Plan
+    costs : mapping of str to (coder name, raw bytes, stored bytes)
+        By column; for users, not for decoding.
+    """
+    coders = sorted({str(c[0]) for c in costs.values()})
+    return {
+        "tables": [
+            {
+                "name": t.name,
+                "counter": t.counter,
+                "jagged": t.jagged,
+                # by attribute, not by column: like stands next to like
+                "columns": [c.name for c in t.columns],
+                "dtype": [c.dtype for c in t.columns],
+                "inner": [list(c.inner) for c in t.columns],
+                "typename": [c.typename for c in t.columns],
+                "title": [c.title for c in t.columns],
+                "link": [c.link for c in t.columns],
+                "interpretation": [c.interpretation for c in t.columns],
+                "coder": [coders.index(costs[c.name][0]) if c.name in costs else -1 for c in t.columns],
+                "stored": [round(costs[c.name][2]) if c.name in costs else 0 for c in t.columns],
+                "raw": [int(costs[c.name][1]) if c.name in costs else 0 for c in t.columns],
+            }
+            for t in tables
+        ],
+        "coders": coders,
+        "plans": [
+            [p.name, [t.name for t in tables].index(p.table), _places(p, tables)] for p in plans
+        ],
+    }
+
+
+def _places(plan: Plan, tables: Sequence[TableSpec]) -> list[int] | None:
+    names = [c.name for t in tables if t.name == plan.table for c in t.columns]
+    if list(plan.columns) == names:
+        return None
+    place = {n: k for k, n in enumerate(names)}
+    return [place[n] for n in plan.columns]
+
+
+def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], tuple[Plan, ...]]:
+    """Read what :func:`pack_tables` wrote.
+
+    Raises
+    ------
+    CorruptionError
+        The description makes no sense.
+    """
+    try:
+        tables = tuple(_table(t) for t in document["tables"])
+        plans = tuple(_plan(p, tables) for p in document["plans"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, CorruptionError):
+            raise
+        raise CorruptionError("the description of a tree makes no sense") from error
+    names = [n for p in plans for n in p.columns]
+    if len(set(names)) != len(names) or len({p.name for p in plans}) != len(plans):
+        raise CorruptionError("a tree names a column or a plan twice")
+    return tables, plans
+
+
+def _table(t: Mapping[str, Any]) -> TableSpec:
+    columns = []
+    for name, dtype, inner, typename, title, link, interpretation in zip(
+        t["columns"], t["dtype"], t["inner"], t["typename"], t["title"], t["link"],
+        t["interpretation"], strict=True,
+    ):  # fmt: skip
+        if dtype not in COLUMN_DTYPES and dtype != VARBYTES:
+            raise CorruptionError(f"a column of unknown type {dtype!r}", branch=str(name))
+        shape = tuple(int(n) for n in inner)
+        if any(n < 0 for n in shape):
+            raise CorruptionError("a column of negative size", branch=str(name))
+        columns.append(
+            ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation)
+        )
+    counter = t["counter"]
+    return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]))
+
+
+def _plan(p: Sequence[Any], tables: Sequence[TableSpec]) -> Plan:
+    name, number, places = p
+    table = tables[int(number)]
+    names = tuple(c.name for c in table.columns)
+    columns = names if places is None else tuple(names[int(k)] for k in places)
+    return Plan(str(name), table.name, columns, table.counter, table.jagged)

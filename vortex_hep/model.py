@@ -1,0 +1,163 @@
+"""Models: the trained networks of a dataset's tables, under one SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from vortex_hep.codec.container import (
+    KIND_MODEL,
+    ContainerReader,
+    ContainerWriter,
+    atomic_output,
+    check_decoded,
+    xxh3,
+)
+from vortex_hep.codec.sections import join
+from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
+from vortex_hep.nn import weights
+from vortex_hep.nn.tablemodel import TableModel
+
+#: Chunk kinds (SPEC "Chunk kinds").
+CHUNK_TABLE_MODEL = 1
+CHUNK_REMAINDER = 2
+CHUNK_TABLE = 3
+
+
+class Model:
+    """Event models by tree and plan.
+
+    Parameters
+    ----------
+    trees : mapping of str to mapping of str to TableModel
+        By tree name, then by plan name; a plan without an entry has no network.
+
+    Notes
+    -----
+    Archives name their model by :attr:`sha256`, which is taken over the integers that decide
+    the frequencies, not over the file they are stored in.
+    """
+
+    def __init__(self, trees: Mapping[str, Mapping[str, TableModel]]) -> None:
+        self.trees = {tree: dict(tables) for tree, tables in sorted(trees.items())}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the canonical bytes of all tables."""
+        digest = hashlib.sha256()
+        for tree, plan, model in self._items():
+            digest.update(join([tree.encode(), plan.encode(), weights.canonical(model)]))
+        return digest.hexdigest()
+
+    @cached_property
+    def _stored(self) -> list[bytes]:
+        return [weights.dump(model) for _, _, model in self._items()]
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the tables as stored."""
+        return sum(map(len, self._stored))
+
+    def _items(self) -> list[tuple[str, str, TableModel]]:
+        return [
+            (tree, plan, tables[plan])
+            for tree, tables in self.trees.items()
+            for plan in sorted(tables)
+        ]
+
+    def tables(self, tree: str) -> dict[str, TableModel]:
+        """Models of a tree's plans, by plan name; empty where the tree is unknown."""
+        return dict(self.trees.get(tree, {}))
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Sizes of every table's network: tree, table, fields, tokens, widths, bytes."""
+        return [
+            {
+                "tree": tree,
+                "table": plan or "(event core)",
+                "fields": m.shape.fields,
+                "tokens": m.shape.tokens,
+                "hidden": m.shape.hidden,
+                "head": m.shape.head,
+                "parameters": sum(w.size for w in m.weights.values()),
+                "bytes": len(stored),
+            }
+            for (tree, plan, m), stored in zip(self._items(), self._stored, strict=True)
+        ]
+
+    def add_to(self, writer: ContainerWriter) -> dict[str, Any]:
+        """Append the tables to a container; return the metadata by which they are found."""
+        entries = []
+        for (tree, plan, model), payload in zip(self._items(), self._stored, strict=True):
+            whole = weights.canonical(model)
+            chunk = writer.add(
+                CHUNK_TABLE_MODEL, payload, decoded_xxh3=xxh3(whole), decoded_size=len(whole)
+            )
+            entries.append([tree, plan, chunk])
+        return {"sha256": self.sha256, "tables": entries}
+
+    @classmethod
+    def read_from(cls, reader: ContainerReader, document: Mapping[str, Any]) -> Model:
+        """Read the tables that :meth:`add_to` appended, and check that they are those named.
+
+        Raises
+        ------
+        CorruptionError
+            The stored tables are damaged or not the ones named.
+        """
+        trees: dict[str, dict[str, TableModel]] = {}
+        try:
+            entries = [(str(t), str(p), int(c)) for t, p, c in document["tables"]]
+            named = str(document["sha256"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptionError("the list of model tables makes no sense", path=reader.path) from error
+        payloads = reader.read_many([c for _, _, c in entries])
+        for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
+            try:
+                table = weights.load(payload)
+                check_decoded(reader.chunks[chunk], weights.canonical(table), path=reader.path)
+            except VortexError as error:
+                error.path, error.tree, error.branch = reader.path, tree, plan
+                raise
+            trees.setdefault(tree, {})[plan] = table
+        model = cls(trees)
+        if model.sha256 != named:
+            raise CorruptionError("the model stored is not the model named", path=reader.path)
+        return model
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model to a ``.vxm`` file.
+
+        Raises
+        ------
+        OutputError
+            The file exists, or cannot be written.
+        """
+        with atomic_output(path, overwrite=overwrite) as file:
+            writer = ContainerWriter(file, kind=KIND_MODEL)
+            writer.finish({"model": self.add_to(writer)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """Read a ``.vxm`` file.
+
+        Raises
+        ------
+        NotVortexError
+            The file is something else.
+        CorruptionError
+            The file is damaged.
+        """
+        with ContainerReader(path) as reader:
+            if reader.kind != KIND_MODEL:
+                raise NotVortexError(
+                    "this is an archive, not a model", path=reader.path,
+                    hint="models end in .vxm and come from 'vortex-hep train'",
+                )  # fmt: skip
+            document = reader.metadata.get("model")
+            if not isinstance(document, dict):
+                raise CorruptionError("the file names no model", path=reader.path)
+            return cls.read_from(reader, document)

@@ -1,0 +1,397 @@
+"""The definition of the event model, in integers: what every other engine must equal.
+
+NumPy int64 arithmetic, written to be read; docs/SPEC.md cites it. The rules that mention the
+network are in :meth:`Pass.run`, softmax is in :mod:`vortex_hep.nn.arithmetic`, and the coder in
+:mod:`vortex_hep.codec.rans`. Other array libraries run the same code through :class:`Arrays`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import rans
+from vortex_hep.codec.rows import RowSet
+from vortex_hep.nn import arithmetic
+from vortex_hep.nn.arithmetic import ACTIVATION_MAX, TRUNK_SHIFT
+from vortex_hep.nn.cpu import Network, unpack
+from vortex_hep.nn.tablemodel import MATCHES, TableModel
+
+Array = npt.NDArray[Any]
+
+_SIGN = np.uint64(1 << 63)
+
+
+class Arrays:
+    """The array operations whose spelling differs between libraries; here NumPy's."""
+
+    def where(self, condition: Any, values: Any, other: int) -> Any:
+        """Return ``values`` where ``condition`` holds, else ``other``."""
+        return np.where(condition, values, other)
+
+    def integers(self, values: Array) -> Any:
+        """Return ``values`` as a new signed 64-bit array of this library."""
+        return np.array(values, np.int64)
+
+    def numpy(self, values: Any) -> Array:
+        """Return an array of this library as a NumPy array."""
+        return np.asarray(values)
+
+    def product(self, x: Any, w: Any) -> Any:
+        """Return the exact matrix product; all its sums are below 2**24."""
+        return x @ w
+
+    def frequencies(self, logits: Any) -> Any:
+        """Return :func:`vortex_hep.nn.arithmetic.frequencies`."""
+        return arithmetic.frequencies(logits)
+
+
+class Integers:
+    """A network's weights as integers of an array library.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    net : Network
+    """
+
+    def __init__(self, arrays: Arrays, net: Network) -> None:
+        self.arrays = arrays
+        self.source = net
+        self.weight = {k: arrays.integers(getattr(net, k)) for k in net._fields[:13]}
+        self.starts: list[int] = net.field_start.tolist()
+        self.flat: list[int] = net.flat_bits.tolist()
+        self.token_bits: list[int] = net.token_bits.tolist()
+        # Unsigned order is kept by signed integers once the top bit is flipped.
+        cuts = (net.thresholds.astype(np.uint64) ^ _SIGN).view(np.int64)
+        bounds = net.threshold_start.tolist()
+        self.thresholds = [arrays.integers(cuts[a:b]) for a, b in pairwise(bounds)]
+        self.link_values = arrays.integers(net.link_values)
+        self.jagged = len(net.previous) > 0
+        self.linked = len(net.link) > 0
+        self.fields = range(len(self.starts) - 1)
+
+    def tokens_of(self, f: int) -> range:
+        """Token numbers of a field."""
+        return range(self.starts[f], self.starts[f + 1])
+
+    def bucket(self, f: int, compact: Any) -> Any:
+        """Bucket of compact integers (64 bits in int64): how many thresholds are not above."""
+        ordered = compact ^ np.iinfo(np.int64).min
+        return (self.thresholds[f][None, :] <= ordered[:, None]).sum(axis=1)
+
+    def buckets(self, tokens: Any) -> Any:
+        """Buckets, shape (rows, fields), of rows whose tokens are all known."""
+        out = self.arrays.integers(np.zeros((len(tokens), len(self.fields))))
+        for f in self.fields:
+            compact = out[:, f] * 0
+            for t in self.tokens_of(f):
+                compact = (compact << self.token_bits[t]) | tokens[:, t]
+            out[:, f] = self.bucket(f, compact)
+        return out
+
+    def embedded(self, table: str, buckets: Any) -> Any:
+        """Sum over the columns ``c`` of ``table[c, buckets[:, c]]``, shape (rows, hidden)."""
+        w = self.weight[table]
+        total = self.arrays.integers(np.zeros((len(buckets), w.shape[-1])))
+        for c in range(buckets.shape[1]):
+            total += w[c, buckets[:, c]]
+        return total
+
+
+@dataclass
+class Pass:
+    """One pass of the network over rows, in an order where context rows come first.
+
+    Parameters
+    ----------
+    net : Integers
+    tokens : int64, shape (rows, tokens)
+    buckets : int64, shape (rows, fields)
+        Known for every context row of the rows that are run; filled for those.
+    position : int64, shape (rows,)
+        Place in the lane's list.
+    previous : int64, shape (rows,)
+        Row before it in the list, or -1.
+    lane_buckets : int64, shape (rows, lane fields)
+    given : bool, shape (fields,)
+        Fields that are known and not coded.
+    link_of : callable
+        ``link_of(rows, compact)``: the row that each of ``rows`` (a slice) points to, or -1,
+        given the compact integers of its first field.
+    """
+
+    net: Integers
+    tokens: Any
+    buckets: Any
+    position: Any
+    previous: Any
+    lane_buckets: Any
+    given: Array
+    link_of: Callable[[slice, Any], Any]
+
+    def run(self, rows: slice, code: Callable[[int, Any], None]) -> None:
+        """Run the network over ``rows``.
+
+        ``code(token, frequencies)`` is called once per token of every field that is not given;
+        when decoding it writes the symbols to ``tokens[rows, token]``.
+        """
+        net, w, tokens = self.net, self.net.weight, self.tokens
+        product, where = net.arrays.product, net.arrays.where
+        previous = self.previous[rows]
+        follows = previous >= 0
+
+        state = w["position"][self.position[rows].clip(0, len(w["position"]) - 1)]
+        if net.jagged:
+            state = state + follows[:, None] * net.embedded("previous", self.buckets[previous])
+        state = state + net.embedded("lane", self.lane_buckets[rows])
+        link = previous * 0 - 1
+        linked = link >= 0
+
+        for f in net.fields:
+            if not self.given[f]:
+                x = (state + w["gate"][f]).clip(0, ACTIVATION_MAX)
+                half = 1 << (TRUNK_SHIFT - 1)
+                own = (product(x, w["trunk"][f]) + half) >> TRUNK_SHIFT
+            equals_previous, equals_link = follows, linked  # in all tokens of the field so far
+            compact = previous * 0
+            for t in net.tokens_of(f):
+                if not self.given[f]:
+                    if net.flat[t]:
+                        code(t, self._flat(len(previous), net.flat[t]))
+                    else:
+                        z = own + w["bias"][t]
+                        if net.jagged:
+                            match = tokens[previous, t] + 16 * equals_previous
+                            z = z + w["match_previous"][t, where(follows, match, MATCHES - 1)]
+                        if net.linked:
+                            match = tokens[link, t] + 16 * equals_link
+                            z = z + w["match_link"][t, where(linked, match, MATCHES - 1)]
+                        logits = product(z.clip(0, ACTIVATION_MAX), w["head"][t])
+                        code(t, net.arrays.frequencies(logits + w["head_bias"][t]))
+                symbol = tokens[rows, t]
+                if not self.given[f]:
+                    own = own + w["nibble"][t, symbol]
+                equals_previous = equals_previous & (tokens[previous, t] == symbol)
+                equals_link = equals_link & (tokens[link, t] == symbol)
+                compact = (compact << net.token_bits[t]) | symbol
+            bucket = net.bucket(f, compact)
+            self.buckets[rows, f] = bucket
+            state = state + w["embed"][f, bucket]
+            if net.linked and f == 0:
+                link = self.link_of(rows, compact)
+                linked = link >= 0
+                state = state + linked[:, None] * net.embedded("link", self.buckets[link])
+
+    def _flat(self, rows: int, bits: int) -> Any:
+        """Frequencies of symbols without structure: equal for all of ``bits`` bits."""
+        freq = np.zeros((rows, 16))
+        freq[:, : 1 << bits] = rans.TOTAL >> bits
+        return self.net.arrays.integers(freq)
+
+
+def frequencies_of_rows(
+    model: TableModel, tokens: Array, rows: RowSet, lane_buckets: Array
+) -> Array:
+    """Return the frequencies of every symbol of known rows.
+
+    Parameters
+    ----------
+    model : TableModel
+    tokens : integer array, shape (rows, tokens)
+    rows : RowSet
+        With ``link`` where the model has one.
+    lane_buckets : integer array, shape (lanes, lane fields)
+
+    Returns
+    -------
+    int64 array, shape (rows, tokens, 16)
+    """
+    arrays = Arrays()
+    net = Integers(arrays, unpack(model))
+    known = arrays.integers(tokens)
+    out = np.zeros((*known.shape, 16), np.int64)
+    link = np.full(len(known), -1) if rows.link is None else rows.link
+
+    def code(t: int, freq: Any) -> None:
+        out[:, t] = freq
+
+    Pass(
+        net, known, net.buckets(known), rows.position, rows.previous,
+        arrays.integers(lane_buckets)[rows.lane], np.zeros(len(net.fields), np.bool_),
+        lambda part, _: link[part],
+    ).run(slice(0, len(known)), code)  # fmt: skip
+    return out
+
+
+@dataclass
+class Group:
+    """One independently coded group of lanes: arguments as of ``cpu.run_group``."""
+
+    lanes: Array
+    active: Array
+    freq: Array
+    cum: Array
+    bits: Array
+    words: Array
+
+
+class ReferenceEngine:
+    """Codes groups of lanes, several in lock step if asked to.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        Array library that does the work.
+    """
+
+    def __init__(self, arrays: Arrays | None = None) -> None:
+        self._arrays = arrays or Arrays()
+        self._integers: Integers | None = None
+
+    def run_group(
+        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
+        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
+        freq: Array, cum: Array, bits: Array, words: Array,
+    ) -> int:  # fmt: skip
+        """Do what :func:`vortex_hep.nn.cpu.run_group` does, to the same arguments."""
+        group = Group(lanes, active, freq, cum, bits, words)
+        return self.run_groups(
+            net, [group], offsets, tokens, buckets, link_row, lane_buckets, given, decode
+        )[0]
+
+    def run_groups(
+        self, net: Network, groups: Sequence[Group], offsets: Array, tokens: Array,
+        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
+    ) -> list[int]:  # fmt: skip
+        """Run several groups of one cluster in lock step; return one result per group."""
+        integers = self._integers
+        if integers is None or integers.source is not net:
+            integers = self._integers = Integers(self._arrays, net)
+        order = _Order(groups, offsets)
+        work = _start(integers, order, tokens, lane_buckets, given)
+        if decode:
+            result = _decode(work, order, groups)
+            tokens[order.row] = self._arrays.numpy(work.tokens)
+        else:
+            work.buckets = integers.buckets(work.tokens)
+            _encode(work, order, groups)
+            result = [0] * len(groups)
+        buckets[order.row] = self._arrays.numpy(work.buckets)
+        link_row[order.row] = order.link
+        return result
+
+
+class _Order:
+    """Rows of some groups in the order they are coded: by position, group, lane of the group."""
+
+    def __init__(self, groups: Sequence[Group], offsets: Array) -> None:
+        depth = max((len(g.active) for g in groups), default=0)
+        self.count = np.zeros((depth, len(groups)), np.int64)
+        for g, group in enumerate(groups):
+            self.count[: len(group.active), g] = group.active
+        ends = self.count.cumsum().reshape(self.count.shape)
+        self.first = ends - self.count  # of (position, group): number of its first row
+        size = self.count.ravel()
+        place = np.repeat(np.arange(size.size), size)
+        self.position, self.group = np.divmod(place, max(1, len(groups)))
+        self.member = np.arange(len(place)) - self.first.ravel()[place]
+        starts = np.cumsum([0] + [len(g.lanes) for g in groups])
+        lanes = np.concatenate([g.lanes for g in groups] or [np.zeros(0, np.int64)])
+        self.lane = lanes[starts[self.group] + self.member]
+        self.row = offsets[self.lane] + self.position
+        self.previous = self.rows_at(slice(None), self.position - 1)
+        self.link = np.full(len(place), -1, np.int64)
+
+    def rows_at(self, rows: slice, position: Array) -> Array:
+        """Number of the row at ``position`` of the same lane as each of ``rows``, or -1."""
+        good = (position >= 0) & (position < self.position[rows])
+        at = self.first[position * good, self.group[rows]] + self.member[rows]
+        out: Array = np.where(good, at, -1)
+        return out
+
+
+def _start(net: Integers, order: _Order, tokens: Array, lane_buckets: Array, given: Array) -> Pass:
+    arrays = net.arrays
+
+    def link_of(rows: slice, compact: Any) -> Any:
+        inside = arrays.numpy((compact >= 0) & (compact < len(net.link_values)))
+        values = arrays.numpy(net.link_values[compact.clip(0, len(net.link_values) - 1)])
+        link = order.rows_at(rows, np.where(inside, values, -1))
+        order.link[rows] = np.where(link >= 0, order.row[rows] - order.position[rows] + values, -1)
+        return arrays.integers(link)
+
+    n = len(order.row)
+    return Pass(
+        net, arrays.integers(tokens[order.row]), arrays.integers(np.zeros((n, len(net.fields)))),
+        arrays.integers(order.position), arrays.integers(order.previous),
+        arrays.integers(lane_buckets[order.lane]), given, link_of,
+    )  # fmt: skip
+
+
+def _field_of(net: Integers) -> Array:
+    return np.repeat(np.arange(len(net.fields)), np.diff(net.starts))
+
+
+def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
+    """Run all rows at once and hand every group its frequencies in decoding order."""
+    n, n_tokens = work.tokens.shape
+    freq = np.ones((n, n_tokens), np.uint16)
+    cum = np.zeros((n, n_tokens), np.uint16)
+    field = _field_of(work.net)
+    index = work.net.arrays.integers(np.arange(n))
+
+    def code(t: int, table: Any) -> None:
+        symbol = work.tokens[:, t]
+        below = table.cumsum(axis=1) - table
+        freq[:, t] = work.net.arrays.numpy(table[index, symbol])
+        cum[:, t] = work.net.arrays.numpy(below[index, symbol])
+
+    work.run(slice(0, n), code)
+    for g, group in enumerate(groups):
+        at = 0
+        for first, count in zip(order.first[:, g], order.count[:, g], strict=True):
+            size = int(count) * n_tokens
+            group.freq[at : at + size] = freq[first : first + count].T.ravel()
+            group.cum[at : at + size] = cum[first : first + count].T.ravel()
+            at += size
+        cost = 16 - np.log2(freq[order.group == g].astype(np.float64)).sum(axis=0)
+        np.add.at(group.bits, field, np.where(work.given[field], 0.0, cost))
+
+
+def _decode(work: Pass, order: _Order, groups: Sequence[Group]) -> list[int]:
+    """Run position after position, reading each token's symbols from the groups' streams."""
+    arrays = work.net.arrays
+    head = 2 * rans.STATES
+    at = [head if len(g.words) >= head else -1 for g in groups]
+    states = [rans.initial_states(g.words) for g in groups]
+    for first, count in zip(order.first, order.count, strict=True):
+        rows = slice(int(first[0]), int(first[-1] + count[-1]))
+        symbols = np.zeros(rows.stop - rows.start, np.uint8)
+
+        def code(
+            t: int, table: Any, rows: slice = rows, symbols: Array = symbols,
+            first: Array = first, count: Array = count,
+        ) -> None:  # fmt: skip
+            freq = arrays.numpy(table).astype(np.int32)
+            for g, group in enumerate(groups):
+                a = int(first[g]) - rows.start
+                b = a + int(count[g])
+                if at[g] >= 0:
+                    at[g] = rans.decode_step(
+                        freq[a:b], states[g], group.words, at[g], symbols[a:b]
+                    )
+                if at[g] < 0:
+                    symbols[a:b] = 0
+            work.tokens[rows, t] = arrays.integers(symbols)
+
+        work.run(rows, code)
+        if all(a < 0 for a in at):
+            break
+    ended = [bool((s == rans.LOWER).all()) for s in states]
+    return [a if a >= 0 and e else -1 for a, e in zip(at, ended, strict=True)]

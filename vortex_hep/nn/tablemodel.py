@@ -1,0 +1,145 @@
+"""The event model of one table: its fields, its contexts and its integer weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec.fields import BUCKETS, Field
+from vortex_hep.errors import CorruptionError
+
+Array = npt.NDArray[Any]
+
+#: List positions with an embedding of their own; later ones share the last.
+POSITIONS = 32
+#: Rows of a match table: 16 nibbles, times whether all earlier nibbles matched; and "no row".
+MATCHES = 33
+
+#: Upper limits that a decoder enforces before it allocates anything.
+MAX_HIDDEN = 512
+MAX_FIELDS = 1 << 14
+
+#: Fractional bits of each kind of weight: real value = integer / 2**scale.
+SCALES = {
+    "embed": 5, "previous": 5, "link": 5, "lane": 5, "position": 5, "gate": 5, "trunk": 6,
+    "bias": 5, "nibble": 5, "match_previous": 5, "match_link": 5, "head": 5, "head_bias": 10,
+}  # fmt: skip
+
+#: Weights that are added, not multiplied, may be wider than eight bits.
+WIDE = frozenset({"gate", "bias", "head_bias"})
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a table's network.
+
+    Parameters
+    ----------
+    fields, tokens : int
+    hidden : int
+        Width of the state that runs along the fields of a row (a multiple of 8).
+    head : int
+        Width of each field's own layer (a multiple of 8).
+    lane_fields : int
+        Fields of the lane's row in the parent table that serve as context.
+    previous, link : bool
+        Whether the previous row of the list, and the row that the first field points to, are
+        contexts.
+    """
+
+    fields: int
+    tokens: int
+    hidden: int
+    head: int
+    lane_fields: int
+    previous: bool
+    link: bool
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every weight tensor, in canonical order."""
+        f, t, h, j = self.fields, self.tokens, self.hidden, self.head
+        return {
+            "embed": (f, BUCKETS, h),
+            "previous": (f if self.previous else 0, BUCKETS, h),
+            "link": (f if self.link else 0, BUCKETS, h),
+            "lane": (self.lane_fields, BUCKETS, h),
+            "position": (POSITIONS if self.previous else 1, h),
+            "gate": (f, h),
+            "trunk": (f, h, j),
+            "bias": (t, j),
+            "nibble": (t, 16, j),
+            "match_previous": (t if self.previous else 0, MATCHES, j),
+            "match_link": (t if self.link else 0, MATCHES, j),
+            "head": (t, j, 16),
+            "head_bias": (t, 16),
+        }
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """Everything that decides the frequencies of a table's symbols.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    fields : tuple of Field
+    shape : Shape
+    lane_context : tuple of str
+        Field names (first column) of the parent table that serve as context.
+    weights : dict of str to int32 array
+        By name, shaped as ``shape.weight_shapes()``.
+    expected : float64 array, shape (fields, 2)
+        Bits per row on the validation rows: with this network, and with the best classical
+        coder. Steers the encoder only.
+    """
+
+    table: str
+    fields: tuple[Field, ...]
+    shape: Shape
+    lane_context: tuple[str, ...]
+    weights: Mapping[str, Array]
+    expected: Array
+
+    def __post_init__(self) -> None:
+        check_weights(self.shape, self.weights)
+
+    @property
+    def field_starts(self) -> Array:
+        """First token of every field, and the number of tokens: int64, shape (fields + 1,)."""
+        return np.cumsum([0] + [len(f.token_widths) for f in self.fields]).astype(np.int64)
+
+    @property
+    def flat_bits(self) -> Array:
+        """Per token: 0 where the network codes it, else its width in bits (int64)."""
+        out: list[int] = []
+        for f in self.fields:
+            widths = f.token_widths
+            keep = len(widths) - f.flat
+            out.extend([0] * keep)
+            out.extend(widths[keep:])
+        return np.array(out, np.int64)
+
+
+def check_weights(shape: Shape, weights: Mapping[str, Array]) -> None:
+    """Raise CorruptionError unless every sum of the network stays below 2**24.
+
+    That bound is what lets engines carry the integers in float32 products.
+    """
+    if shape.hidden > MAX_HIDDEN or shape.head > MAX_HIDDEN or shape.fields > MAX_FIELDS:
+        raise CorruptionError("network larger than the format allows")
+    if shape.hidden % 8 or shape.head % 8:
+        raise CorruptionError("network widths must be multiples of 8")
+    for name, size in shape.weight_shapes().items():
+        w = weights[name]
+        if w.shape != size or w.dtype != np.int32:
+            raise CorruptionError(f"weights {name!r} have the wrong shape or type")
+        limit = 1 << 22 if name in WIDE else 127
+        if w.size and int(np.abs(w.astype(np.int64)).max()) > limit:
+            raise CorruptionError(f"weights {name!r} exceed their range")
+    if (3 * shape.fields + shape.lane_fields + 1) * 127 >= 1 << 22:
+        raise CorruptionError("too many fields for exact sums")

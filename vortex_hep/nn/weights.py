@@ -1,0 +1,170 @@
+"""Table models as bytes: one canonical form, which names the model, and one that is stored."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import classical
+from vortex_hep.codec.fields import BUCKETS, Field
+from vortex_hep.codec.sections import Reader, join
+from vortex_hep.codec.transforms import Segments
+from vortex_hep.errors import CorruptionError
+from vortex_hep.nn.tablemodel import WIDE, Shape, TableModel
+from vortex_hep.schema import COLUMN_DTYPES
+
+Array = npt.NDArray[Any]
+
+_ARRAY = struct.Struct("<HI")  # SPEC "Stored arrays": coder, payload size
+_MAX_TOKENS = 16
+
+
+def _integers(model: TableModel) -> list[tuple[str, Array]]:
+    """Every array of a model in canonical order, narrowed to its stored type."""
+    none = np.zeros(0, np.uint64)
+    out = [
+        ("start", np.concatenate([none, *(f.segments.start for f in model.fields)])),
+        ("length", np.concatenate([none, *(f.segments.length for f in model.fields)])),
+        ("thresholds", np.concatenate([none, *(f.thresholds for f in model.fields)])),
+        ("expected", np.rint(np.minimum(model.expected, 1e6) * 1000).astype(np.uint32).reshape(-1)),
+    ]
+    for name in model.shape.weight_shapes():
+        kind = "<i4" if name in WIDE else "|i1"
+        out.append((name, model.weights[name].astype(kind).reshape(-1)))
+    return out
+
+
+def _document(model: TableModel) -> dict[str, Any]:
+    s = model.shape
+    return {
+        "table": model.table,
+        "hidden": s.hidden,
+        "head": s.head,
+        "previous": s.previous,
+        "link": s.link,
+        "lane_context": list(model.lane_context),
+        "fields": [
+            [list(f.columns), f.component, f.dtype, f.shift, f.reference, f.flat,
+             len(f.segments.start), len(f.thresholds)]
+            for f in model.fields
+        ],
+    }  # fmt: skip
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def canonical(model: TableModel) -> bytes:
+    """Return the bytes whose SHA-256 names a table model; no coder takes part in them."""
+    parts = [_json(_document(model))] + [a.tobytes() for _, a in _integers(model)]
+    return join(parts)
+
+
+def _encode_array(array: Array, effort: classical.Effort) -> bytes:
+    coder, payload = classical.encode_best(array, effort=effort)
+    return _ARRAY.pack(coder, len(payload)) + payload
+
+
+def dump(model: TableModel) -> bytes:
+    """Return a table model as it is stored."""
+    arrays = b"".join(_encode_array(a, "max") for _, a in _integers(model))
+    from vortex_hep.codec import zstd
+
+    document = _json(_document(model))
+    return join([struct.pack("<I", len(document)) + zstd.compress(document, 19), arrays])
+
+
+def stored_size(weights: Mapping[str, Array]) -> int:
+    """Estimate the bytes that integer weights take when stored (their order-0 entropy)."""
+    total = 0.0
+    for w in weights.values():
+        if w.size:
+            _, counts = np.unique(w, return_counts=True)
+            total -= float((counts * np.log2(counts / w.size)).sum()) / 8 - 2 * len(counts)
+    return int(total)
+
+
+def load(payload: bytes) -> TableModel:
+    """Read what :func:`dump` wrote, checking every value that a decoder relies on.
+
+    Raises
+    ------
+    CorruptionError
+        The bytes are not a table model.
+    """
+    from vortex_hep.codec import zstd
+
+    reader = Reader(payload)
+    head = reader.section()
+    body = Reader(reader.section())
+    reader.finish()
+    if len(head) < 4:
+        raise CorruptionError("a table model is cut short")
+    (size,) = struct.unpack_from("<I", head)
+    try:
+        document = json.loads(zstd.decompress(head[4:], size))
+        return _build(document, body)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, CorruptionError):
+            raise
+        raise CorruptionError("a table model holds values that make no sense") from error
+
+
+def _array(body: Reader, dtype: str, count: int) -> Array:
+    coder, size = _ARRAY.unpack(body.take(_ARRAY.size))
+    return classical.decode(coder, body.take(size), dtype, count)
+
+
+def _build(d: dict[str, Any], body: Reader) -> TableModel:
+    entries = d["fields"]
+    counts = np.array([[e[6], e[7]] for e in entries], np.int64).reshape(-1, 2)
+    if (counts < 0).any() or (counts[:, 0] < 1).any() or (counts[:, 1] >= BUCKETS).any():
+        raise CorruptionError("a field's tables have sizes that make no sense")
+    total, thresholds = int(counts[:, 0].sum()), int(counts[:, 1].sum())
+    start = _array(body, "<u8", total)
+    length = _array(body, "<u8", total)
+    bound = _array(body, "<u8", thresholds)
+    expected = _array(body, "<u4", 2 * len(entries)).reshape(-1, 2) / 1000.0
+    fields = []
+    s = t = 0
+    for (names, component, dtype, shift, reference, flat, n, m) in entries:
+        if dtype not in COLUMN_DTYPES or not names or reference not in (0, 1, 2):
+            raise CorruptionError("a field is of a kind that does not exist")
+        segments = Segments(start[s : s + n], length[s : s + n])
+        sizes = segments.length.astype(object)
+        if any(a + b >= c for a, b, c in zip(segments.start[:-1].tolist(), sizes[:-1].tolist(),
+                                             segments.start[1:].tolist(), strict=True)):  # fmt: skip
+            raise CorruptionError("segments of a field overlap")
+        f = Field(
+            tuple(names), int(component), dtype, int(shift), reference, segments,
+            bound[t : t + m], int(flat),
+        )  # fmt: skip
+        width = 8 * np.dtype(dtype).itemsize
+        if f.width > 64 or not 0 <= f.flat <= len(f.token_widths) <= _MAX_TOKENS or f.width == 0:
+            raise CorruptionError("a field has more bits than its type")
+        if not 0 <= f.shift < width or f.component < 0:
+            raise CorruptionError("a field has a shift or component out of range")
+        fields.append(f)
+        s += n
+        t += m
+    context = tuple(d["lane_context"])
+    tokens = sum(len(f.token_widths) for f in fields)
+    shape = Shape(
+        len(fields), tokens, int(d["hidden"]), int(d["head"]), len(context),
+        bool(d["previous"]), bool(d["link"]),
+    )  # fmt: skip
+    if shape.hidden > 512 or shape.head > 512 or shape.hidden < 8 or shape.head < 8:
+        raise CorruptionError("network larger than the format allows")
+    weights = {}
+    for name, size in shape.weight_shapes().items():
+        kind = "<i4" if name in WIDE else "|i1"
+        flat_array = _array(body, kind, int(np.prod(size, dtype=np.int64)))
+        weights[name] = flat_array.astype(np.int32).reshape(size)
+    body.finish()
+    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected)

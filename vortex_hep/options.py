@@ -1,0 +1,100 @@
+"""What callers may choose, and what calls report back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from vortex_hep.errors import UnsupportedTypeError
+
+EFFORTS = ("fast", "normal", "max")
+
+
+def thread_count(threads: int | None) -> int:
+    """Return the number of workers: as asked for, else one per usable core."""
+    if threads is not None:
+        if threads < 1:
+            raise UnsupportedTypeError(f"{threads} threads")
+        return threads
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def check_effort(effort: str) -> None:
+    """Raise unless ``effort`` is one of :data:`EFFORTS`."""
+    if effort not in EFFORTS:
+        raise UnsupportedTypeError(f"effort {effort!r} is none of {', '.join(EFFORTS)}")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train.
+
+    Parameters
+    ----------
+    trees : sequence of str, optional
+        Trees to learn; all of them by default.
+    effort : {"fast", "normal", "max"}
+        How many optimiser steps to spend on each table.
+    passes : float, optional
+        Passes over the rows of large tables; overrides the effort's.
+    seconds : float, optional
+        Give the tables that are left no more steps than fit in this time.
+    seed : int
+        Same seed, data and options give the same weights.
+    device : {"auto", "cpu", "cuda"}
+        Where gradients are computed.
+    threads : int, optional
+        Workers; the weights do not depend on it.
+    checkpoint : str, optional
+        File that keeps finished tables; a later call with the same data goes on from it.
+    expected_rows : int, optional
+        Events the model will serve in all; more of them carry a larger model.
+    sample_bytes : int
+        Learn from at most this many bytes of columns, taken evenly from all files.
+    """
+
+    trees: tuple[str, ...] | list[str] | None = None
+    effort: str = "normal"
+    passes: float | None = None
+    seconds: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    checkpoint: str | os.PathLike[str] | None = None
+    expected_rows: int | None = None
+    sample_bytes: int = 1 << 28
+
+
+@dataclass
+class CompressReport:
+    """What a compression made.
+
+    Parameters
+    ----------
+    path : str
+        The archive.
+    stored_bytes, model_bytes, remainder_bytes : int
+        The whole archive; of it, the embedded model, and what is not columns.
+    raw_bytes : int
+        Bytes of all columns, uncompressed.
+    source_bytes : int
+        Bytes of the source file; 0 where it is not known.
+    columns : list of dict
+        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
+    messages : list of str
+        What the user should know: columns the model did not know, say.
+    seconds : float
+    """
+
+    path: str
+    stored_bytes: int
+    model_bytes: int
+    remainder_bytes: int
+    raw_bytes: int
+    source_bytes: int
+    columns: list[dict[str, Any]]
+    messages: list[str]
+    seconds: float

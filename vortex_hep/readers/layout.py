@@ -1,0 +1,224 @@
+"""How each branch of a TTree becomes columns: its row size, its parts, its counter."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import uproot
+
+from vortex_hep.readers.streamed import EmbeddedBasket, StreamedBranch
+from vortex_hep.readers.tkey import pack_tstring
+from vortex_hep.schema import COLUMN_DTYPES
+
+#: Bytes of a basket's key and header beside its three strings (26 and 19).
+_BASKET_KEY_SIZE = 45
+
+#: TBranchElement::EBranchElementType of a mother of TClonesArray or STL collection members.
+_CLONES_NODE, _STL_NODE = 3, 4
+
+#: A branch without data of its own (the mother of split branches).
+NONE = "none"
+#: Every entry has the same size.
+FIXED = "fixed"
+#: An entry has as many rows as its counter says.
+COUNTED = "counted"
+#: Rows of one size, whose number per entry only the basket's offsets tell.
+OWN = "own"
+#: The bytes of each entry, as they are.
+BYTES = "bytes"
+#: Baskets are kept as records of the file; there is no column.
+STORED = "stored"
+
+#: What a branch falls back to when its data do not fit its kind.
+FALLBACK = {COUNTED: OWN, OWN: BYTES, FIXED: BYTES, BYTES: STORED}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One column of a branch: an item at ``offset`` of each row."""
+
+    name: str
+    dtype: str
+    inner: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True)
+class BasketRef:
+    """Where one basket of a branch is, and which entries it holds."""
+
+    index: int
+    start: int
+    stop: int
+    seek: int
+    nbytes: int
+    embedded: EmbeddedBasket | None = None
+
+
+@dataclass
+class BranchPlan:
+    """How one branch is read.
+
+    ``first`` and ``stop`` bound the entries its baskets hold; ``counter`` is the number of the
+    counter branch, or -1.
+    """
+
+    number: int
+    name: str
+    kind: str
+    stride: int = 0
+    parts: tuple[Part, ...] = ()
+    counter: int = -1
+    table: str = ""
+    typename: str = ""
+    title: str = ""
+    interpretation: str = ""
+    first: int = 0
+    stop: int = 0
+    #: Name and title that the keys of its baskets have: those of branch and tree.
+    key_names: tuple[bytes, bytes] = (b"", b"")
+    baskets: list[BasketRef] = field(default_factory=list)
+
+
+def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[Part, ...]:
+    """Columns of a (possibly structured) row; opaque bytes where its items are not ours.
+
+    Examples
+    --------
+    >>> flatten_dtype(np.dtype(">f4"), "pt")
+    (Part(name='pt', dtype='<f4', inner=(), offset=0),)
+    """
+    parts = _flatten(dtype, name, 0)
+    covered = 0
+    for part in sorted(parts or (), key=lambda item: item.offset):
+        if part.offset != covered:
+            break
+        covered += np.dtype(part.dtype).itemsize * int(np.prod(part.inner, dtype=np.int64))
+    if not parts or covered != dtype.itemsize:
+        return (Part(name, "|u1", (dtype.itemsize,), 0),)
+    return tuple(parts)
+
+
+def _flatten(dtype: np.dtype[Any], name: str, offset: int) -> list[Part] | None:
+    if dtype.fields is not None:
+        out: list[Part] = []
+        for key, item in dtype.fields.items():
+            parts = _flatten(item[0], f"{name}.{key.lstrip('@')}", offset + int(item[1]))
+            if parts is None:
+                return None
+            out += parts
+        return out
+    base, shape = dtype.subdtype or (dtype, ())
+    text = base.newbyteorder("<").str
+    if base.fields is not None or text not in COLUMN_DTYPES:
+        return None
+    return [Part(name, text, tuple(int(size) for size in shape), offset)]
+
+
+def plan_branch(number: int, name: str, branch: Any) -> BranchPlan:
+    """The plan of one uproot branch, before its counter and its baskets are looked at."""
+    if counts_items(branch):
+        parts = (Part(name, "<i4", (), 0),)
+        return BranchPlan(number, name, FIXED, 4, parts, typename="int32_t", title=branch.title)
+    try:
+        interpretation = branch.interpretation
+        typename = branch.typename
+    except Exception:  # noqa: BLE001 - whatever uproot cannot interpret is carried as bytes
+        return BranchPlan(number, name, BYTES, typename="", interpretation="opaque")
+    plan = BranchPlan(number, name, BYTES, typename=typename, title=branch.title)
+    numerical = uproot.interpretation.numerical
+    content = interpretation
+    kind = FIXED
+    if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
+        if interpretation.header_bytes != 0:
+            plan.interpretation = "opaque"
+            return plan
+        content, kind = interpretation.content, COUNTED
+    row: np.dtype[Any] | None = None
+    if isinstance(content, numerical.TruncatedNumerical):
+        row = np.dtype((content.from_dtype, content.to_dims))
+    elif isinstance(content, (numerical.AsDtype, uproot.interpretation.objects.AsStridedObjects)):
+        row = content.from_dtype
+    if row is None or row.itemsize == 0:
+        text = isinstance(interpretation, uproot.interpretation.strings.AsStrings)
+        plan.interpretation = "string" if text else "opaque"
+        return plan
+    plan.kind, plan.stride, plan.parts = kind, row.itemsize, flatten_dtype(row, name)
+    return plan
+
+
+def counts_items(branch: Any) -> bool:
+    """Whether this is the mother of a split collection, whose data are the numbers of items."""
+    return branch.has_member("fType") and branch.member("fType") in (_CLONES_NODE, _STL_NODE)
+
+
+def find_baskets(
+    branch: StreamedBranch, sizes: Sequence[int], entries: Sequence[int], seeks: Sequence[int]
+) -> list[BasketRef]:
+    """Baskets of a branch in entry order, from its fBasketBytes, fBasketEntry and fBasketSeek.
+
+    Raises
+    ------
+    ValueError
+        The baskets' entries do not follow one another.
+    """
+    embedded = {basket.index: basket for basket in branch.embedded}
+    out: list[BasketRef] = []
+    limit = branch.max_baskets
+    for index in range(limit):
+        start = entries[index]
+        if index < branch.write_basket and seeks[index] != 0:
+            at_end = index + 1 >= limit or (
+                index + 1 == branch.write_basket and entries[index + 1] == 0
+            )
+            stop = branch.entries if at_end else entries[index + 1]
+            out.append(BasketRef(index, start, stop, seeks[index], sizes[index]))
+        elif index in embedded:
+            basket = embedded[index]
+            out.append(BasketRef(index, start, start + basket.header.nev, 0, 0, basket))
+        elif index > branch.write_basket:
+            break
+    for before, after in itertools.pairwise(out):
+        if before.stop != after.start:
+            msg = f"basket {after.index} starts at entry {after.start}, not at {before.stop}"
+            raise ValueError(msg)
+    for ref in out:
+        if ref.stop < ref.start or ref.start < 0:
+            msg = f"basket {ref.index} has entries {ref.start} to {ref.stop}"
+            raise ValueError(msg)
+    return out
+
+
+def data_bytes(plan: BranchPlan, branch: StreamedBranch) -> int:
+    """Bytes of data in all baskets of a branch, from what the tree says of them."""
+    embedded = [ref.embedded for ref in plan.baskets if ref.embedded is not None]
+    free = [ref for ref in plan.baskets if ref.embedded is None]
+    size = sum(basket.border for basket in embedded)
+    if not free:
+        return size
+    names = sum(len(pack_tstring(text)) for text in (b"TBasket", *plan.key_names))
+    tails = sum(4 * (ref.stop - ref.start + 2) for ref in free) if branch.entry_offset_len else 0
+    return size + branch.tot_bytes - len(free) * (_BASKET_KEY_SIZE + names) - tails
+
+
+def unique_names(paths: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A name for each branch, unique in the tree: its own, else its path, else numbered."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    out: list[str] = []
+    taken: set[str] = set()
+    for path, name in zip(paths, names, strict=True):
+        choice = name if seen[name] == 1 else path
+        number = 2
+        base = choice
+        while choice in taken:
+            choice = f"{base}#{number}"
+            number += 1
+        taken.add(choice)
+        out.append(choice)
+    return out

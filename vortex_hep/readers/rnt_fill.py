@@ -1,0 +1,271 @@
+"""Writing an RNTuple's pages from its columns, and its envelopes around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+
+from vortex_hep.errors import CorruptionError
+from vortex_hep.readers.compression import Compression, compress
+from vortex_hep.readers.decode import as_strings
+from vortex_hep.readers.rnt_meta import (
+    Anchor,
+    ColumnPages,
+    Page,
+    clear_page_list,
+    place_group,
+    place_page,
+    place_settings,
+    seal_envelope,
+    walk_footer,
+    walk_page_list,
+)
+from vortex_hep.readers.rnt_pages import PageCodec
+from vortex_hep.readers.rnt_schema import CHARS, DATA, INDEX, LENGTHS, RColumn, RTable
+from vortex_hep.readers.rootwriter import BlobWriter, RootWriter
+from vortex_hep.schema import Array, Cluster, VarBytes
+
+if TYPE_CHECKING:
+    from vortex_hep.readers.rntuple import RNTupleSource
+
+#: Roles whose elements are the lengths of what the page holds the end offsets of.
+_COUNTED = (INDEX, LENGTHS)
+
+
+#: Pages up to this size are written once where they are equal; so many are remembered.
+_SHARED_PAGE, _SHARED_PAGES = 256, 1 << 16
+
+
+@dataclass
+class StoredNTuple:
+    """An RNTuple as the remainder describes it."""
+
+    name: str
+    entries: int
+    header: bytes
+    footer: bytearray
+    page_lists: list[bytearray]
+    tables: list[RTable]
+    columns: list[RColumn]
+    raw_ends: dict[tuple[int, int, int], bytes]
+
+
+def pack_ntuple(source: RNTupleSource) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
+    """JSON item and blobs of an RNTuple."""
+    source.complete_log()
+    raw = sorted(source.raw_ends)
+    item = {
+        "name": source.name,
+        "entries": source.num_entries,
+        "tables": [[t.name, t.parent, t.index, t.counts] for t in source.rtables],
+        "columns": [
+            [c.role, c.table, c.name, c.per_row, c.codec.code, c.codec.nbits, c.target]
+            for c in source.columns
+        ],
+        "header": len(source.header),
+        "footer": len(source.footer),
+        "page_lists": [len(data) for data in source.page_lists],
+        "raw_ends": [[*key, len(source.raw_ends[key])] for key in raw],
+    }
+    envelopes = [source.header, source.footer, *map(clear_page_list, source.page_lists)]
+    return item, [
+        ("envelopes", b"".join(envelopes)),
+        ("extra", b"".join(source.raw_ends[key] for key in raw)),
+    ]
+
+
+def unpack_ntuple(item: Mapping[str, Any], envelopes: bytes, extra: bytes) -> StoredNTuple:
+    """The inverse of :func:`pack_ntuple`."""
+    parts, position = [], 0
+    for size in (item["header"], item["footer"], *item["page_lists"]):
+        parts.append(envelopes[position : position + size])
+        position += size
+    raw_ends: dict[tuple[int, int, int], bytes] = {}
+    position = 0
+    for cluster, column, page, size in item["raw_ends"]:
+        raw_ends[cluster, column, page] = extra[position : position + size]
+        position += size
+    return StoredNTuple(
+        item["name"],
+        item["entries"],
+        parts[0],
+        bytearray(parts[1]),
+        [bytearray(part) for part in parts[2:]],
+        [RTable(*table) for table in item["tables"]],
+        [
+            RColumn(role, table, name, per_row, PageCodec(code, nbits), target)
+            for role, table, name, per_row, code, nbits, target in item["columns"]
+        ],
+        raw_ends,
+    )
+
+
+@dataclass
+class _Stream:
+    """Elements of one column that wait for their page, and the pages to come."""
+
+    column: RColumn
+    #: Cluster, number in it, page, its page list.
+    pages: list[tuple[int, int, Page, int]]
+    next: int = 0
+    waiting: Array | None = None
+    #: Cluster that ``base`` belongs to, and the last end offset in it.
+    cluster: int = -1
+    base: int = 0
+
+
+def _as_items(data: Array | VarBytes, dtype: str) -> Array:
+    items = np.asarray(data).reshape(-1)
+    if items.dtype != np.dtype(dtype):
+        msg = f"dtype {items.dtype.str} instead of {dtype}"
+        raise TypeError(msg)
+    return items
+
+
+class NTupleFiller:
+    """Writes the pages and envelopes of one RNTuple.
+
+    Parameters
+    ----------
+    ntuple : StoredNTuple
+    writer : RootWriter
+    directory : int
+        Offset of the root directory, which the pages' keys name.
+    how : Compression or None
+        None takes each column's own setting.
+    """
+
+    def __init__(
+        self, ntuple: StoredNTuple, writer: RootWriter, directory: int, how: Compression | None
+    ) -> None:
+        self._ntuple = ntuple
+        self._how = how
+        self._blobs = BlobWriter(writer, directory)
+        self._written: dict[bytes, int] = {}
+        self._lists = [walk_page_list(data) for data in ntuple.page_lists]
+        clusters: list[tuple[int, list[ColumnPages]]] = [
+            (number, cluster)
+            for number, found in enumerate(self._lists)
+            for cluster in found.clusters
+        ]
+        self._settings = [
+            [how or Compression.from_code(pages.settings) for pages in cluster]
+            for _, cluster in clusters
+        ]
+        self._streams = [
+            _Stream(
+                column,
+                [
+                    (i, k, page, number)
+                    for i, (number, cluster) in enumerate(clusters)
+                    for k, page in enumerate(cluster[position].pages)
+                ],
+            )
+            for position, column in enumerate(ntuple.columns)
+        ]
+
+    def run(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        read_cluster: Callable[[str, int, int], Cluster],
+    ) -> None:
+        """Ask for the clusters one after the other and write the pages they complete."""
+        for start, stop in ranges:
+            cluster = read_cluster(self._ntuple.name, start, stop)
+            for number, stream in enumerate(self._streams):
+                self._feed(number, stream, self._elements(stream.column, cluster))
+        for number, stream in enumerate(self._streams):
+            self._feed(number, stream, np.empty(0, np.uint8))
+            if stream.next < len(stream.pages) or (
+                stream.waiting is not None and len(stream.waiting)
+            ):
+                msg = "columns and pages have different numbers of elements"
+                raise CorruptionError(msg, tree=self._ntuple.name, branch=stream.column.name)
+
+    def _elements(self, column: RColumn, cluster: Cluster) -> Array:
+        """What a cluster adds to a physical column; lengths for one of offsets."""
+        tables = self._ntuple.tables
+        try:
+            if column.role == INDEX:
+                target = tables[column.target]
+                if target.parent == 0:
+                    return np.diff(cluster[target.name].offsets)
+                counts = cluster[tables[target.parent].name].columns[target.counts]
+                return np.asarray(counts).astype(np.int64)
+            data = cluster[tables[column.table].name].columns[column.name]
+            if column.role == DATA:
+                return _as_items(data, column.codec.dtype)
+            data = as_strings(data)
+        except (KeyError, TypeError) as error:
+            msg = f"column does not fit the remainder: {error}"
+            raise CorruptionError(msg, tree=self._ntuple.name, branch=column.name) from error
+        if column.role == CHARS:
+            return data.content[int(data.offsets[0]) : int(data.offsets[-1])]
+        return np.diff(data.offsets)
+
+    def _feed(self, number: int, stream: _Stream, more: Array) -> None:
+        if stream.waiting is not None and len(stream.waiting):
+            more = np.concatenate((stream.waiting, more)) if len(more) else stream.waiting
+        position = 0
+        while stream.next < len(stream.pages):
+            page = stream.pages[stream.next][2]
+            if position + page.elements > len(more):
+                break
+            self._write(number, stream, more[position : position + page.elements])
+            position += page.elements
+        # A copy: what waits must not keep the whole cluster in memory.
+        stream.waiting = np.array(more[position:])
+
+    def _write(self, number: int, stream: _Stream, items: Array) -> None:
+        cluster, k, page, page_list = stream.pages[stream.next]
+        stream.next += 1
+        if stream.column.role in _COUNTED:
+            if cluster != stream.cluster:
+                stream.cluster, stream.base = cluster, 0
+            ends = np.cumsum(items) + stream.base
+            stream.base = int(ends[-1]) if len(ends) else stream.base
+            items = ends.astype(stream.column.codec.dtype)
+        plain = stream.column.codec.encode(items)
+        end = self._ntuple.raw_ends.get((cluster, number, k))
+        if end is not None:
+            plain = plain[: len(plain) - len(end)] + end
+        data = compress(plain, self._settings[cluster][number])
+        checksum = b""
+        if page.has_checksum:
+            checksum = xxhash.xxh3_64_intdigest(data).to_bytes(8, "little")
+        data += checksum
+        # As ROOT does: equal small pages are written once.
+        offset = self._written.get(data)
+        if offset is None:
+            offset = self._blobs.write(data)
+            if len(data) <= _SHARED_PAGE and len(self._written) < _SHARED_PAGES:
+                self._written[data] = offset
+        data = data[: len(data) - len(checksum)]
+        place_page(self._ntuple.page_lists[page_list], page, len(data), offset)
+
+    def finish(self, anchor: bytes) -> bytes:
+        """Write the envelopes; returns the anchor that points to them."""
+        how = self._how or Compression("zstd", 5)
+        groups = walk_footer(self._ntuple.footer)
+        for number, data in enumerate(self._ntuple.page_lists):
+            if self._how is not None:
+                for cluster in self._lists[number].clusters:
+                    for column in cluster:
+                        place_settings(data, column, self._how.code)
+            seal_envelope(data)
+            stored = compress(bytes(data), how)
+            offset = self._blobs.write(stored)
+            place_group(self._ntuple.footer, groups[number], len(stored), offset)
+        seal_envelope(self._ntuple.footer)
+        places = []
+        for envelope in (self._ntuple.header, bytes(self._ntuple.footer)):
+            stored = compress(envelope, how)
+            places.append((self._blobs.write(stored), len(stored)))
+        self._blobs.close()
+        out = Anchor.unpack(anchor)
+        out.place(places[0], places[1])
+        return out.pack()

@@ -1,0 +1,459 @@
+"""The remainder of a ROOT file: all that is needed to restore it beside the trees' columns.
+
+Blobs:
+
+``root/skeleton``
+    JSON: file header, directories, keys, trees. Text of ROOT is decoded as latin-1, which keeps
+    every byte.
+``root/objects``
+    Uncompressed bytes of all other objects, one after the other in the order of the keys, then the
+    streamer info.
+``root/tree/N/object``
+    Bytes of the TTree object. Places that depend on where baskets lie are cleared (fBasketBytes,
+    fBasketSeek), or hold what the baskets do not account for (fTotBytes, fZipBytes); data of
+    embedded baskets are cleared; each fBasketEntry is XORed with that of the branch before it.
+``root/ntuple/N/envelopes``, ``root/ntuple/N/extra``
+    Header, footer and page lists of an RNTuple, without the places of pages; unused bits of pages.
+``root/tree/N/plan``, ``root/tree/N/baskets``, ``root/tree/N/extra``
+    How branches become columns; the fields of each basket; the few bytes that no rule gives.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vortex_hep.errors import CorruptionError, UnsupportedVersionError
+from vortex_hep.readers import layout
+from vortex_hep.readers.basket_log import BASKET_FIELDS
+from vortex_hep.readers.layout import BranchPlan, Part
+from vortex_hep.readers.rnt_fill import StoredNTuple, pack_ntuple, unpack_ntuple
+from vortex_hep.readers.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
+from vortex_hep.readers.tkey import Key
+from vortex_hep.schema import COLUMN_DTYPES, Array
+
+if TYPE_CHECKING:
+    from vortex_hep.readers.rootfile import RootFileSource, TreeRecord
+
+VERSION = 1
+_KINDS = (layout.NONE, layout.FIXED, layout.COUNTED, layout.OWN, layout.BYTES, layout.STORED)
+#: Column of the basket fields that is stored as differences, and the one counted from the index.
+_DATIME, _CYCLE = BASKET_FIELDS.index("datime"), BASKET_FIELDS.index("cycle")
+#: fBasketSeek of a basket that is written anew, in a cleared tree object.
+_PRESENT = 1
+
+
+def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tuple[int, int]]:
+    """Offset and size of all baskets that a streamed tree names."""
+    out: list[tuple[int, int]] = []
+    for branch in branches:
+        count = max(min(branch.write_basket, branch.max_baskets), 0)
+        seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
+        sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()
+        out += [(seek, size) for seek, size in zip(seeks, sizes, strict=True) if seek]
+    return out
+
+
+def pack_key(key: Key) -> list[Any]:
+    """A key without its places, for the JSON."""
+    names = [text.decode("latin-1") for text in (key.class_name, key.name, key.title)]
+    return [key.version, key.objlen, key.datime, key.keylen, key.cycle, *names]
+
+
+def unpack_key(item: Sequence[Any]) -> Key:
+    """The inverse of :func:`pack_key`; size and places are 0."""
+    version, objlen, datime, keylen, cycle, *names = item
+    return Key(
+        0, version, objlen, datime, keylen, cycle, 0, 0, *(n.encode("latin-1") for n in names)
+    )
+
+
+def write_blobs(source: RootFileSource) -> Iterator[tuple[str, bytes]]:
+    """All blobs of a file, ``root/skeleton`` first."""
+    records = source.records
+    trees = {id(record.entry): i for i, record in enumerate(source.tree_records)}
+    ntuples = {id(entry): i for i, (entry, _) in enumerate(source.ntuple_records)}
+    objects: list[bytes] = []
+    keys: list[dict[str, Any]] = []
+    directories = {id(d.key): i for i, d in enumerate(records.directories)}
+    for number, entry in enumerate(records.entries):
+        if number in source.left_out:
+            continue
+        item: dict[str, Any] = {"directory": entry.directory, "key": pack_key(entry.key)}
+        if id(entry) in trees:
+            item["tree"] = trees[id(entry)]
+        elif id(entry) in ntuples:
+            item["ntuple"] = ntuples[id(entry)]
+            item["anchor"] = records.object_bytes(entry.key).hex()
+        elif id(entry.key) in directories:
+            item["is_directory"] = directories[id(entry.key)]
+        else:
+            objects.append(records.object_bytes(entry.key))
+        keys.append(item)
+    info = None
+    if records.info_key is not None:
+        info = pack_key(records.info_key)
+        objects.append(records.object_bytes(records.info_key))
+    blobs: list[tuple[str, bytes]] = []
+    described = []
+    first = 0
+    for number, record in enumerate(source.tree_records):
+        item, more = _write_tree(source, record, first)
+        described.append(item)
+        blobs += [(f"root/tree/{number}/{name}", data) for name, data in more]
+        if record.source is not None:
+            first += len(record.source.log.fields)
+    described_ntuples = []
+    for number, (_, ntuple) in enumerate(source.ntuple_records):
+        item, more = pack_ntuple(ntuple)
+        described_ntuples.append(item)
+        blobs += [(f"root/ntuple/{number}/{name}", data) for name, data in more]
+    header = records.header
+    skeleton = {
+        "version": VERSION,
+        "file": {
+            "version": header.version,
+            "begin": header.begin,
+            "nbytes_name": header.nbytes_name,
+            "units": header.units,
+            "compress": header.compress,
+            "uuid_version": header.uuid_version,
+            "uuid": header.uuid.hex(),
+        },
+        "directories": [
+            {
+                "key": pack_key(d.key),
+                "version": d.header.version,
+                "created": d.header.created,
+                "modified": d.header.modified,
+                "nbytes_name": d.header.nbytes_name,
+                "rest": d.header.rest.hex(),
+                "prefix": d.prefix.decode("latin-1"),
+                "parent": d.parent,
+                "list": None if d.list_key is None else pack_key(d.list_key),
+            }
+            for d in records.directories
+        ],
+        "keys": keys,
+        "info": info,
+        "trees": described,
+        "ntuples": described_ntuples,
+    }
+    yield "root/skeleton", json.dumps(skeleton, separators=(",", ":")).encode("ascii")
+    yield "root/objects", b"".join(objects)
+    yield from blobs
+
+
+def _write_tree(
+    source: RootFileSource, record: TreeRecord, first: int
+) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
+    item: dict[str, Any] = {
+        "name": record.name,
+        "class": record.entry.key.class_name.decode("latin-1"),
+        "at_branches": record.at_branches,
+    }
+    if record.source is None:
+        item["shared"] = True
+        numbers = _numbers_by_seek(source)
+        return item, [("object", _clear_shared(record, numbers))]
+    tree = record.source
+    tree.complete_log()
+    item["entries"] = tree.num_entries
+    extra: list[bytes] = []
+    for name in ("raw_tails", "raw_headers"):
+        raw = getattr(tree.log, name)
+        item[name] = [[row, len(raw[row])] for row in sorted(raw)]
+        extra += [raw[row] for row in sorted(raw)]
+    stored = []
+    for plan in tree.plans:
+        if plan.kind == layout.STORED:
+            for ref in plan.baskets:
+                if ref.embedded is None:
+                    data = bytes(tree.stored_record(ref))
+                    key, _ = Key.unpack(data)
+                    row = tree.log.row(plan.number, ref)
+                    tree.log.totals[row] = key.keylen + key.objlen
+                    stored.append([row, len(data)])
+                    extra.append(data)
+    item["stored"] = stored
+    # An upper bound of the restored tree's size.
+    item["bytes"] = int(tree.log.totals.sum())
+    tables = [table.name for table in tree.tables]
+    item["tables"] = tables
+    item["plan"], packed = _pack_plans(tree.plans, tables)
+    blobs = [
+        ("object", _clear(record)),
+        ("plan", packed),
+        ("baskets", _pack_fields(tree.log.fields, tree.plans)),
+        ("extra", b"".join(extra)),
+    ]
+    return item, blobs
+
+
+def _numbers_by_seek(source: RootFileSource) -> dict[int, int]:
+    """Number of every basket in the file, by its offset."""
+    out: dict[int, int] = {}
+    first = 0
+    for record in source.tree_records:
+        if record.source is None:
+            continue
+        for plan in record.source.plans:
+            for ref in plan.baskets:
+                if ref.embedded is None:
+                    out[ref.seek] = first + record.source.log.row(plan.number, ref)
+        first += len(record.source.log.fields)
+    return out
+
+
+def _clear_shared(record: TreeRecord, numbers: Mapping[int, int]) -> bytes:
+    """An older cycle of a tree, with basket numbers (from 1) in place of offsets."""
+    data = bytearray(record.payload)
+    for branch in record.branches:
+        seeks = table(data, branch, "seek")
+        count = branch.write_basket
+        seeks[:] = [numbers[s] + 1 if s and i < count else 0 for i, s in enumerate(seeks.tolist())]
+        table(data, branch, "bytes")[:] = 0
+    return bytes(data)
+
+
+def table(data: bytearray, branch: StreamedBranch, which: str) -> Array:
+    """One of a branch's basket tables, as a writable view of the tree's bytes."""
+    at = {
+        "bytes": branch.at_basket_bytes,
+        "entry": branch.at_basket_entry,
+        "seek": branch.at_basket_seek,
+    }[which]
+    return np.frombuffer(data, ">i4" if which == "bytes" else ">i8", branch.max_baskets, at)
+
+
+def number_at(data: bytearray, position: int) -> Array:
+    """The 64-bit integer at ``position``, as a writable view of one item."""
+    return np.frombuffer(data, ">i8", 1, position)
+
+
+def _clear(record: TreeRecord) -> bytes:
+    tree = record.source
+    if tree is None:  # pragma: no cover - the caller has looked
+        return record.payload
+    data = bytearray(record.payload)
+    zipped = 0
+    for plan, branch in zip(tree.plans, tree.branches, strict=True):
+        free = [ref for ref in plan.baskets if ref.embedded is None]
+        nbytes = sum(ref.nbytes for ref in free)
+        zipped += nbytes
+        total = sum(int(tree.log.totals[tree.log.row(plan.number, ref)]) for ref in free)
+        number_at(data, branch.at_zip_bytes)[0] -= nbytes
+        number_at(data, branch.at_tot_bytes)[0] -= total
+        table(data, branch, "bytes")[:] = 0
+        seeks = table(data, branch, "seek")
+        seeks[:] = 0
+        seeks[[ref.index for ref in free]] = _PRESENT
+        if plan.kind in (layout.STORED, layout.NONE):
+            continue
+        for ref in plan.baskets:
+            basket = ref.embedded
+            if basket is None:
+                continue
+            data[basket.data : basket.data + basket.border] = bytes(basket.border)
+            if tree.log.fields[tree.log.row(plan.number, ref), 0]:
+                size = 4 * basket.header.nev
+                data[basket.offsets : basket.offsets + size] = bytes(size)
+    at = tree_zip_bytes(data, record.entry.key.class_name.decode("latin-1"))
+    if at is not None:
+        number_at(data, at)[0] -= zipped
+    _xor_entries(data, tree.branches, reverse=True)
+    return bytes(data)
+
+
+def _xor_entries(data: bytearray, branches: Sequence[StreamedBranch], *, reverse: bool) -> None:
+    """XOR each fBasketEntry with the one before it, where they are of one length."""
+    pairs = list(itertools.pairwise(branches))
+    for before, after in reversed(pairs) if reverse else pairs:
+        if before.max_baskets == after.max_baskets:
+            entries = table(data, after, "entry")
+            entries[:] ^= table(data, before, "entry")
+
+
+def _pack_plans(plans: Sequence[BranchPlan], tables: list[str]) -> tuple[dict[str, Any], bytes]:
+    """Kind, table, row size and parts of each branch, as arrays of one property each."""
+    parts = [(plan, part) for plan in plans for part in plan.parts]
+    numbers = {name: i for i, name in enumerate(tables)}
+    blob = b"".join(
+        np.array(values, dtype).tobytes()
+        for values, dtype in (
+            ([_KINDS.index(plan.kind) for plan in plans], "u1"),
+            ([numbers.get(plan.table, 0) for plan in plans], "<u4"),
+            ([plan.stride for plan in plans], "<u4"),
+            ([len(plan.parts) for plan in plans], "<u2"),
+            ([COLUMN_DTYPES.index(part.dtype) for _, part in parts], "u1"),
+            ([part.offset for _, part in parts], "<u4"),
+        )
+    )
+    item = {
+        "branches": len(plans),
+        "parts": len(parts),
+        "inner": [[i, list(part.inner)] for i, (_, part) in enumerate(parts) if part.inner],
+        "names": [[i, part.name] for i, (plan, part) in enumerate(parts) if part.name != plan.name],
+    }
+    return item, blob
+
+
+def _unpack_plans(
+    item: Mapping[str, Any], blob: bytes, names: Sequence[str], tables: Sequence[str]
+) -> list[BranchPlan]:
+    branches, count = item["branches"], item["parts"]
+    position = 0
+
+    def take(size: int, dtype: str) -> list[int]:
+        nonlocal position
+        values = np.frombuffer(blob, dtype, size, position)
+        position += values.nbytes
+        return values.tolist()  # type: ignore[no-any-return]
+
+    kinds, table_numbers = take(branches, "u1"), take(branches, "<u4")
+    strides, sizes = take(branches, "<u4"), take(branches, "<u2")
+    dtypes, offsets = take(count, "u1"), take(count, "<u4")
+    inner = {i: tuple(shape) for i, shape in item["inner"]}
+    part_names = dict(item["names"])
+    out = []
+    first = 0
+    for number in range(branches):
+        parts = tuple(
+            Part(
+                part_names.get(i, names[number]),
+                COLUMN_DTYPES[dtypes[i]],
+                inner.get(i, ()),
+                offsets[i],
+            )
+            for i in range(first, first + sizes[number])
+        )
+        first += sizes[number]
+        out.append(
+            BranchPlan(
+                number, names[number], _KINDS[kinds[number]], strides[number], parts,
+                table=tables[table_numbers[number]],
+            )
+        )  # fmt: skip
+    return out
+
+
+def _pack_fields(fields: Array, plans: Sequence[BranchPlan]) -> bytes:
+    stored = _predicted(fields, plans, -1)
+    stored[1:, _DATIME] -= fields[:-1, _DATIME]
+    return np.ascontiguousarray(stored.T).astype("<i4").tobytes()
+
+
+def _unpack_fields(blob: bytes, plans: Sequence[BranchPlan]) -> Array:
+    fields: Array = np.frombuffer(blob, "<i4").reshape(len(BASKET_FIELDS), -1).T.astype(np.int64)
+    fields[:, _DATIME] = np.cumsum(fields[:, _DATIME]) & 0xFFFFFFFF
+    return _predicted(fields, plans, 1)
+
+
+def _predicted(fields: Array, plans: Sequence[BranchPlan], sign: int) -> Array:
+    """Fields with the basket's index taken from, or added to, the cycle of its key."""
+    out: Array = fields.copy()
+    index = [ref.index if ref.embedded is None else 0 for plan in plans for ref in plan.baskets]
+    out[:, _CYCLE] += sign * np.array(index, np.int64)
+    return out
+
+
+@dataclass
+class StoredTree:
+    """A tree as the remainder describes it, ready to be filled with baskets."""
+
+    name: str
+    class_name: str
+    shared: bool
+    data: bytearray
+    branches: list[StreamedBranch]
+    plans: list[BranchPlan]
+    entries: int
+    total_bytes: int
+    fields: Array
+    raw_tails: dict[int, bytes]
+    raw_headers: dict[int, bytes]
+    stored: dict[int, bytes]
+
+
+@dataclass
+class Skeleton:
+    """The remainder of a file, parsed."""
+
+    info: dict[str, Any]
+    objects: bytes
+    trees: list[StoredTree]
+    ntuples: list[StoredNTuple]
+
+
+def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
+    """Parse what :func:`write_blobs` wrote.
+
+    Raises
+    ------
+    CorruptionError, UnsupportedVersionError
+    """
+    try:
+        info = json.loads(blobs["root/skeleton"])
+        if info["version"] != VERSION:
+            msg = f"remainder of version {info['version']}; this release reads version {VERSION}"
+            raise UnsupportedVersionError(msg, hint="install a newer vortex_hep")
+        keys = {item["tree"]: item["key"] for item in info["keys"] if "tree" in item}
+        trees = [
+            _read_tree(blobs, number, item, unpack_key(keys[number]))
+            for number, item in enumerate(info["trees"])
+        ]
+        ntuples = [
+            unpack_ntuple(
+                item, blobs[f"root/ntuple/{number}/envelopes"], blobs[f"root/ntuple/{number}/extra"]
+            )
+            for number, item in enumerate(info["ntuples"])
+        ]
+        return Skeleton(info, blobs["root/objects"], trees, ntuples)
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        if isinstance(error, UnsupportedVersionError):
+            raise
+        msg = f"the remainder of the ROOT file is damaged: {error!r}"
+        raise CorruptionError(msg) from error
+
+
+def _read_tree(
+    blobs: Mapping[str, bytes], number: int, item: Mapping[str, Any], key: Key
+) -> StoredTree:
+    prefix = f"root/tree/{number}/"
+    data = bytearray(blobs[prefix + "object"])
+    branches = TreeWalker(data, key.keylen).walk(item["at_branches"])
+    tree = StoredTree(
+        item["name"], item["class"], item.get("shared", False), data, branches,
+        [], 0, item.get("bytes", 0), np.empty((0, len(BASKET_FIELDS)), np.int64), {}, {}, {},
+    )  # fmt: skip
+    if tree.shared:
+        return tree
+    tree.entries = item["entries"]
+    _xor_entries(data, branches, reverse=False)
+    paths: list[str] = []
+    for branch in branches:
+        paths.append((paths[branch.parent] + "/" if branch.parent >= 0 else "") + branch.name)
+    names = layout.unique_names(paths, [branch.name for branch in branches])
+    tree.plans = _unpack_plans(item["plan"], blobs[prefix + "plan"], names, item["tables"])
+    for plan, branch in zip(tree.plans, branches, strict=True):
+        plan.key_names = (branch.name.encode("utf-8", "surrogateescape"), key.name)
+        tables = [table(data, branch, which).tolist() for which in ("bytes", "entry", "seek")]
+        plan.baskets = layout.find_baskets(branch, *tables)
+        if plan.baskets:
+            plan.first, plan.stop = plan.baskets[0].start, plan.baskets[-1].stop
+    tree.fields = _unpack_fields(blobs[prefix + "baskets"], tree.plans)
+    extra, position = blobs[prefix + "extra"], 0
+    for name, out in (
+        ("raw_tails", tree.raw_tails),
+        ("raw_headers", tree.raw_headers),
+        ("stored", tree.stored),
+    ):
+        for row, size in item[name]:
+            out[row] = extra[position : position + size]
+            position += size
+    return tree

@@ -1,0 +1,168 @@
+"""The way back: archives to the files they came from, and proof that the two are equal."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from vortex_hep.archive import Archive
+from vortex_hep.archive import open as open_archive
+from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.model import Model
+from vortex_hep.progress import SILENT, Progress
+from vortex_hep.schema import Cluster
+
+
+def restore(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    compression: str = "zstd:5",
+    overwrite: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Restore the file that an archive was made from.
+
+    Parameters
+    ----------
+    path : str or path
+        The archive; a path or an fsspec URL.
+    out : str or path
+        The file to write; it appears only when it is complete.
+    model : Model, optional
+        Where the archive does not hold its own.
+    compression : str
+        For ROOT files: ``"zstd:5"``, ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any level),
+        ``"none"`` or ``"original"``.
+    overwrite : bool
+    threads : int, optional
+    progress : Progress, optional
+
+    Raises
+    ------
+    CorruptionError
+        The archive is damaged; nothing is written.
+    OutputError
+        The file cannot be written.
+    """
+    from vortex_hep.readers import restore_root
+
+    progress = progress or SILENT
+    with open_archive(path, model=model, threads=threads) as archive:
+        source = archive.reader.metadata.get("source", {})
+        if source.get("kind") not in ("root", "opaque"):
+            raise UnsupportedFeatureError(
+                f"made from a file of kind {source.get('kind')!r}, which is not known",
+                path=archive.path, hint="a newer release can restore it",
+            )  # fmt: skip
+        total = sum(t.num_entries for t in archive.values())
+        with progress.task("restoring", total, unit="events") as task:
+
+            def read(tree: str, start: int, stop: int) -> Cluster:
+                cluster = archive[tree].read(start, stop)
+                task.advance(stop - start)
+                return cluster
+
+            restore_root(
+                archive.remainder(),
+                {name: tree.cluster_ranges(0) for name, tree in archive.trees.items()},
+                read,
+                out,
+                compression=compression,
+                overwrite=overwrite,
+            )
+
+
+@dataclass
+class VerifyReport:
+    """What a verification found.
+
+    Parameters
+    ----------
+    path : str
+    against : str or None
+    entries, raw_bytes : int
+        What was decoded.
+    differences : list of str
+        One line each; empty where all is equal.
+    """
+
+    path: str
+    against: str | None
+    entries: int
+    raw_bytes: int
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+class _AsSource:
+    """An archive in the role of a source file, for comparison with one."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.path = archive.path
+        self.kind = archive.reader.metadata.get("source", {}).get("kind", "root")
+        self.trees = archive.trees
+        self.remainder = archive.remainder
+
+    def close(self) -> None:
+        """Nothing to close: the archive belongs to the caller."""
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    against: str | os.PathLike[str] | Any | None = None,
+    model: Model | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check every byte of an archive by decoding all of it; compare it with its source.
+
+    Parameters
+    ----------
+    path : str or path
+    against : str, path or uproot file, optional
+        The source: trees, types, titles and every bit of the data are compared.
+    model : Model, optional
+    threads : int, optional
+    progress : Progress, optional
+
+    Returns
+    -------
+    VerifyReport
+
+    Raises
+    ------
+    CorruptionError
+        The archive is damaged.
+    """
+    from vortex_hep.readers import compare_sources, open_source
+
+    progress = progress or SILENT
+    with open_archive(path, model=model, threads=threads) as archive:
+        archive.reader.verify()
+        raw = 0
+        entries = sum(t.num_entries for t in archive.values())
+        with progress.task("decoding", entries, unit="events") as task:
+            for tree in archive.values():
+                for start, stop in tree.cluster_ranges(0):
+                    tree.read(start, stop)
+                    task.advance(stop - start)
+        for name, blob in archive.remainder():
+            del name
+            raw += len(blob)
+        raw += archive.info()["raw_bytes"]
+        report = VerifyReport(archive.path, None, entries, raw)
+        if against is not None:
+            selected = archive.reader.metadata.get("source", {}).get("trees")
+            with open_source(against, trees=selected) as source:
+                report.against = str(source.path)
+                report.differences = compare_sources(_AsSource(archive), source)
+        return report
