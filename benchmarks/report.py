@@ -126,14 +126,13 @@ def readme_text(comparisons: dict[str, list[Comparison]]) -> str:
         for comparison in found[:1]
     ]
     header = (
-        "content", "columns", "ROOT zstd 5", "ROOT LZMA 9", "xz -9 per column", "best other",
-        "vortex_hep", "model", "vs ROOT LZMA 9", "vs xz -9", "enc / dec MB/s",
+        "content", "columns", "ROOT LZMA 9", "xz -9 per column", "best other", "vortex_hep",
+        "model", "vs ROOT LZMA 9", "vs xz -9", "MB/s in / out",
     )  # fmt: skip
     return markdown_table(header, [row for row in rows if row])
 
 
 def _readme_row(title: str, comparison: Comparison) -> list[str] | None:
-    by_name = {item.codec: item for item in comparison.measurements}
     ours = [item for item in comparison.measurements if item.codec.startswith(OURS)]
     if not ours:
         return None
@@ -143,11 +142,9 @@ def _readme_row(title: str, comparison: Comparison) -> list[str] | None:
     model = best.model_bytes or best.embedded_model_bytes
     place = "inside" if best.embedded_model_bytes else "beside"
     fastest = best.timings[-1]
-    zstd = by_name.get("ROOT zstd 5, per basket")
     return [
         title,
         _mb(comparison.raw_bytes),
-        _mb(zstd.stored_bytes) if zstd else "",
         _mb(lzma.stored_bytes) if lzma else "",
         _mb(xz.stored_bytes) if xz else "",
         _mb(min(item.stored_bytes for item in others)) if others else "",
@@ -160,7 +157,7 @@ def _readme_row(title: str, comparison: Comparison) -> list[str] | None:
 
 
 def _mb(count: int) -> str:
-    return f"{count / 1e6:.3f} MB"
+    return f"{count / 1e6:.3f}"
 
 
 def inserted(text: str, figures: str) -> str:

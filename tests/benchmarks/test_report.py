@@ -54,8 +54,8 @@ def test_one_json_per_codec(results):
 def test_readme_row(results):
     text = report.readme_text(report.load_results(results))
     assert text.splitlines()[2] == (
-        f"| {DATASET.title} | 10.000 MB | 6.000 MB | 5.000 MB | 4.000 MB | 4.000 MB"
-        " | **2.500 MB** | 0.300 MB beside | -50.0% | -37.5% | 5.0 / 10.0 |"
+        f"| {DATASET.title} | 10.000 | 5.000 | 4.000 | 4.000"
+        " | **2.500** | 0.300 beside | -50.0% | -37.5% | 5.0 / 10.0 |"
     )
 
 

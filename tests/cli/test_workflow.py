@@ -83,7 +83,7 @@ def test_an_archive_without_its_model_needs_it(folder, tmp_path, capsys):
 def test_info_for_readers(folder, capsys):
     assert main(["info", str(folder / "events.vxc"), "--columns"]) == 0
     text = capsys.readouterr().out
-    assert "tree Events: 300 events" in text
+    assert "tree Events: 300 entries" in text
     assert "(event)" in text
     assert "Jet_btagDeepFlavB" in text
 
@@ -153,7 +153,7 @@ def test_bench_with_a_model(folder, tmp_path, capsys):
     plain = json.loads((tmp_path / "bench.json").read_text())
     ours = next(m for m in plain["measurements"] if m["codec"] == "vortex_hep")
     assert ours["verified"]
-    assert ours["model_bytes"] == (folder / "model.vxm").stat().st_size or ours["model_bytes"] > 0
+    assert 0 < ours["model_bytes"] <= (folder / "model.vxm").stat().st_size
     assert (tmp_path / "bench.png").exists()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vortex_hep.codec import rans
 from vortex_hep.codec.fields import BUCKETS, Field, read_tokens
@@ -17,7 +18,7 @@ from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.tablemodel import WIDE, Shape, TableModel
 
-Array = Any
+Array = npt.NDArray[Any]
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Case:
 
     @property
     def n_tokens(self) -> int:
-        return self.tokens.shape[1]
+        return int(self.tokens.shape[1])
 
     def known(self) -> Array:
         """Tokens as a decoder has them that knows none."""
@@ -83,9 +84,7 @@ def make_case(
             top = 2000 if name in WIDE and weights == "random" else top
             tensors[name] = rng.integers(-top, top + 1, size).astype(np.int32)
     context = tuple(f"c{k}" for k in range(lane_fields))
-    model = TableModel(
-        "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2))
-    )
+    model = TableModel("t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)))
     counts = rng.integers(0, longest + 1, lanes)
     rows = row_set(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
@@ -122,9 +121,7 @@ def cut_groups(offsets: Array, size: int) -> Groups:
     for start in range(0, len(counts), size):
         c = counts[start : start + size]
         out.lanes.append((np.argsort(-c, kind="stable") + start).astype(np.int64))
-        out.active.append(
-            np.array([(c > j).sum() for j in range(int(c.max(initial=0)))], np.int64)
-        )
+        out.active.append(np.array([(c > j).sum() for j in range(int(c.max(initial=0)))], np.int64))
         out.sizes.append(int(c.sum()))
     return out
 
@@ -189,9 +186,8 @@ def decode(
     fields = len(case.model.fields)
     given = np.zeros(fields, np.bool_) if given is None else given
     groups = cut_groups(case.rows.offsets, size)
-    tokens = np.where(
-        np.repeat(given, np.diff(case.net.field_start)), case.tokens, case.known()
-    )
+    known = np.repeat(given, np.diff(case.net.field_start))
+    tokens: Array = np.where(known, case.tokens, case.known())
     buckets = np.zeros((len(tokens), fields), np.uint8)
     links = np.zeros(len(tokens), np.int64)
     none = np.zeros(0, np.uint16)

@@ -55,7 +55,7 @@ def engine(name: str) -> Engine:
     return get_engine(name)
 
 
-def expected_symbols(case: Case, size: int) -> tuple[list, list]:
+def expected_symbols(case: Case, size: int) -> tuple[list[Any], list[Any]]:
     """Frequencies and cumulated frequencies in decoding order, from ``frequencies_of_rows``."""
     table = frequencies_of_rows(case.model, case.tokens, case.rows, case.lane_buckets)
     groups = cut_groups(case.rows.offsets, size)
@@ -247,7 +247,7 @@ def test_unknown_engine():
 
 @pytest.mark.parametrize("device", ["torch", "cuda"])
 def test_missing_torch_says_what_to_do(monkeypatch, device):
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UnsupportedFeatureError, match="pip install"):
         get_engine(device)
 

@@ -16,7 +16,12 @@ torch = pytest.importorskip("torch")
 from vortex_hep.nn.torch_loss import TensorRows, batch_bits  # noqa: E402
 from vortex_hep.nn.trainer import Schedule, TableTrainer  # noqa: E402
 
-SMALL: dict[str, Any] = {"widths": (1, 6, 12, 20), "flat": (0, 0, 1, 2), "weights": "small", "lanes": 20}
+SMALL: dict[str, Any] = {
+    "widths": (1, 6, 12, 20),
+    "flat": (0, 0, 1, 2),
+    "weights": "small",
+    "lanes": 20,
+}
 CASES: dict[str, dict[str, Any]] = {
     "all": {},
     "no previous": {"previous": False},

@@ -26,6 +26,7 @@ KEY = Key(0, 4, 10, 123456789, 60, 1, 100, 100, b"TBasket", b"branch", b"Events"
 def test_blocks_come_back(text, data, times):
     data = data * times
     how = Compression.parse(text)
+    assert how is not None
     packed = compress(data, how)
     assert len(packed) <= len(data)
     assert decompress(memoryview(packed), len(data)) == data
@@ -40,7 +41,9 @@ def test_more_than_one_block():
 @pytest.mark.parametrize("text", ["zlib:1", "lzma:1", "lz4:4", "zstd:5"])
 def test_damaged_blocks_raise(text):
     data = bytes(range(256)) * 20
-    packed = compress(data, Compression.parse(text))
+    how = Compression.parse(text)
+    assert how is not None
+    packed = compress(data, how)
     for size in range(0, len(packed), 7):
         with pytest.raises(BlockError):
             decompress(memoryview(packed)[:size], len(data))
@@ -106,6 +109,7 @@ def test_tails_come_back(lengths, mode, last):
         assert found_lengths is None
     else:
         assert (found, found_last) == (mode, last)
+        assert found_lengths is not None
         assert np.array_equal(found_lengths, lengths)
 
 
@@ -115,4 +119,5 @@ def test_odd_tails_are_kept(tail, nev):
     if mode == TAIL_RAW:
         assert lengths is None
     elif mode != TAIL_NONE:
+        assert lengths is not None
         assert build_tail(mode, lengths, 60, last) == tail

@@ -55,6 +55,15 @@ def test_compression_setting_is_used(written, tmp_path, round_trip):
     assert not (tmp_path / "bad.root").exists()
 
 
+def test_original_compression(written, tmp_path, round_trip):
+    out = tmp_path / "out.root"
+    round_trip(written, out, compression="original")
+    with uproot.open(out) as file:
+        info = file["Events"]["matrix"].basket(0).block_compression_info
+        assert {name for name, *_ in info} == {"ZLIB"}
+    assert out.stat().st_size < 1.1 * written.stat().st_size
+
+
 def _material(written):
     with open_source(written) as source:
         ranges = {name: tree.cluster_ranges(1000) for name, tree in source.trees.items()}

@@ -91,7 +91,7 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
 
 
 def _tree_text(tree: dict[str, Any], *, columns: bool) -> str:
-    title = f"tree {tree['name']}: {plural(tree['entries'], 'event')}"
+    title = f"tree {tree['name']}: {plural(tree['entries'], 'entry', 'entries')}"
     header = ["table", "columns", "rows", "raw", "stored", "ratio"]
     rows = [
         [

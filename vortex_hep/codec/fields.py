@@ -28,6 +28,11 @@ NO_REFERENCE, PREVIOUS_ROW, LINKED_ROW = 0, 1, 2
 FLAGS_PER_FIELD = 4
 
 
+def components(column: Array) -> Array:
+    """View a column as (rows, components), whatever its inner shape and however few its rows."""
+    return column.reshape(len(column), int(np.prod(column.shape[1:], dtype=np.int64)))
+
+
 @dataclass(frozen=True)
 class Field:
     """How one field is computed from columns and back.
@@ -92,7 +97,7 @@ class Field:
                 out = (out << np.uint64(1)) | (b & np.uint8(1))
             return out, ok
         column = columns[self.columns[0]]
-        bits = transforms.bits_of(column.reshape(len(column), -1)[:, self.component])
+        bits = transforms.bits_of(components(column)[:, self.component])
         kind = transforms.order_kind(self.dtype)
         ordered, ok = transforms.ordered_view(bits, kind, 8 * column.dtype.itemsize, self.shift)
         return ordered, ok
@@ -143,7 +148,7 @@ class Field:
         bits = np.empty(len(compact), f"<u{column.dtype.itemsize}")
         kind = transforms.order_kind(self.dtype)
         transforms.bits_from_ordered(ordered, kind, width, self.shift, bits)
-        flat = column.reshape(len(column), -1).view(bits.dtype)
+        flat = components(column).view(bits.dtype)
         if len(escape):
             bits[escape] = flat[escape, self.component]
         flat[:, self.component] = bits

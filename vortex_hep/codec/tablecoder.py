@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical, rans
 from vortex_hep.codec.container import xxh3
-from vortex_hep.codec.fields import LINKED_ROW, read_tokens
+from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
 from vortex_hep.codec.sections import Reader, join
@@ -202,9 +202,9 @@ class TableEncoder:
         """Decide for every group of columns that share fields whether the network codes them."""
         row_count = max(1, len(run.rows.lane))
         for names, fields in run.column_groups():
-            cost = sum(costs[n] for n in names)
             if not run.may_code(fields):
                 continue
+            cost = sum(costs[n] for n in names)
             expected, rival = run.expected(fields)
             clear = expected < _CLEAR_WIN * rival and 8 * cost / row_count <= _DRIFT * expected
             if cost > _SMALL_BYTES and (self.effort == "max" or not clear):
@@ -460,9 +460,9 @@ class _NetworkRun:
         rows = np.concatenate(lists).astype(np.uint32)
         values = []
         for f, e in zip(self.model.fields, lists, strict=True):
-            for name in f.columns:
+            for name in f.columns if len(e) else ():
                 column = _array(data, name)
-                flat = column.reshape(len(column), -1)
+                flat = components(column)
                 values.append(np.ascontiguousarray(flat[e, f.component]).view(np.uint8))
         return (
             _pack_array(counts) + _pack_array(rows) + _pack_array(np.concatenate(values))
@@ -636,7 +636,7 @@ class TableDecoder:
                 column = _array(data, name)
                 size = len(e) * widths[k]
                 part = values[at : at + size].view(column.dtype)
-                column.reshape(n, -1)[e, f.component] = part
+                components(column)[e, f.component] = part
                 at += size
         return escaped
 

@@ -30,7 +30,8 @@ def exp2_weight(distance: Array) -> Array:
     """
     shift = np.minimum(distance >> 10, 31)
     r = distance & 1023
-    return (32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)) >> shift
+    weight: Array = (32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)) >> shift
+    return weight
 
 
 def frequencies(logits: Array) -> Array:
@@ -47,7 +48,7 @@ def frequencies(logits: Array) -> Array:
     top = logits.max(axis=1, keepdims=True)
     weight = exp2_weight(top - logits)
     scale = (SHARED << 15) // weight.sum(axis=1, keepdims=True)
-    freq = 1 + ((weight * scale) >> 15)
+    freq: Array = 1 + ((weight * scale) >> 15)
     best = logits.argmax(axis=1)
     freq[np.arange(len(freq)), best] += 65536 - freq.sum(axis=1)
     return freq

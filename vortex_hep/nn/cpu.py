@@ -1,8 +1,10 @@
+
 """The compiled CPU engine: one pass over a group of lanes, coding or decoding.
 
 Equal bit for bit to :mod:`vortex_hep.nn.reference`. Products run in float32, which is exact: all
 sums are integers below 2**24, so their order and the use of fused multiply-add do not matter.
-That is why reassociation may be allowed to the compiler here and nowhere else.
+A few lanes go through a token together, so that what is computed for them is still in the
+nearest cache, or in registers, when it is used.
 """
 
 from __future__ import annotations
@@ -13,12 +15,24 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from vortex_hep.codec.fields import BUCKETS
 from vortex_hep.codec.rans import LOWER, STATES
-from vortex_hep.nn.tablemodel import POSITIONS, TableModel
+from vortex_hep.errors import CorruptionError
+from vortex_hep.nn.kernels import ROWS, add_embedded, product
+from vortex_hep.nn.tablemodel import MATCHES, POSITIONS, TableModel
+from vortex_hep.nn.vector import (
+    WIDTH,
+    add,
+    clip,
+    count_up_to,
+    descale,
+    frequencies,
+    load,
+    store,
+    sums_before,
+)
 
 Array = npt.NDArray[Any]
-
-_EXACT = {"contract", "reassoc", "nsz"}
 
 
 class Network(NamedTuple):
@@ -42,6 +56,7 @@ class Network(NamedTuple):
     token_bits: Array
     thresholds: Array
     threshold_start: Array
+    ladder: Array
     link_values: Array
 
 
@@ -60,12 +75,30 @@ def link_values(model: TableModel) -> Array:
     return column.astype(np.int64)
 
 
+def widened(name: str, weights: Array) -> Array:
+    """Return weights as float32 with both widths filled up with zeros to whole vectors."""
+    room = [(0, 0)] * weights.ndim
+    if name not in ("head", "head_bias"):
+        room[-1] = (0, -weights.shape[-1] % WIDTH)
+    if name in ("trunk", "head"):
+        room[-2] = (0, -weights.shape[-2] % WIDTH)
+    return np.ascontiguousarray(np.pad(weights, room), np.float32)
+
+
 def unpack(model: TableModel) -> Network:
     """Prepare a table model for the kernels of this module."""
-    w = {k: np.ascontiguousarray(v, np.float32) for k, v in model.weights.items()}
+    w = {k: widened(k, v) for k, v in model.weights.items()}
     starts = np.cumsum([0] + [len(f.thresholds) for f in model.fields]).astype(np.int64)
     thresholds = np.concatenate([f.thresholds for f in model.fields] or [np.zeros(0, np.uint64)])
+    ladder = np.full((len(model.fields), BUCKETS), np.iinfo(np.uint64).max)
+    for row, f in zip(ladder, model.fields, strict=True):
+        if len(f.thresholds) >= BUCKETS:
+            raise CorruptionError("a field has more buckets than the format allows")
+        row[: len(f.thresholds)] = f.thresholds
     token_bits = np.array([b for f in model.fields for b in f.token_widths], np.int64)
+    sizes = (len(model.fields), len(token_bits), len(model.lane_context))
+    if sizes != (model.shape.fields, model.shape.tokens, model.shape.lane_fields):
+        raise CorruptionError("a network does not fit its fields")
     return Network(
         **w,
         field_start=model.field_starts,
@@ -73,63 +106,17 @@ def unpack(model: TableModel) -> Network:
         token_bits=token_bits,
         thresholds=thresholds.astype(np.uint64),
         threshold_start=starts,
+        ladder=ladder,
         link_values=link_values(model),
     )
 
 
-@nb.njit(cache=True, nogil=True, fastmath=_EXACT)
-def _product(x, w, out):  # type: ignore[no-untyped-def]
-    """``out[:] = x @ w`` for one row; the length of ``x`` is a multiple of 8."""
-    n = w.shape[1]
-    for j in range(n):
-        out[j] = np.float32(0)
-    for k in range(0, len(x), 8):
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        x4, x5, x6, x7 = x[k + 4], x[k + 5], x[k + 6], x[k + 7]
-        for j in range(n):
-            out[j] += (
-                (x0 * w[k, j] + x1 * w[k + 1, j]) + (x2 * w[k + 2, j] + x3 * w[k + 3, j])
-            ) + ((x4 * w[k + 4, j] + x5 * w[k + 5, j]) + (x6 * w[k + 6, j] + x7 * w[k + 7, j]))
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_EXACT)
-def _add_rows(state, table, buckets):  # type: ignore[no-untyped-def]
-    for f in range(len(buckets)):
-        q = buckets[f]
-        for h in range(len(state)):
-            state[h] += table[f, q, h]
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_EXACT)
-def _frequencies(logits, weight, freq):  # type: ignore[no-untyped-def]
-    """Fill ``freq`` (int32, 16) from ``logits`` (float32 integers); see ``arithmetic``."""
-    top = logits[0]
-    for q in range(16):
-        top = max(top, logits[q])
-    total = np.int32(0)
-    for q in range(16):
-        d = np.int32(top - logits[q])
-        n = min(d >> np.int32(10), np.int32(31))
-        r = d & np.int32(1023)
-        a = np.int32(22007) - ((np.int32(5623) * r) >> np.int32(10))
-        w = (np.int32(32768) - ((a * r) >> np.int32(10))) >> n
-        weight[q] = w
-        total += w
-    scale = np.uint32(65520 << 15) // np.uint32(total)
-    left = np.int32(65536)
-    for q in range(16):
-        f = np.int32(1) + np.int32((np.uint32(weight[q]) * scale) >> np.uint32(15))
-        freq[q] = f
-        left -= f
-    for q in range(16):
-        if logits[q] == top:
-            freq[q] += left
-            break
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_EXACT)
-def run_group(net, lanes, offsets, active, tokens, buckets, link_row, lane_buckets, given, decode,
-              freq, cum, bits, words):  # type: ignore[no-untyped-def]  # fmt: skip
+@nb.njit(cache=True, nogil=True)
+def run_group(
+    net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array, buckets: Array,
+    link_row: Array, lane_buckets: Array, given: Array, decode: bool, freq: Array, cum: Array,
+    bits: Array, words: Array,
+) -> int:  # fmt: skip
     """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
 
     Parameters
@@ -164,24 +151,24 @@ def run_group(net, lanes, offsets, active, tokens, buckets, link_row, lane_bucke
         Words read, or -1 where the stream is too short or does not end as it began.
     """
     fields = len(net.field_start) - 1
-    n_tokens = net.field_start[fields]
     hidden = net.gate.shape[1]
     head = net.bias.shape[1]
     jagged = len(net.previous) > 0
     linked = len(net.link) > 0
-    widest = len(lanes)
-    zero = np.float32(0)
-    cap = np.float32(127)
-    state = np.empty((widest, hidden), np.float32)
-    own = np.empty((widest, head), np.float32)
-    x = np.empty(hidden, np.float32)
-    z = np.empty(head, np.float32)
-    logits = np.empty(16, np.float32)
-    weight = np.empty(16, np.int32)
-    f16 = np.empty(16, np.int32)
-    matched = np.empty((widest, 2), np.uint8)
-    compact = np.empty(widest, np.uint64)
-    rans = np.empty(STATES, np.uint64)
+    room = (len(lanes) + ROWS - 1) // ROWS * ROWS
+    state = np.zeros(room * hidden, np.float32)
+    own = np.zeros(room * head, np.float32)
+    x = np.zeros(ROWS * hidden, np.float32)
+    z = np.zeros(ROWS * head, np.float32)
+    logits = np.zeros(ROWS * 16, np.float32)
+    mass = np.zeros((ROWS, 16), np.int32)
+    below = np.zeros((ROWS, 16), np.int32)
+    rows = np.zeros(room, np.int64)
+    links = np.zeros(room, np.int64)
+    same = np.zeros((2, room), np.int64)
+    seen = np.zeros((2, ROWS), np.int64)
+    places = np.zeros(max(fields, lane_buckets.shape[1]), np.int64)
+    rans = np.zeros(STATES, np.uint64)
     at = 0
     if decode:
         if len(words) < 2 * STATES:
@@ -192,124 +179,144 @@ def run_group(net, lanes, offsets, active, tokens, buckets, link_row, lane_bucke
     base = 0
     for j in range(len(active)):
         n = active[j]
-        position = min(j, net.position.shape[0] - 1)
+        follows = jagged and j > 0
+        position = min(j, net.position.shape[0] - 1) * hidden
         for i in range(n):
             row = offsets[lanes[i]] + j
-            for h in range(hidden):
-                state[i, h] = net.position[position, h]
-            if jagged and j > 0:
-                _add_rows(state[i], net.previous, buckets[row - 1])
-            _add_rows(state[i], net.lane, lane_buckets[lanes[i]])
+            rows[i] = row
             link_row[row] = -1
+            links[i] = -1
+            for h in range(0, hidden, 16):
+                store(state, i * hidden + h, load(net.position, position + h))
+            if follows:
+                add_embedded(state, i * hidden, net.previous, buckets, row - 1, hidden, places)
+            add_embedded(state, i * hidden, net.lane, lane_buckets, lanes[i], hidden, places)
         for f in range(fields):
             first = net.field_start[f]
             last = net.field_start[f + 1]
-            for i in range(n):
-                for h in range(hidden):
-                    v = max(state[i, h] + net.gate[f, h], zero)
-                    x[h] = min(v, cap)
-                _product(x, net.trunk[f], own[i])
-                for q in range(head):
-                    own[i, q] = np.floor(own[i, q] * np.float32(1 / 64) + np.float32(0.5))
-                matched[i, 0] = 1
-                matched[i, 1] = 1
-                compact[i] = np.uint64(0)
-            for t in range(first, last):
-                information = 1.0
-                flat = net.flat_bits[t]
-                width = net.token_bits[t]
-                for i in range(n):
-                    row = offsets[lanes[i]] + j
-                    if flat == 0:
-                        m1 = 32
-                        m2 = 32
-                        if jagged and j > 0:
-                            m1 = tokens[row - 1, t] + 16 * matched[i, 0]
-                        if linked and link_row[row] >= 0:
-                            m2 = tokens[link_row[row], t] + 16 * matched[i, 1]
-                        if t > first:
-                            q = tokens[row, t - 1]
-                            for k in range(head):
-                                own[i, k] += net.nibble[t - 1, q, k]
-                        for k in range(head):
-                            z[k] = own[i, k] + net.bias[t, k]
-                        if jagged:
-                            for k in range(head):
-                                z[k] += net.match_previous[t, m1, k]
-                        if linked:
-                            for k in range(head):
-                                z[k] += net.match_link[t, m2, k]
-                        for k in range(head):
-                            z[k] = min(max(z[k], zero), cap)
-                        _product(z, net.head[t], logits)
-                        for q in range(16):
-                            logits[q] += net.head_bias[t, q]
-                        _frequencies(logits, weight, f16)
-                    else:
-                        for q in range(16):
-                            f16[q] = 65536 >> flat if q < 1 << flat else 0
-                    if decode and not given[f]:
-                        s = i & (STATES - 1)
-                        r = rans[s]
-                        slot = np.int32(r & np.uint64(0xFFFF))
-                        c = np.int32(0)
-                        y = 0
-                        while c + f16[y] <= slot:
-                            c += f16[y]
-                            y += 1
-                        r = np.uint64(f16[y]) * (r >> np.uint64(16)) + np.uint64(slot - c)
-                        if r < np.uint64(LOWER):
-                            if at >= len(words):
-                                return -1
-                            r = (r << np.uint64(32)) | np.uint64(words[at])
-                            at += 1
-                        rans[s] = r
-                        tokens[row, t] = y
-                    elif not decode:
-                        y = np.int64(tokens[row, t])
-                        c = np.int32(0)
-                        for q in range(y):
-                            c += f16[q]
-                        freq[base + i] = f16[y]
-                        cum[base + i] = c
-                        information *= f16[y] / 65536.0
-                        if information < 1e-250:
-                            bits[f] -= np.log2(information)
-                            information = 1.0
-                    y = np.int64(tokens[row, t])
-                    if m_differs(tokens, jagged and j > 0, row, row - 1, t):
-                        matched[i, 0] = 0
-                    if m_differs(tokens, linked and link_row[row] >= 0, row, link_row[row], t):
-                        matched[i, 1] = 0
-                    compact[i] = (compact[i] << np.uint64(width)) | np.uint64(y)
+            if given[f]:
                 if not decode:
-                    bits[f] -= np.log2(information)
-                base += n
+                    for k in range(base, base + (last - first) * n):
+                        freq[k] = 1
+                        cum[k] = 0
+                base += (last - first) * n
+            else:
+                for block in range(0, n, ROWS):
+                    for r in range(ROWS):
+                        for h in range(0, hidden, 16):
+                            v = load(state, (block + r) * hidden + h)
+                            store(x, r * hidden + h, clip(add(v, load(net.gate, f * hidden + h))))
+                    product(x, 0, net.trunk, f * hidden * head, hidden, head, own, block * head)
+                    for k in range(block * head, (block + ROWS) * head, 16):
+                        store(own, k, descale(load(own, k)))
+                for i in range(n):
+                    same[0, i] = 16
+                    same[1, i] = 16
+                for t in range(first, last):
+                    information = 1.0
+                    flat = net.flat_bits[t]
+                    for block in range(0, n, ROWS):
+                        count = min(ROWS, n - block)
+                        if flat == 0:
+                            for r in range(count):
+                                i = block + r
+                                row = rows[i]
+                                m1 = 32
+                                m2 = 32
+                                if follows:
+                                    seen[0, r] = tokens[row - 1, t]
+                                    m1 = seen[0, r] + same[0, i]
+                                if linked and links[i] >= 0:
+                                    seen[1, r] = tokens[links[i], t]
+                                    m2 = seen[1, r] + same[1, i]
+                                m1 = (t * MATCHES + m1) * head
+                                m2 = (t * MATCHES + m2) * head
+                                if t > first:
+                                    y = ((t - 1) * 16 + tokens[row, t - 1]) * head
+                                    for k in range(0, head, 16):
+                                        v = add(load(own, i * head + k), load(net.nibble, y + k))
+                                        store(own, i * head + k, v)
+                                for k in range(0, head, 16):
+                                    v = add(load(own, i * head + k), load(net.bias, t * head + k))
+                                    if jagged:
+                                        v = add(v, load(net.match_previous, m1 + k))
+                                    if linked:
+                                        v = add(v, load(net.match_link, m2 + k))
+                                    store(z, r * head + k, clip(v))
+                            product(z, 0, net.head, t * head * 16, head, 16, logits, 0)
+                            for r in range(count):
+                                v = add(load(logits, r * 16), load(net.head_bias, t * 16))
+                                q = frequencies(v)
+                                store(mass, r * 16, q)
+                                store(below, r * 16, sums_before(q))
+                        for r in range(count):
+                            i = block + r
+                            row = rows[i]
+                            if decode:
+                                s = i & (STATES - 1)
+                                u = rans[s]
+                                slot = np.int32(u & np.uint64(0xFFFF))
+                                if flat == 0:
+                                    y = count_up_to(load(below, r * 16), slot) - 1
+                                    share = mass[r, y]
+                                    start = below[r, y]
+                                else:
+                                    y = np.int64(slot >> (16 - flat))
+                                    share = np.int32(65536 >> flat)
+                                    start = np.int32(y << (16 - flat))
+                                u = np.uint64(share) * (u >> np.uint64(16))
+                                u += np.uint64(slot - start)
+                                if u < np.uint64(LOWER):
+                                    if at >= len(words):
+                                        return -1
+                                    u = (u << np.uint64(32)) | np.uint64(words[at])
+                                    at += 1
+                                rans[s] = u
+                                tokens[row, t] = y
+                            else:
+                                y = np.int64(tokens[row, t])
+                                if flat == 0:
+                                    share = mass[r, y]
+                                    start = below[r, y]
+                                else:
+                                    share = np.int32(65536 >> flat)
+                                    start = np.int32(y << (16 - flat))
+                                freq[base + i] = share
+                                cum[base + i] = start
+                                information *= share * (1 / 65536)
+                                if information < 1e-250:
+                                    bits[f] -= np.log2(information)
+                                    information = 1.0
+                            same[0, i] = same[0, i] if seen[0, r] == y else 0
+                            same[1, i] = same[1, i] if seen[1, r] == y else 0
+                    if not decode:
+                        bits[f] -= np.log2(information)
+                    base += n
             for i in range(n):
-                row = offsets[lanes[i]] + j
-                q = 0
-                for k in range(net.threshold_start[f], net.threshold_start[f + 1]):
-                    q += net.thresholds[k] <= compact[i]
-                buckets[row, f] = q
-                for h in range(hidden):
-                    state[i, h] += net.embed[f, q, h]
-                if linked and f == 0:
-                    if compact[i] < len(net.link_values):
-                        k = net.link_values[compact[i]]
-                        if 0 <= k < j:
-                            link_row[row] = row - j + k
-                            _add_rows(state[i], net.link, buckets[link_row[row]])
+                row = rows[i]
+                compact = np.uint64(0)
+                for t in range(first, last):
+                    compact = (compact << np.uint64(net.token_bits[t])) | np.uint64(tokens[row, t])
+                bucket = 0
+                for k in range(BUCKETS):
+                    bucket += net.ladder[f, k] <= compact
+                bucket = min(bucket, net.threshold_start[f + 1] - net.threshold_start[f])
+                buckets[row, f] = bucket
+                k = (f * BUCKETS + bucket) * hidden
+                for h in range(0, hidden, 16):
+                    v = add(load(state, i * hidden + h), load(net.embed, k + h))
+                    store(state, i * hidden + h, v)
+                if linked and f == 0 and compact < np.uint64(len(net.link_values)):
+                    k = net.link_values[compact]
+                    if 0 <= k < j:
+                        links[i] = row - j + k
+                        link_row[row] = links[i]
+                        add_embedded(state, i * hidden, net.link, buckets, links[i], hidden, places)
     if decode:
         for s in range(STATES):
             if rans[s] != np.uint64(LOWER):
                 return -1
     return at
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def m_differs(tokens, valid, row, other, t):  # type: ignore[no-untyped-def]
-    """Whether token ``t`` of a context row exists and differs."""
-    return valid and tokens[row, t] != tokens[other, t]
 
 
 __all__ = ["MAX_LINK_VALUES", "POSITIONS", "Network", "link_values", "run_group", "unpack"]

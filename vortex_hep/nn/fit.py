@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +15,13 @@ import numpy.typing as npt
 from vortex_hep.codec import classical
 from vortex_hep.codec.fields import Field
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import lane_buckets, row_set, tokenise
+from vortex_hep.codec.rows import row_set, tokenise
 from vortex_hep.nn.structure import find_fields
 from vortex_hep.nn.tablemodel import POSITIONS, Shape, TableModel
 from vortex_hep.nn.train_kernel import Rows
 from vortex_hep.nn.trainer import Schedule, TableTrainer
 from vortex_hep.nn.weights import stored_size
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.progress import SILENT, Progress, Task
 from vortex_hep.schema import ColumnSpec, TableData
 
 Array = npt.NDArray[Any]
@@ -27,6 +30,10 @@ Array = npt.NDArray[Any]
 WIDTHS = ((16, 16), (32, 16), (48, 32), (64, 32), (96, 48))
 #: Classical bytes of a table that make the next larger network worth a try.
 _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
+#: Tables with fewer classical bytes at stake are not worth a network.
+_LEAST_STAKE = 2.4e4
+#: Time per symbol of training and core, for planning.
+_SYMBOL_SECONDS = 4e-7
 #: A trailing token that costs this much of its width has no structure to learn.
 _FLAT = 0.9985
 #: Rows on which classical coders are measured.
@@ -69,6 +76,11 @@ class FitOptions:
     device: str = "auto"
     seconds: float | None = None
 
+    @property
+    def served(self) -> float:
+        """How many times the rows at hand the model will be used on."""
+        return 1.0 if self.self_contained else self.reuse
+
     def with_reuse(self, reuse: float) -> FitOptions:
         """Return the same options for a model that serves ``reuse`` times its training data."""
         return replace(self, reuse=reuse)
@@ -85,6 +97,7 @@ class TableSample:
 
 @dataclass
 class _Prepared:
+    name: str
     fields: tuple[Field, ...]
     shape: Shape
     rows: Rows
@@ -92,8 +105,17 @@ class _Prepared:
     validation: Array
     lane_context: tuple[str, ...]
     classical_bits: Array
-    raw_bytes: int
-    columns: Mapping[str, Any]
+    row_bytes: float
+
+    @property
+    def batch(self) -> int:
+        """Rows per optimiser step: small tables need many steps more than large batches."""
+        n = len(self.train)
+        return 512 if n >= 1 << 15 else max(32, min(256, n // 16))
+
+    def stake(self, options: FitOptions) -> float:
+        """Classical bytes of all the rows that the model will serve."""
+        return float(self.classical_bits.sum()) / 8 * len(self.train) * options.served
 
 
 def _classical_bits(fields: Sequence[Field], columns: Mapping[str, Any]) -> Array:
@@ -146,8 +168,8 @@ def _prepare(
         len(fields), tokens.tokens.shape[1], 16, 16, buckets.shape[1], jagged, linked
     )
     return _Prepared(
-        fields, shape, packed, train, validation, context,
-        _classical_bits(fields, columns), sum(c.nbytes for c in columns.values()), columns,
+        sample.plan.name, fields, shape, packed, train, validation, context,
+        _classical_bits(fields, columns), sum(c.nbytes for c in columns.values()) / n,
     )  # fmt: skip
 
 
@@ -181,14 +203,11 @@ class _Fit:
     """One network in training for one table."""
 
     def __init__(self, p: _Prepared, width: tuple[int, int], steps: int, options: FitOptions) -> None:
-        n = len(p.train)
         self.prepared = p
         self.fields = p.fields
         self.shape = replace(p.shape, hidden=width[0], head=width[1])
-        batch = 512 if n >= 1 << 15 else max(32, min(256, n // 16))
-        self.schedule = Schedule(
-            steps, batch, 4e-3 if batch == 512 else 3e-3, options.shrink, options.seed
-        )
+        rate = 4e-3 if p.batch == 512 else 3e-3
+        self.schedule = Schedule(steps, p.batch, rate, options.shrink, options.seed)
         self.trainer = TableTrainer(
             self.shape, p.rows, _field_starts(self.fields), _flat_bits(self.fields),
             self.schedule, threads=options.threads, lines=p.train,
@@ -207,91 +226,86 @@ class _Fit:
         return np.add.reduceat(token_bits, _field_starts(self.fields)[:-1])
 
 
-def _steps(p: _Prepared, options: FitOptions, batch: int = 512) -> int:
-    return int(max(options.steps, options.passes * len(p.train) / batch))
-
-
 def _total_bits(p: _Prepared, bits: Array, rows: float, model_bytes: int) -> float:
     """Description length: every field at its cheaper coding, plus the model."""
     return float(np.minimum(bits, p.classical_bits).sum() * rows + 8 * model_bytes)
 
 
-def _choose_width(p: _Prepared, options: FitOptions) -> tuple[int, int]:
+def _choose_width(p: _Prepared, steps: int, options: FitOptions) -> tuple[int, int]:
     """Choose the width of least description length among the two that fit the table's size."""
-    n = len(p.train)
-    rows = n * (1.0 if options.self_contained else options.reuse)
-    stake = float(p.classical_bits.sum()) / 8 * rows
-    top = int(np.searchsorted(_WORTH, stake))
+    rows = len(p.train) * options.served
+    top = int(np.searchsorted(_WORTH, p.stake(options)))
     top = min(max(top - 1, 0), len(WIDTHS) - 2)
     if top == 0:
         return WIDTHS[0]
-    best: tuple[float, tuple[int, int]] | None = None
+    costs = []
     for width in (WIDTHS[top - 1], WIDTHS[top]):
-        trial = _Fit(p, width, max(100, _steps(p, options) // 6), options)
+        trial = _Fit(p, width, max(60, steps // 6), options)
         trial.trainer.advance(trial.schedule.steps)
         size = stored_size(trial.trainer.integer_weights())
-        cost = _total_bits(p, trial.bits_per_row(), rows, size)
-        if best is None or cost < best[0]:
-            best = (cost, width)
-    return best[1] if best is not None else WIDTHS[0]
+        costs.append((_total_bits(p, trial.bits_per_row(), rows, size), width))
+    return min(costs)[1]
 
 
-def fit_table(
-    sample: TableSample,
-    context: tuple[str, ...],
-    buckets: Array,
-    options: FitOptions,
-    progress: Progress = SILENT,
+def _fit_prepared(
+    p: _Prepared, steps: int, options: FitOptions, task: _SharedTask, *, keep: bool
 ) -> TableModel | None:
-    """Fit the network of one table.
-
-    Parameters
-    ----------
-    sample : TableSample
-    context : tuple of str
-        Core columns that serve as context.
-    buckets : uint8 array, shape (lanes, len(context))
-    options : FitOptions
-    progress : Progress
-
-    Returns
-    -------
-    TableModel or None
-        None where no network pays for itself; the classical coders then take the table.
-    """
-    p = _prepare(sample, context, buckets, options)
-    if p is None:
-        return None
-    name = sample.plan.name or "event core"
-    width = _choose_width(p, options)
-    steps = _steps(p, options)
+    """Train the network of a table; None where the classical coders are cheaper."""
+    width = _choose_width(p, steps, options)
     fit = _Fit(p, width, steps, options)
-    row_bytes = p.raw_bytes / max(1, len(p.rows.tokens))
-    with progress.task(name, int(steps * fit.schedule.batch * row_bytes)) as task:
-        seen = [0.0, 0.0]
+    report = task.reporter(p)
+    fit.trainer.advance(steps * 2 // 5, report)
+    fit.mark_flat()
+    fit.trainer.advance(steps, report)
+    bits = fit.bits_per_row()
+    weights = fit.trainer.integer_weights()
+    rows = len(p.train) * options.served
+    cost = _total_bits(p, bits, rows, stored_size(weights))
+    if cost >= float(p.classical_bits.sum()) * rows and not keep:
+        return None
+    expected = np.stack([bits, p.classical_bits], axis=1)
+    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected)
+
+
+class _SharedTask:
+    """One progress bar for tables that are trained side by side."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._lock = threading.Lock()
+
+    def reporter(self, p: _Prepared) -> Callable[[int, float], None]:
+        """A callback for one table's trainer."""
+        seen = [0.0, 0.0, 0]
 
         def report(rows: int, bits: float) -> None:
             seen[0] += rows
             seen[1] += bits
-            if fit.trainer.step % 20 == 0:
-                task.advance(
-                    int(seen[0] * row_bytes),
-                    bits_per_byte=round(seen[1] / seen[0] / row_bytes, 3),
-                    classical=round(float(p.classical_bits.sum()) / row_bytes, 3),
-                )
-                seen[:] = [0.0, 0.0]
+            seen[2] += 1
+            if seen[2] % 16 == 0:
+                with self._lock:
+                    self._task.advance(
+                        int(seen[0] * p.row_bytes),
+                        table=p.name or "event",
+                        bits_per_byte=round(seen[1] / seen[0] / p.row_bytes, 3),
+                        classical=round(float(p.classical_bits.sum()) / p.row_bytes, 3),
+                    )
+                seen[:2] = [0.0, 0.0]
 
-        fit.trainer.advance(steps * 2 // 5, report)
-        fit.mark_flat()
-        fit.trainer.advance(steps, report)
-    bits = fit.bits_per_row()
-    weights = fit.trainer.integer_weights()
-    rows = len(p.train) * (1.0 if options.self_contained else options.reuse)
-    cost = _total_bits(p, bits, rows, stored_size(weights))
-    if cost >= float(p.classical_bits.sum()) * rows and sample.plan.name != CORE:
-        return None
-    expected = np.stack([bits, p.classical_bits], axis=1)
-    return TableModel(sample.plan.name, fit.fields, fit.shape, context, weights, expected)
+        return report
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Keep torch's own workers out of the way: tables and shards are what runs in parallel."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit_tree(
@@ -320,26 +334,60 @@ def fit_tree(
     dict of str to TableModel
         By plan name; tables without an entry are for the classical coders.
     """
-    models: dict[str, TableModel] = {}
-    known = dict(done or {})
+    prepared = _prepare_all(samples, options)
+    models: dict[str, TableModel | None] = dict(done or {})
+    worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE or p.name == CORE]
+    if not any(p.name != CORE for p in worthy) and all(
+        p.stake(options) < _LEAST_STAKE for p in worthy
+    ):
+        return {}
+    steps = _share_steps(worthy, options)
+    todo = [p for p in worthy if p.name not in models]
+    todo.sort(key=lambda p: -steps[p.name] * p.row_bytes)
+    total = sum(steps[p.name] * p.batch * p.row_bytes for p in todo)
+    lock = threading.Lock()
+    with progress.task("training", int(total)) as bar, _one_torch_thread():
+        task = _SharedTask(bar)
+
+        def work(p: _Prepared) -> None:
+            model = _fit_prepared(p, steps[p.name], options, task, keep=p.name == CORE)
+            with lock:
+                models[p.name] = model
+                if on_table is not None:
+                    on_table(p.name, model)
+
+        with ThreadPoolExecutor(max(1, options.threads)) as pool:
+            list(pool.map(work, todo))
+    kept = {p.name: models[p.name] for p in worthy}
+    return {name: m for name, m in kept.items() if m is not None}
+
+
+def _prepare_all(samples: Sequence[TableSample], options: FitOptions) -> list[_Prepared]:
+    """Find fields and lay out rows; the core's fields are the context of all other tables."""
     context: tuple[str, ...] = ()
     buckets: Array | None = None
+    out = []
     for sample in samples:
-        name = sample.plan.name
         lanes = len(sample.data.offsets) - 1
         if buckets is None or len(buckets) != lanes:
             buckets = np.zeros((lanes, 0), np.uint8)
-        if name in known:
-            model = known[name]
-        else:
-            model = fit_table(sample, context, buckets, options, progress)
-            if on_table is not None:
-                on_table(name, model)
-        if model is None:
+        p = _prepare(sample, context, buckets, options)
+        if p is None:
             continue
-        models[name] = model
-        if name == CORE:
-            tokens = tokenise(model.fields, sample.data.columns, row_set(sample.data.offsets))
-            context = tuple(f.columns[0] for f in model.fields)
-            buckets = lane_buckets(context, model.fields, tokens.compact, lanes)
-    return models
+        out.append(p)
+        if p.name == CORE:
+            context = tuple(f.columns[0] for f in p.fields)
+            buckets = np.ascontiguousarray(p.rows.buckets)
+    return out
+
+
+def _share_steps(tables: Sequence[_Prepared], options: FitOptions) -> dict[str, int]:
+    """Optimiser steps per table, fewer for all where time is short."""
+    steps = {
+        p.name: int(max(options.steps, options.passes * len(p.train) / p.batch)) for p in tables
+    }
+    if options.seconds is not None:
+        symbols = sum(steps[p.name] * p.batch * p.shape.tokens for p in tables)
+        scale = options.seconds * min(options.threads, 2) / max(1e-9, symbols * _SYMBOL_SECONDS)
+        steps = {name: max(20, int(n * min(1.0, scale))) for name, n in steps.items()}
+    return steps

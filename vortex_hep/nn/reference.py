@@ -360,7 +360,7 @@ def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
             group.freq[at : at + size] = freq[first : first + count].T.ravel()
             group.cum[at : at + size] = cum[first : first + count].T.ravel()
             at += size
-        cost = 16 - np.log2(freq[order.group == g].astype(np.float64)).sum(axis=0)
+        cost = (16 - np.log2(freq[order.group == g].astype(np.float64))).sum(axis=0)
         np.add.at(group.bits, field, np.where(work.given[field], 0.0, cost))
 
 
@@ -383,9 +383,7 @@ def _decode(work: Pass, order: _Order, groups: Sequence[Group]) -> list[int]:
                 a = int(first[g]) - rows.start
                 b = a + int(count[g])
                 if at[g] >= 0:
-                    at[g] = rans.decode_step(
-                        freq[a:b], states[g], group.words, at[g], symbols[a:b]
-                    )
+                    at[g] = rans.decode_step(freq[a:b], states[g], group.words, at[g], symbols[a:b])
                 if at[g] < 0:
                     symbols[a:b] = 0
             work.tokens[rows, t] = arrays.integers(symbols)

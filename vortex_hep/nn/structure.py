@@ -53,7 +53,7 @@ def cost_estimate(integers: Array) -> float:
 def _number_field(
     name: str, component: int, column: Array, rows: RowSet, is_link: bool
 ) -> Field | None:
-    values = column.reshape(len(column), -1)[:, component]
+    values = fd.components(column)[:, component]
     kind = tf.order_kind(column.dtype.str)
     shift = trailing_zeros(values) if kind == tf.FLOAT else 0
     width = 8 * column.dtype.itemsize

@@ -164,6 +164,6 @@ def batch_bits(
                 match[0] = MATCHES - 1
             z = z + w["match_link"][t[:, None], match]
         logits = torch.bmm(_clip(z), w["head"][t]) + w["head_bias"][t][:, None]
-        cost: Tensor = _SymbolBits.apply(logits, mine[:, t].T)
+        cost: Tensor = _SymbolBits.apply(logits, mine[:, t].T)  # type: ignore[no-untyped-call]
         bits = bits.index_add(0, t, cost.sum(1))
         depth += 1

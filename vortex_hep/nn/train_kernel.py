@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN202 - numba infers the types of kernels
 """The fused CPU kernel of training: loss and gradients of a block of rows in one pass.
 
 Forward it computes exactly what inference computes, with the quantised weights, so that the
@@ -14,10 +15,36 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from vortex_hep.codec.fields import BUCKETS
+from vortex_hep.nn.cpu import widened
+from vortex_hep.nn.kernels import (
+    ROWS,
+    add_embedded,
+    add_outer,
+    add_sum,
+    add_to,
+    add_to_embedded,
+    product,
+)
+from vortex_hep.nn.tablemodel import MATCHES
+from vortex_hep.nn.vector import (
+    WIDTH,
+    add,
+    clip,
+    clip_slope,
+    descale,
+    load,
+    scaled,
+    softmax_weights,
+    store,
+    total,
+    zeros,
+)
+
 Array = npt.NDArray[Any]
 
-_FAST = {"contract", "reassoc", "nsz"}
-BLOCK = 64
+#: Rows that go through the network together; a multiple of ``ROWS``.
+BLOCK = 48
 
 
 class Weights(NamedTuple):
@@ -55,54 +82,15 @@ class Rows(NamedTuple):
     lane_buckets: Array
 
 
-@nb.njit(cache=True, nogil=True, fastmath=_FAST)
-def _product(x, w, out, rows):  # type: ignore[no-untyped-def]
-    """``out[:rows] = x[:rows] @ w``; the columns of ``x`` come in multiples of 8."""
-    n = w.shape[1]
-    for b in range(rows):
-        for j in range(n):
-            out[b, j] = np.float32(0)
-        for k in range(0, w.shape[0], 8):
-            x0, x1, x2, x3 = x[b, k], x[b, k + 1], x[b, k + 2], x[b, k + 3]
-            x4, x5, x6, x7 = x[b, k + 4], x[b, k + 5], x[b, k + 6], x[b, k + 7]
-            for j in range(n):
-                out[b, j] += (
-                    (x0 * w[k, j] + x1 * w[k + 1, j]) + (x2 * w[k + 2, j] + x3 * w[k + 3, j])
-                ) + ((x4 * w[k + 4, j] + x5 * w[k + 5, j]) + (x6 * w[k + 6, j] + x7 * w[k + 7, j]))
+def _filled(arrays: Weights) -> Weights:
+    """Return copies with both widths filled up with zeros to whole vectors."""
+    return Weights(**{k: widened(k, v) for k, v in arrays._asdict().items()})
 
 
-@nb.njit(cache=True, nogil=True, fastmath=_FAST)
-def _outer(x, d, grad, rows):  # type: ignore[no-untyped-def]
-    """``grad += x[:rows].T @ d[:rows]``; ``rows`` is a multiple of 8."""
-    n = grad.shape[1]
-    for b in range(0, rows, 8):
-        for k in range(grad.shape[0]):
-            x0, x1, x2, x3 = x[b, k], x[b + 1, k], x[b + 2, k], x[b + 3, k]
-            x4, x5, x6, x7 = x[b + 4, k], x[b + 5, k], x[b + 6, k], x[b + 7, k]
-            for j in range(n):
-                grad[k, j] += (
-                    (x0 * d[b, j] + x1 * d[b + 1, j]) + (x2 * d[b + 2, j] + x3 * d[b + 3, j])
-                ) + ((x4 * d[b + 4, j] + x5 * d[b + 5, j]) + (x6 * d[b + 6, j] + x7 * d[b + 7, j]))
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_FAST)
-def _add_rows(state, table, buckets):  # type: ignore[no-untyped-def]
-    for f in range(len(buckets)):
-        q = buckets[f]
-        for h in range(len(state)):
-            state[h] += table[f, q, h]
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_FAST)
-def _add_gradient(grad, table, buckets):  # type: ignore[no-untyped-def]
-    for f in range(len(buckets)):
-        q = buckets[f]
-        for h in range(len(grad)):
-            table[f, q, h] += grad[h]
-
-
-@nb.njit(cache=True, nogil=True, fastmath=_FAST)
-def fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, bits, train):  # type: ignore[no-untyped-def]
+def fused_step(
+    batch: Array, rows: Rows, w: Weights, trunk_t: Array, head_t: Array, grads: Weights,
+    field_start: Array, flat_bits: Array, bits: Array, train: bool,
+) -> None:  # fmt: skip
     """Add up the bits per token of ``batch`` and, if ``train``, gradients.
 
     Parameters
@@ -121,59 +109,72 @@ def fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, b
         Information content is added here.
     train : bool
     """
+    if w.gate.shape[1] % WIDTH == 0 and w.bias.shape[1] % WIDTH == 0:
+        _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, bits, train)
+        return
+    wide = _filled(w)
+    parts = Weights(*[np.zeros_like(v) for v in wide])
+    _fused_step(
+        batch, rows, wide, np.ascontiguousarray(wide.trunk.transpose(0, 2, 1)),
+        np.ascontiguousarray(wide.head.transpose(0, 2, 1)), parts, field_start, flat_bits, bits,
+        train,
+    )  # fmt: skip
+    for out, part in zip(grads, parts, strict=True):
+        out += part[tuple(slice(0, n) for n in out.shape)]
+
+
+@nb.njit(cache=True, nogil=True)
+def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, bits, train):  # type: ignore[no-untyped-def]
+    """Do what :func:`fused_step` says, for widths that are multiples of 16."""
     fields = len(field_start) - 1
     hidden = w.gate.shape[1]
     head = w.bias.shape[1]
     jagged = len(w.previous) > 0
     linked = len(w.link) > 0
-    zero = np.float32(0)
-    cap = np.float32(127)
     deepest = 1
     for f in range(fields):
         deepest = max(deepest, field_start[f + 1] - field_start[f])
-    state = np.zeros((BLOCK, hidden), np.float32)
-    x = np.zeros((BLOCK, hidden), np.float32)
-    own = np.zeros((BLOCK, head), np.float32)
-    z = np.zeros((BLOCK, head), np.float32)
-    logits = np.zeros((BLOCK, 16), np.float32)
+    state = np.zeros(BLOCK * hidden, np.float32)
+    x = np.zeros(BLOCK * hidden, np.float32)
+    own = np.zeros(BLOCK * head, np.float32)
+    z = np.zeros(BLOCK * head, np.float32)
+    logits = np.zeros(BLOCK * 16, np.float32)
     d_logits = np.zeros((BLOCK, 16), np.float32)
-    d_z = np.zeros((deepest, BLOCK, head), np.float32)
-    d_own = np.zeros((BLOCK, head), np.float32)
-    d_state = np.zeros((BLOCK, hidden), np.float32)
-    d_field = np.zeros((fields, BLOCK, hidden), np.float32)
-    m1 = np.zeros(BLOCK, np.int64)
-    m2 = np.zeros(BLOCK, np.int64)
-    match1 = np.zeros(BLOCK, np.int64)
-    match2 = np.zeros(BLOCK, np.int64)
+    d_z = np.zeros((deepest, BLOCK * head), np.float32)
+    d_own = np.zeros(BLOCK * head, np.float32)
+    d_state = np.zeros(BLOCK * hidden, np.float32)
+    d_field = np.zeros((fields, BLOCK * hidden), np.float32)
+    match = np.zeros((2, BLOCK), np.int64)  # offsets of the rows taken from the match tables
+    same = np.zeros((2, BLOCK), np.int64)
+    places = np.zeros(max(fields, rows.lane_buckets.shape[1]), np.int64)
     weight = np.zeros(16, np.int32)
     for start in range(0, len(batch), BLOCK):
         n = min(BLOCK, len(batch) - start)
-        padded = (n + 7) // 8 * 8
         for i in range(n):
             r = batch[start + i]
-            for h in range(hidden):
-                state[i, h] = w.position[rows.position[r], h]
+            position = rows.position[r] * hidden
+            for h in range(0, hidden, 16):
+                store(state, i * hidden + h, load(w.position, position + h))
             if jagged and rows.previous[r] >= 0:
-                _add_rows(state[i], w.previous, rows.buckets[rows.previous[r]])
-            _add_rows(state[i], w.lane, rows.lane_buckets[rows.lane[r]])
-        for i in range(n, padded):
-            x[i] = zero
-            z[i] = zero
-            d_logits[i] = zero
+                add_embedded(
+                    state, i * hidden, w.previous, rows.buckets, rows.previous[r], hidden, places
+                )
+            add_embedded(state, i * hidden, w.lane, rows.lane_buckets, rows.lane[r], hidden, places)
         for f in range(fields):
             first = field_start[f]
             last = field_start[f + 1]
             for i in range(n):
-                for h in range(hidden):
-                    v = max(state[i, h] + w.gate[f, h], zero)
-                    x[i, h] = min(v, cap)
-            _product(x, w.trunk[f], own, n)
+                for h in range(0, hidden, 16):
+                    v = add(load(state, i * hidden + h), load(w.gate, f * hidden + h))
+                    store(x, i * hidden + h, clip(v))
+            for i in range(0, n, ROWS):
+                product(x, i * hidden, w.trunk, f * hidden * head, hidden, head, own, i * head)
+            for k in range(0, n * head, 16):
+                store(own, k, descale(load(own, k)))
+                store(d_own, k, zeros())
             for i in range(n):
-                for k in range(head):
-                    own[i, k] = np.floor(own[i, k] * np.float32(1 / 64) + np.float32(0.5))
-                match1[i] = 1
-                match2[i] = 1
-            d_own[:] = zero
+                same[0, i] = 16
+                same[1, i] = 16
             coded = first
             for t in range(first, last):
                 if flat_bits[t] > 0:
@@ -182,115 +183,108 @@ def fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, b
                 coded = t + 1
                 for i in range(n):
                     r = batch[start + i]
-                    m1[i] = 32
-                    m2[i] = 32
+                    m1 = 32
+                    m2 = 32
                     if jagged and rows.previous[r] >= 0:
-                        y = rows.tokens[rows.previous[r], t]
-                        m1[i] = y + 16 * match1[i]
-                        match1[i] &= y == rows.tokens[r, t]
+                        y = np.int64(rows.tokens[rows.previous[r], t])
+                        m1 = y + same[0, i]
+                        same[0, i] = same[0, i] if y == rows.tokens[r, t] else 0
                     if linked and f > 0 and rows.link[r] >= 0:
-                        y = rows.tokens[rows.link[r], t]
-                        m2[i] = y + 16 * match2[i]
-                        match2[i] &= y == rows.tokens[r, t]
+                        y = np.int64(rows.tokens[rows.link[r], t])
+                        m2 = y + same[1, i]
+                        same[1, i] = same[1, i] if y == rows.tokens[r, t] else 0
+                    m1 = (t * MATCHES + m1) * head
+                    m2 = (t * MATCHES + m2) * head
+                    match[0, i] = m1
+                    match[1, i] = m2
                     if t > first:
-                        q = rows.tokens[r, t - 1]
-                        for k in range(head):
-                            own[i, k] += w.nibble[t - 1, q, k]
-                    for k in range(head):
-                        z[i, k] = own[i, k] + w.bias[t, k]
-                    if jagged:
-                        for k in range(head):
-                            z[i, k] += w.match_previous[t, m1[i], k]
-                    if linked:
-                        for k in range(head):
-                            z[i, k] += w.match_link[t, m2[i], k]
-                    for k in range(head):
-                        z[i, k] = min(max(z[i, k], zero), cap)
-                _product(z, w.head[t], logits, n)
+                        y = np.int64(rows.tokens[r, t - 1])
+                        add_to(own, i * head, w.nibble, ((t - 1) * 16 + y) * head, head)
+                    for k in range(0, head, 16):
+                        v = add(load(own, i * head + k), load(w.bias, t * head + k))
+                        if jagged:
+                            v = add(v, load(w.match_previous, m1 + k))
+                        if linked:
+                            v = add(v, load(w.match_link, m2 + k))
+                        store(z, i * head + k, clip(v))
+                for i in range(0, n, ROWS):
+                    product(z, i * head, w.head, t * head * 16, head, 16, logits, i * 16)
                 information = 1.0
                 for i in range(n):
                     y = np.int64(rows.tokens[batch[start + i], t])
-                    for q in range(16):
-                        logits[i, q] += w.head_bias[t, q]
-                    top = logits[i, 0]
-                    for q in range(16):
-                        top = max(top, logits[i, q])
-                    total = np.int32(0)
-                    for q in range(16):
-                        d = np.int32(top - logits[i, q])
-                        s = min(d >> np.int32(10), np.int32(31))
-                        e = d & np.int32(1023)
-                        a = np.int32(22007) - ((np.int32(5623) * e) >> np.int32(10))
-                        weight[q] = (np.int32(32768) - ((a * e) >> np.int32(10))) >> s
-                        total += weight[q]
-                    information *= (weight[y] * (65520.0 / 65536) / total) + 1 / 65536
+                    v = softmax_weights(add(load(logits, i * 16), load(w.head_bias, t * 16)))
+                    store(weight, 0, v)
+                    s = total(v)
+                    information *= (weight[y] * (65520.0 / 65536) / s) + 1 / 65536
                     if information < 1e-250:
                         bits[t] -= np.log2(information)
                         information = 1.0
                     if train:
                         # d bits / d logit = (p - onehot) / 1024
-                        inverse = np.float32(1 / 1024) / np.float32(total)
-                        for q in range(16):
-                            d_logits[i, q] = np.float32(weight[q]) * inverse
+                        store(d_logits, i * 16, scaled(v, np.float32(1 / 1024) / np.float32(s)))
                         d_logits[i, y] -= np.float32(1 / 1024)
                 bits[t] -= np.log2(information)
                 if train:
                     dz = d_z[t - first]
-                    _outer(z, d_logits, grads.head[t], padded)
-                    _product(d_logits, head_t[t], dz, n)
+                    add_outer(z, d_logits, n, head, 16, grads.head, t * head * 16)
+                    add_sum(grads.head_bias, t * 16, d_logits, n, 16)
+                    for i in range(0, n, ROWS):
+                        product(d_logits, i * 16, head_t, t * head * 16, 16, head, dz, i * head)
+                    for k in range(0, n * head, 16):
+                        store(dz, k, clip_slope(load(dz, k), load(z, k)))
+                    add_sum(grads.bias, t * head, dz, n, head)
                     for i in range(n):
-                        for q in range(16):
-                            grads.head_bias[t, q] += d_logits[i, q]
-                        for k in range(head):
-                            dz[i, k] = dz[i, k] if zero < z[i, k] < cap else zero
-                        for k in range(head):
-                            grads.bias[t, k] += dz[i, k]
                         if jagged:
-                            for k in range(head):
-                                grads.match_previous[t, m1[i], k] += dz[i, k]
+                            add_to(grads.match_previous, match[0, i], dz, i * head, head)
                         if linked:
-                            for k in range(head):
-                                grads.match_link[t, m2[i], k] += dz[i, k]
+                            add_to(grads.match_link, match[1, i], dz, i * head, head)
             if train:
                 for t in range(coded - 1, first - 1, -1):
-                    for i in range(n):
-                        for k in range(head):
-                            d_own[i, k] += d_z[t - first, i, k]
-                        if t > first:
-                            q = rows.tokens[batch[start + i], t - 1]
-                            for k in range(head):
-                                grads.nibble[t - 1, q, k] += d_own[i, k]
-                for i in range(n):
-                    for k in range(head):
-                        d_own[i, k] *= np.float32(1 / 64)
-                _outer(x, d_own, grads.trunk[f], padded)
-                _product(d_own, trunk_t[f], d_state, n)
-                for i in range(n):
-                    for h in range(hidden):
-                        v = d_state[i, h] if zero < x[i, h] < cap else zero
-                        d_field[f, i, h] = v
-                        grads.gate[f, h] += v
+                    dz = d_z[t - first]
+                    add_to(d_own, 0, dz, 0, n * head)
+                    if t > first:
+                        for i in range(n):
+                            y = np.int64(rows.tokens[batch[start + i], t - 1])
+                            add_to(grads.nibble, ((t - 1) * 16 + y) * head, d_own, i * head, head)
+                for k in range(n * head):
+                    d_own[k] *= np.float32(1 / 64)
+                add_outer(x, d_own, n, hidden, head, grads.trunk, f * hidden * head)
+                for i in range(0, n, ROWS):
+                    product(
+                        d_own, i * head, trunk_t, f * hidden * head, head, hidden, d_state,
+                        i * hidden,
+                    )  # fmt: skip
+                dx = d_field[f]
+                for k in range(0, n * hidden, 16):
+                    store(dx, k, clip_slope(load(d_state, k), load(x, k)))
+                add_sum(grads.gate, f * hidden, dx, n, hidden)
             for i in range(n):
                 r = batch[start + i]
-                q = rows.buckets[r, f]
-                for h in range(hidden):
-                    state[i, h] += w.embed[f, q, h]
+                k = (f * BUCKETS + rows.buckets[r, f]) * hidden
+                add_to(state, i * hidden, w.embed, k, hidden)
                 if linked and f == 0 and rows.link[r] >= 0:
-                    _add_rows(state[i], w.link, rows.buckets[rows.link[r]])
+                    add_embedded(
+                        state, i * hidden, w.link, rows.buckets, rows.link[r], hidden, places
+                    )
         if train:
+            for k in range(0, n * hidden, 16):
+                store(d_state, k, zeros())
+            for f in range(fields - 1, -1, -1):
+                for i in range(n):
+                    r = batch[start + i]
+                    if linked and f == 0 and rows.link[r] >= 0:
+                        add_to_embedded(
+                            grads.link, rows.buckets, rows.link[r], d_state, i * hidden, hidden
+                        )
+                    k = (f * BUCKETS + rows.buckets[r, f]) * hidden
+                    add_to(grads.embed, k, d_state, i * hidden, hidden)
+                add_to(d_state, 0, d_field[f], 0, n * hidden)
             for i in range(n):
                 r = batch[start + i]
-                g = d_state[i]
-                g[:] = zero
-                for f in range(fields - 1, -1, -1):
-                    if linked and f == 0 and rows.link[r] >= 0:
-                        _add_gradient(g, grads.link, rows.buckets[rows.link[r]])
-                    q = rows.buckets[r, f]
-                    for h in range(hidden):
-                        grads.embed[f, q, h] += g[h]
-                        g[h] += d_field[f, i, h]
-                for h in range(hidden):
-                    grads.position[rows.position[r], h] += g[h]
+                at = i * hidden
+                add_to(grads.position, rows.position[r] * hidden, d_state, at, hidden)
                 if jagged and rows.previous[r] >= 0:
-                    _add_gradient(g, grads.previous, rows.buckets[rows.previous[r]])
-                _add_gradient(g, grads.lane, rows.lane_buckets[rows.lane[r]])
+                    add_to_embedded(
+                        grads.previous, rows.buckets, rows.previous[r], d_state, at, hidden
+                    )
+                add_to_embedded(grads.lane, rows.lane_buckets, rows.lane[r], d_state, at, hidden)

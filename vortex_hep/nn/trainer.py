@@ -162,7 +162,8 @@ class TableTrainer:
             )  # fmt: skip
 
         list(self._pool.map(work, range(len(parts))))
-        return np.sum(bits, axis=0)
+        total: Array = np.sum(bits, axis=0)
+        return total
 
     def evaluate(self, lines: Array) -> Array:
         """Return the information content (bits, float64, shape (tokens,)) of some rows."""
@@ -170,7 +171,8 @@ class TableTrainer:
             return self._run(np.array_split(lines, SHARDS), False)
         with torch.no_grad():
             parts = np.array_split(lines, max(1, len(lines) // _EVALUATED))
-            return np.sum([self._bits(part).cpu().numpy() for part in parts], axis=0)
+            total: Array = np.sum([self._bits(p).cpu().numpy() for p in parts], axis=0)
+            return total
 
     def _bits(self, lines: Array) -> torch.Tensor:
         """Bits per token of some rows, by torch operations on the rounded parameters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,12 +67,15 @@ class ByteReader:
 
     def _chunks(self, ranges: list[tuple[int, int]]) -> list[memoryview]:
         out = []
+        wanted = [(low, high) for low, high in ranges if low < high]
+        # All requests are under way before the first answer is waited for.
+        chunks = iter(self.source.chunks(wanted, notifications=queue.Queue()) if wanted else ())
         for low, high in ranges:
             if low == high:
                 out.append(memoryview(b""))
                 continue
             try:
-                data = self.source.chunk(low, high).raw_data
+                data = next(chunks).raw_data
             except (OSError, ValueError, RuntimeError) as error:
                 msg = f"cannot read {high - low} bytes: {error}"
                 raise SourceError(msg, path=self.path, offset=low) from error

@@ -58,8 +58,9 @@ class BasketData:
     row_offsets: Array | None
     #: Fields of the basket that the columns do not give; see skeleton.BASKET_FIELDS.
     fields: tuple[int, ...] = ()
-    #: fKeylen + fObjlen.
+    #: fKeylen + fObjlen, and whether the record was compressed.
     total: int = 0
+    packed: bool = False
     raw_tail: bytes | None = None
     raw_header: bytes | None = None
 
@@ -170,6 +171,7 @@ def decode_basket(
     ):
         data.raw_header = bytes(raw[: key.keylen])
     data.total = key.keylen + key.objlen
+    data.packed = key.objlen != key.stored_size
     data.fields = (
         key.version, key.datime, key.cycle, header.version, header.buffer_size,
         header.nev_buf_size, header.io_bits, header.flag, mode, last,

@@ -19,6 +19,18 @@ from vortex_hep.readers.skeleton import StoredTree, number_at, table
 from vortex_hep.readers.tkey import Key
 from vortex_hep.schema import Array, Cluster
 
+#: ROOT's default setting, zlib level 1.
+_DEFAULT_CODE = 101
+
+
+def _original(branch: int, file: int, *, packed: bool) -> Compression:
+    """What a branch was written with; uproot notes 0 in the branches it compresses."""
+    for code in (branch, file, _DEFAULT_CODE):
+        how = Compression.from_code(code)
+        if code >= 0 and (how.algorithm != "none" or not packed):
+            return how
+    return Compression("none", 0)
+
 
 class _Pending:
     """The part of a basket that earlier clusters gave."""
@@ -70,8 +82,8 @@ class TreeFiller:
         self._writer = writer
         self._directory = directory
         self._how = [
-            how or Compression.from_code(b.compress if b.compress >= 0 else file_compress)
-            for b in tree.branches
+            how or _original(b.compress, file_compress, packed=plan.packed)
+            for b, plan in zip(tree.branches, tree.plans, strict=True)
         ]
         self._pending = [_Pending() for _ in tree.plans]
         self._first = np.cumsum([0, *(len(plan.baskets) for plan in tree.plans)]).tolist()

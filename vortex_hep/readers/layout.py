@@ -81,6 +81,8 @@ class BranchPlan:
     stop: int = 0
     #: Name and title that the keys of its baskets have: those of branch and tree.
     key_names: tuple[bytes, bytes] = (b"", b"")
+    #: Whether any of its baskets was compressed, whatever fCompress says.
+    packed: bool = False
     baskets: list[BasketRef] = field(default_factory=list)
 
 

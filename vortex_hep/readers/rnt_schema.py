@@ -116,7 +116,9 @@ class FieldWalker:
                 self._data(physical[0], table, shape, path, record)
             for child in children:
                 name = self._fields[child].field_name
-                self._visit(child, table, shape, path if name == "_0" else (*path, name))
+                # The one item of an array, enum or atomic has no name of its own.
+                below = (*path, name) if role == _RECORD else path
+                self._visit(child, table, shape, below)
         else:
             msg = f"field {'.'.join(path)!r} of type {record.type_name!r}"
             raise ValueError(msg)

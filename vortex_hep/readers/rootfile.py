@@ -16,6 +16,7 @@ from vortex_hep.readers.rntuple import RNTupleSource
 from vortex_hep.readers.streamed import StreamedBranch, StreamedError, TreeWalker
 from vortex_hep.readers.tkey import DirectoryHeader, FileHeader, Key
 from vortex_hep.readers.ttree import TTreeSource
+from vortex_hep.schema import TreeSource
 
 DIRECTORY_CLASSES = (b"TDirectory", b"TDirectoryFile")
 TREE_CLASSES = (b"TTree", b"TNtuple", b"TNtupleD")
@@ -161,7 +162,8 @@ class RootFileSource:
         self.tree_records: list[TreeRecord] = []
         self.ntuple_records: list[tuple[Entry, RNTupleSource]] = []
         self.left_out: set[int] = set()
-        self.trees: Mapping[str, TTreeSource | RNTupleSource] = {}
+        self.trees: Mapping[str, TreeSource] = {}
+        self._sources: dict[str, TTreeSource | RNTupleSource] = {}
         self._find_trees(trees)
         self._find_hidden_trees()
 
@@ -199,7 +201,8 @@ class RootFileSource:
             if name not in sources:
                 msg = f"no tree {name!r}; the file has {', '.join(sources) or 'none'}"
                 raise NotFoundError(msg, path=self.path)
-        self.trees = sources
+        self._sources = sources
+        self.trees = dict(sources)
 
     def _open_tree(self, entry: Entry, name: str, owned: set[int]) -> TreeRecord:
         key = entry.key
@@ -276,7 +279,7 @@ class RootFileSource:
         dict of str to tuple of str
             Branches with another layout, by tree.
         """
-        return {name: tree.settle() for name, tree in self.trees.items()}
+        return {name: tree.settle() for name, tree in self._sources.items()}
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """Named blobs that, with the trees' data, are all that is needed to restore the file.

@@ -31,19 +31,17 @@ import numpy as np
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError
 from vortex_hep.readers import layout
 from vortex_hep.readers.basket_log import BASKET_FIELDS
-from vortex_hep.readers.layout import BranchPlan, Part
+from vortex_hep.readers.layout import BranchPlan
+from vortex_hep.readers.plan_blobs import pack_fields, pack_plans, unpack_fields, unpack_plans
 from vortex_hep.readers.rnt_fill import StoredNTuple, pack_ntuple, unpack_ntuple
 from vortex_hep.readers.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
 from vortex_hep.readers.tkey import Key
-from vortex_hep.schema import COLUMN_DTYPES, Array
+from vortex_hep.schema import Array
 
 if TYPE_CHECKING:
     from vortex_hep.readers.rootfile import RootFileSource, TreeRecord
 
 VERSION = 1
-_KINDS = (layout.NONE, layout.FIXED, layout.COUNTED, layout.OWN, layout.BYTES, layout.STORED)
-#: Column of the basket fields that is stored as differences, and the one counted from the index.
-_DATIME, _CYCLE = BASKET_FIELDS.index("datime"), BASKET_FIELDS.index("cycle")
 #: fBasketSeek of a basket that is written anew, in a cleared tree object.
 _PRESENT = 1
 
@@ -185,11 +183,11 @@ def _write_tree(
     item["bytes"] = int(tree.log.totals.sum())
     tables = [table.name for table in tree.tables]
     item["tables"] = tables
-    item["plan"], packed = _pack_plans(tree.plans, tables)
+    item["plan"], packed = pack_plans(tree.plans, tables)
     blobs = [
         ("object", _clear(record)),
         ("plan", packed),
-        ("baskets", _pack_fields(tree.log.fields, tree.plans)),
+        ("baskets", pack_fields(tree.log.fields, tree.plans)),
         ("extra", b"".join(extra)),
     ]
     return item, blobs
@@ -279,89 +277,6 @@ def _xor_entries(data: bytearray, branches: Sequence[StreamedBranch], *, reverse
             entries[:] ^= table(data, before, "entry")
 
 
-def _pack_plans(plans: Sequence[BranchPlan], tables: list[str]) -> tuple[dict[str, Any], bytes]:
-    """Kind, table, row size and parts of each branch, as arrays of one property each."""
-    parts = [(plan, part) for plan in plans for part in plan.parts]
-    numbers = {name: i for i, name in enumerate(tables)}
-    blob = b"".join(
-        np.array(values, dtype).tobytes()
-        for values, dtype in (
-            ([_KINDS.index(plan.kind) for plan in plans], "u1"),
-            ([numbers.get(plan.table, 0) for plan in plans], "<u4"),
-            ([plan.stride for plan in plans], "<u4"),
-            ([len(plan.parts) for plan in plans], "<u2"),
-            ([COLUMN_DTYPES.index(part.dtype) for _, part in parts], "u1"),
-            ([part.offset for _, part in parts], "<u4"),
-        )
-    )
-    item = {
-        "branches": len(plans),
-        "parts": len(parts),
-        "inner": [[i, list(part.inner)] for i, (_, part) in enumerate(parts) if part.inner],
-        "names": [[i, part.name] for i, (plan, part) in enumerate(parts) if part.name != plan.name],
-    }
-    return item, blob
-
-
-def _unpack_plans(
-    item: Mapping[str, Any], blob: bytes, names: Sequence[str], tables: Sequence[str]
-) -> list[BranchPlan]:
-    branches, count = item["branches"], item["parts"]
-    position = 0
-
-    def take(size: int, dtype: str) -> list[int]:
-        nonlocal position
-        values = np.frombuffer(blob, dtype, size, position)
-        position += values.nbytes
-        return values.tolist()  # type: ignore[no-any-return]
-
-    kinds, table_numbers = take(branches, "u1"), take(branches, "<u4")
-    strides, sizes = take(branches, "<u4"), take(branches, "<u2")
-    dtypes, offsets = take(count, "u1"), take(count, "<u4")
-    inner = {i: tuple(shape) for i, shape in item["inner"]}
-    part_names = dict(item["names"])
-    out = []
-    first = 0
-    for number in range(branches):
-        parts = tuple(
-            Part(
-                part_names.get(i, names[number]),
-                COLUMN_DTYPES[dtypes[i]],
-                inner.get(i, ()),
-                offsets[i],
-            )
-            for i in range(first, first + sizes[number])
-        )
-        first += sizes[number]
-        out.append(
-            BranchPlan(
-                number, names[number], _KINDS[kinds[number]], strides[number], parts,
-                table=tables[table_numbers[number]],
-            )
-        )  # fmt: skip
-    return out
-
-
-def _pack_fields(fields: Array, plans: Sequence[BranchPlan]) -> bytes:
-    stored = _predicted(fields, plans, -1)
-    stored[1:, _DATIME] -= fields[:-1, _DATIME]
-    return np.ascontiguousarray(stored.T).astype("<i4").tobytes()
-
-
-def _unpack_fields(blob: bytes, plans: Sequence[BranchPlan]) -> Array:
-    fields: Array = np.frombuffer(blob, "<i4").reshape(len(BASKET_FIELDS), -1).T.astype(np.int64)
-    fields[:, _DATIME] = np.cumsum(fields[:, _DATIME]) & 0xFFFFFFFF
-    return _predicted(fields, plans, 1)
-
-
-def _predicted(fields: Array, plans: Sequence[BranchPlan], sign: int) -> Array:
-    """Fields with the basket's index taken from, or added to, the cycle of its key."""
-    out: Array = fields.copy()
-    index = [ref.index if ref.embedded is None else 0 for plan in plans for ref in plan.baskets]
-    out[:, _CYCLE] += sign * np.array(index, np.int64)
-    return out
-
-
 @dataclass
 class StoredTree:
     """A tree as the remainder describes it, ready to be filled with baskets."""
@@ -439,14 +354,14 @@ def _read_tree(
     for branch in branches:
         paths.append((paths[branch.parent] + "/" if branch.parent >= 0 else "") + branch.name)
     names = layout.unique_names(paths, [branch.name for branch in branches])
-    tree.plans = _unpack_plans(item["plan"], blobs[prefix + "plan"], names, item["tables"])
+    tree.plans = unpack_plans(item["plan"], blobs[prefix + "plan"], names, item["tables"])
     for plan, branch in zip(tree.plans, branches, strict=True):
         plan.key_names = (branch.name.encode("utf-8", "surrogateescape"), key.name)
         tables = [table(data, branch, which).tolist() for which in ("bytes", "entry", "seek")]
         plan.baskets = layout.find_baskets(branch, *tables)
         if plan.baskets:
             plan.first, plan.stop = plan.baskets[0].start, plan.baskets[-1].stop
-    tree.fields = _unpack_fields(blobs[prefix + "baskets"], tree.plans)
+    tree.fields = unpack_fields(blobs[prefix + "baskets"], tree.plans)
     extra, position = blobs[prefix + "extra"], 0
     for name, out in (
         ("raw_tails", tree.raw_tails),

@@ -9,13 +9,14 @@ import numpy as np
 
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.readers import layout
+from vortex_hep.readers.assemble import assemble
 from vortex_hep.readers.basket_log import BasketLog
 from vortex_hep.readers.bytesource import ByteReader
 from vortex_hep.readers.clusters import cluster_ranges
 from vortex_hep.readers.decode import BasketData, LayoutError, decode_basket
 from vortex_hep.readers.layout import BasketRef, BranchPlan
 from vortex_hep.readers.streamed import StreamedBranch
-from vortex_hep.readers.tables import assign_tables, build_tables, covers
+from vortex_hep.readers.tables import assign_tables, build_tables
 from vortex_hep.schema import Array, Cluster, TableData, TableSpec, VarBytes
 
 
@@ -232,7 +233,9 @@ class TTreeSource:
         for spec in specs:
             plan = self._by_column[spec.name]
             if plan.number not in done:
-                counts, done[plan.number] = self._assemble(plan, pieces[plan.number], start, stop)
+                counts, done[plan.number] = assemble(
+                    plan, pieces[plan.number], start, stop, self.num_entries
+                )
                 if counts is not None:
                     expected = self._expected(plan, counts, pieces, start, stop)
                     if first:
@@ -254,7 +257,7 @@ class TTreeSource:
         if plan.kind != layout.COUNTED:
             return counts
         counter = self.plans[plan.counter]
-        _, (values,) = self._assemble(counter, pieces[counter.number], start, stop)
+        _, (values,) = assemble(counter, pieces[counter.number], start, stop, self.num_entries)
         if not np.array_equal(counts, values):  # type: ignore[arg-type]
             msg = f"numbers of items differ from the counter {counter.name!r}"
             raise LayoutError(
@@ -262,48 +265,6 @@ class TTreeSource:
                 hint="call settle() on the opened file, then read again",
             )  # fmt: skip
         return counts
-
-    def _assemble(
-        self, plan: BranchPlan, pieces: list[BasketData], start: int, stop: int
-    ) -> tuple[Array | None, list[Array | VarBytes]]:
-        """Counts per entry (None where all have one row) and the columns of a branch."""
-        counts: list[Array] = []
-        columns: list[list[Array]] = [
-            [] for _ in range(1 if plan.kind == layout.BYTES else len(plan.parts))
-        ]
-        lengths: list[Array] = []
-        for piece in pieces:
-            low = max(start, piece.ref.start) - piece.ref.start
-            high = min(stop, piece.ref.stop) - piece.ref.start
-            rows = slice(low, high)
-            if piece.row_offsets is not None:
-                rows = slice(int(piece.row_offsets[low]), int(piece.row_offsets[high]))
-                if plan.kind == layout.BYTES:
-                    lengths.append(np.diff(piece.row_offsets[low : high + 1]))
-                elif piece.counts is not None:
-                    counts.append(piece.counts[low:high])
-            for column, array in zip(columns, piece.arrays, strict=True):
-                column.append(array[rows])
-        if plan.kind == layout.BYTES:
-            offsets = _running(lengths)
-            out: list[Array | VarBytes] = [VarBytes(offsets, _joined(columns[0], np.uint8, ()))]
-        else:
-            out = [
-                _joined(column, part.dtype, part.inner)
-                for column, part in zip(columns, plan.parts, strict=True)
-            ]
-        if plan.kind in (layout.COUNTED, layout.OWN):
-            inside = _joined(counts, np.int64, ())
-        elif covers(plan, self.num_entries):
-            return None, out
-        else:
-            inside = np.ones(max(0, min(stop, plan.stop) - max(start, plan.first)), np.int64)
-        if len(inside) == stop - start:
-            return inside, out
-        whole = np.zeros(stop - start, np.int64)
-        low = min(max(0, plan.first - start), stop - start)
-        whole[low : low + len(inside)] = inside
-        return whole, out
 
     def _needed(self, plan: BranchPlan, start: int, stop: int) -> list[BasketRef]:
         return [ref for ref in plan.baskets if ref.start < stop and ref.stop > start]
@@ -353,8 +314,8 @@ class TTreeSource:
             def counter(low: int, high: int) -> Array:
                 fetched = self._fetch([counts], low, high)
                 cache = self._cache.get(counts.number)
-                _, (values,) = self._assemble(
-                    counts, self._pieces(counts, low, high, fetched), low, high
+                _, (values,) = assemble(
+                    counts, self._pieces(counts, low, high, fetched), low, high, self.num_entries
                 )
                 if cache is not None:
                     self._cache[counts.number] = cache
@@ -366,6 +327,7 @@ class TTreeSource:
             error.path, error.tree = self._reader.path, self.name
             raise
         self.log.record(plan.number, data)
+        plan.packed |= data.packed
         return data
 
     def complete_log(self) -> None:
@@ -400,15 +362,3 @@ class TTreeSource:
                 self._fall_back(plan)
             else:
                 return tuple(dict.fromkeys(changed))
-
-
-def _joined(parts: list[Array], dtype: Any, inner: tuple[int, ...]) -> Array:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else np.empty((0, *inner), dtype)
-
-
-def _running(lengths: list[Array]) -> Array:
-    out = np.zeros(sum(map(len, lengths)) + 1, np.int64)
-    np.cumsum(_joined(lengths, np.int64, ()), out=out[1:])
-    return out

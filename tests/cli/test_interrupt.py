@@ -1,0 +1,30 @@
+"""Ctrl-C: one line, exit code 130, nothing half-written."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from vortex_hep.examples import write_example
+
+
+@pytest.mark.parametrize("command", ["compress", "train"])
+def test_interrupt_leaves_no_output(tmp_path, command):
+    source = tmp_path / "in.root"
+    write_example(source, events=1500, seed=3)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vortex_hep", command, str(source)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()  # the work is under way
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, first + err
+    assert err.splitlines()[-1] == "vortex-hep: interrupted"
+    assert "Traceback" not in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == [source]

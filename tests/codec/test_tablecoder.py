@@ -1,0 +1,172 @@
+"""Table chunks come back bit for bit, whatever the model knows of the data."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from vortex_hep.codec.fields import LINKED_ROW, NO_REFERENCE, PREVIOUS_ROW, Field
+from vortex_hep.codec.plan import Plan
+from vortex_hep.codec.tablecoder import TableDecoder, TableEncoder, decoded_bytes
+from vortex_hep.codec.transforms import Segments
+from vortex_hep.errors import CorruptionError
+from vortex_hep.nn.tablemodel import Shape, TableModel
+from vortex_hep.schema import ColumnSpec, TableData, VarBytes
+
+SPECS = (
+    ColumnSpec("index", "<i2", link="T"),
+    ColumnSpec("pt", "<f4"),
+    ColumnSpec("eta", "<f4"),
+    ColumnSpec("vector", "<f4", (3,)),
+    ColumnSpec("good", "|b1"),
+    ColumnSpec("tight", "|b1"),
+    ColumnSpec("big", "<u8"),
+    ColumnSpec("name", "bytes", interpretation="string"),
+)
+PLAN = Plan("T", "T", tuple(s.name for s in SPECS), None, True)
+
+
+def make_data(seed: int, lanes: int = 700) -> TableData:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 6, lanes)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    n = int(offsets[-1])
+    place = np.arange(n) - np.repeat(offsets[:-1], counts)
+    pt = rng.exponential(30, n).astype("<f4").view("<u4") & np.uint32(0xFFFFF000)
+    flags = rng.random((2, n)) < 0.5
+    lengths = rng.integers(0, 4, n)
+    return TableData(
+        offsets,
+        {
+            "index": np.where(place > 0, rng.integers(-1, 3, n), -1).astype("<i2"),
+            "pt": pt.view("<f4"),
+            "eta": rng.normal(size=n).astype("<f4"),
+            "vector": rng.integers(0, 9, (n, 3)).astype("<f4"),
+            "good": flags[0],
+            "tight": flags[0] & flags[1],
+            "big": rng.integers(0, 1 << 63, n, dtype="<u8"),
+            "name": VarBytes(
+                np.concatenate([[0], np.cumsum(lengths)]),
+                rng.integers(0, 255, int(lengths.sum())).astype("u1"),
+            ),
+        },
+    )
+
+
+def whole(width: int, start: int = 0) -> Segments:
+    return Segments(np.array([start], np.uint64), np.array([(1 << width) - 1], np.uint64))
+
+
+def make_model(seed: int, *, network_wins: bool = True) -> TableModel:
+    rng = np.random.default_rng(seed)
+    th = np.array([3, 9, 200], np.uint64)
+    fields = (
+        Field(("index",), 0, "<i2", 0, NO_REFERENCE, whole(3, (1 << 15) - 1), th[:2]),
+        Field(("pt",), 0, "<f4", 12, PREVIOUS_ROW, whole(20), th, 1),
+        Field(("eta",), 0, "<f4", 0, LINKED_ROW, whole(33), th, 4),
+        *(Field(("vector",), k, "<f4", 20, NO_REFERENCE, whole(12), th) for k in range(3)),
+        Field(("good", "tight"), 0, "|b1", 0, NO_REFERENCE, whole(2), th[:1]),
+        Field(("absent",), 0, "<f4", 0, NO_REFERENCE, whole(8), th),
+    )
+    tokens = sum(len(f.token_widths) for f in fields)
+    shape = Shape(len(fields), tokens, 16, 8, 0, True, True)
+    weights = {
+        k: rng.integers(-90, 90, s).astype(np.int32) for k, s in shape.weight_shapes().items()
+    }
+    expected = np.ones((len(fields), 2)) * ([1.0, 1e5] if network_wins else [1e5, 1.0])
+    return TableModel("T", fields, shape, (), weights, expected)
+
+
+def round_trip(data: TableData, model: TableModel | None, effort: str = "fast") -> set[str]:
+    lanes = len(data.offsets) - 1
+    empty = np.zeros((lanes, 0), np.uint8)
+    with ThreadPoolExecutor(2) as pool:
+        encoder = TableEncoder(PLAN, SPECS, model, effort, pool)  # type: ignore[arg-type]
+        rows, tokens = encoder.tokenise(data)
+        chunk = encoder.encode(data, rows, tokens, empty)
+        decoder = TableDecoder(PLAN, SPECS, model, pool)
+        back, _ = decoder.decode(chunk.payload, lanes, None, empty)
+    assert decoded_bytes(PLAN, SPECS, back) == decoded_bytes(PLAN, SPECS, data)
+    return {c.coder for c in chunk.columns}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("effort", ["fast", "normal"])
+def test_network_and_classical_columns_round_trip(seed: int, effort: str) -> None:
+    assert "strings" in round_trip(make_data(seed), make_model(seed), effort)
+
+
+def forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network code all it may, however much it costs."""
+    monkeypatch.setattr("vortex_hep.codec.tablecoder._SMALL_BYTES", 1 << 40)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_fields_by_the_network(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced(monkeypatch)
+    assert "network" in round_trip(make_data(seed), make_model(seed))
+
+
+def test_values_outside_the_segments_are_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    forced(monkeypatch)
+    data = make_data(9)
+    bits = data.columns["pt"].view("<u4")  # type: ignore[union-attr]
+    bits[::17] = 0x7FC00001
+    bits[5::31] = 0x80000000
+    data.columns["index"][::13] = 30000  # type: ignore[index]
+    data.columns["good"].view("u1")[::19] = 7  # type: ignore[union-attr]
+    assert "network" in round_trip(data, make_model(9))
+
+
+def test_columns_of_another_type_are_left_to_classical_coders() -> None:
+    data = make_data(3)
+    data.columns["pt"] = data.columns["pt"].astype("<f8")  # type: ignore[union-attr]
+    specs = tuple(ColumnSpec("pt", "<f8") if s.name == "pt" else s for s in SPECS)
+    lanes = len(data.offsets) - 1
+    empty = np.zeros((lanes, 0), np.uint8)
+    with ThreadPoolExecutor(1) as pool:
+        encoder = TableEncoder(PLAN, specs, make_model(3), "fast", pool)
+        chunk = encoder.encode(data, *encoder.tokenise(data), empty)
+        back, _ = TableDecoder(PLAN, specs, make_model(3), pool).decode(
+            chunk.payload, lanes, None, empty
+        )
+    assert decoded_bytes(PLAN, specs, back) == decoded_bytes(PLAN, specs, data)
+
+
+@pytest.mark.parametrize("model", [None, make_model(1, network_wins=False)])
+def test_without_a_network(model: TableModel | None) -> None:
+    assert "network" not in round_trip(make_data(1), model)
+
+
+@pytest.mark.parametrize("lanes", [0, 1, 3])
+def test_few_lanes(lanes: int) -> None:
+    round_trip(make_data(2, lanes), make_model(2))
+
+
+def test_network_loses_to_the_classical_coders() -> None:
+    """The floor: random weights must not make a column larger than its classical coding."""
+    data = make_data(4)
+    lanes = len(data.offsets) - 1
+    empty = np.zeros((lanes, 0), np.uint8)
+    sizes = []
+    with ThreadPoolExecutor(1) as pool:
+        for model in (None, make_model(4)):
+            encoder = TableEncoder(PLAN, SPECS, model, "max", pool)
+            sizes.append(len(encoder.encode(data, *encoder.tokenise(data), empty).payload))
+    assert sizes[1] <= sizes[0] + 64
+
+
+def test_every_cut_of_a_chunk_is_refused() -> None:
+    data = make_data(5, 40)
+    empty = np.zeros((40, 0), np.uint8)
+    with ThreadPoolExecutor(1) as pool:
+        encoder = TableEncoder(PLAN, SPECS, make_model(5), "fast", pool)
+        payload = encoder.encode(data, *encoder.tokenise(data), empty).payload
+        decoder = TableDecoder(PLAN, SPECS, make_model(5), pool)
+        for cut in range(0, len(payload), 7):
+            with pytest.raises(CorruptionError):
+                decoder.decode(payload[:cut], 40, None, empty)
+        with pytest.raises(CorruptionError):
+            decoder.decode(payload + b"\0", 40, None, empty)
