@@ -67,7 +67,7 @@ def make_case(
     lanes: int = 12,
     longest: int = 9,
 ) -> Case:
-    """Make a case; ``weights`` is "random", "small" or "extreme"."""
+    """Make a case; ``weights`` is "random", "small", "extreme" or "saturated"."""
     rng = np.random.default_rng(seed)
     fields = [link_field()] if link else []
     for k, width in enumerate(widths):
@@ -76,7 +76,11 @@ def make_case(
     shape = Shape(len(fields), n_tokens, hidden, head, lane_fields, previous, link)
     tensors = {}
     for name, size in shape.weight_shapes().items():
-        if weights == "extreme":
+        if weights == "saturated":  # every sum as large as it can be, of either sign
+            top = 1 << 22 if name in WIDE else 127
+            sign = 1 if name not in ("head", "head_bias") else rng.choice([-1, 1], size[-1])
+            tensors[name] = np.broadcast_to(sign * top, size).astype(np.int32)
+        elif weights == "extreme":
             top = 1 << 22 if name in WIDE and rng.random() < 0.5 else 127
             tensors[name] = rng.choice(np.array([-top, top], np.int32), size)
         else:

@@ -13,7 +13,8 @@ from tests.nn.cases import Case, cut_groups, decode, encode, make_case
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn import engine as engines
 from vortex_hep.nn.engine import DEVICES, Engine, cuda_available, get_engine
-from vortex_hep.nn.reference import Group, ReferenceEngine, frequencies_of_rows
+from vortex_hep.nn.reference import frequencies_of_rows
+from vortex_hep.nn.stepwise import Group, ReferenceEngine
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
@@ -41,6 +42,20 @@ FEATURES: dict[str, dict[str, Any]] = {
     "constant field": {"widths": (0, 5, 0), "link": False},
     "extreme": {"weights": "extreme", "hidden": 64, "head": 32},
     "extreme, odd widths": {"weights": "extreme", "hidden": 24, "head": 40},
+    "at the limits": {
+        "weights": "saturated",
+        "hidden": 512,
+        "head": 512,
+        "widths": (5,),
+        "lanes": 4,
+    },
+    "random at the limits": {
+        "weights": "extreme",
+        "hidden": 512,
+        "head": 512,
+        "widths": (5,),
+        "lanes": 4,
+    },
     "small weights": {"weights": "small", "hidden": 8, "head": 8},
     "wide": {"hidden": 64, "head": 64, "lanes": 20},
     "one lane": {"lanes": 1, "longest": 40},

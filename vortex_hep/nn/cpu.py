@@ -1,4 +1,3 @@
-
 """The compiled CPU engine: one pass over a group of lanes, coding or decoding.
 
 Equal bit for bit to :mod:`vortex_hep.nn.reference`. Products run in float32, which is exact: all

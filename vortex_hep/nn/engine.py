@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn import cpu
 from vortex_hep.nn.cpu import Network
-from vortex_hep.nn.reference import ReferenceEngine
+from vortex_hep.nn.stepwise import ReferenceEngine
 
 Array = npt.NDArray[Any]
 

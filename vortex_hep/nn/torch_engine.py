@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.nn.arithmetic import SHARED
-from vortex_hep.nn.reference import Arrays, ReferenceEngine
+from vortex_hep.nn.reference import Arrays
+from vortex_hep.nn.stepwise import ReferenceEngine
 
 Array = npt.NDArray[Any]
 

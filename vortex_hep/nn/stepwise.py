@@ -1,0 +1,185 @@
+"""Coding groups of lanes by the definition: which rows and tokens come in which order.
+
+Encoding runs all rows at once, decoding runs list position after list position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import rans
+from vortex_hep.nn.cpu import Network
+from vortex_hep.nn.reference import Arrays, Integers, Pass
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Group:
+    """One independently coded group of lanes: arguments as of ``cpu.run_group``."""
+
+    lanes: Array
+    active: Array
+    freq: Array
+    cum: Array
+    bits: Array
+    words: Array
+
+
+class ReferenceEngine:
+    """Codes groups of lanes, several in lock step if asked to.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        Array library that does the work.
+    """
+
+    def __init__(self, arrays: Arrays | None = None) -> None:
+        self._arrays = arrays or Arrays()
+        self._integers: Integers | None = None
+
+    def run_group(
+        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
+        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
+        freq: Array, cum: Array, bits: Array, words: Array,
+    ) -> int:  # fmt: skip
+        """Do what :func:`vortex_hep.nn.cpu.run_group` does, to the same arguments."""
+        group = Group(lanes, active, freq, cum, bits, words)
+        return self.run_groups(
+            net, [group], offsets, tokens, buckets, link_row, lane_buckets, given, decode
+        )[0]
+
+    def run_groups(
+        self, net: Network, groups: Sequence[Group], offsets: Array, tokens: Array,
+        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
+    ) -> list[int]:  # fmt: skip
+        """Run several groups of one cluster in lock step; return one result per group."""
+        integers = self._integers
+        if integers is None or integers.source is not net:
+            integers = self._integers = Integers(self._arrays, net)
+        order = _Order(groups, offsets)
+        work = _start(integers, order, tokens, lane_buckets, given)
+        if decode:
+            result = _decode(work, order, groups)
+            tokens[order.row] = self._arrays.numpy(work.tokens)
+        else:
+            work.buckets = integers.buckets(work.tokens)
+            _encode(work, order, groups)
+            result = [0] * len(groups)
+        buckets[order.row] = self._arrays.numpy(work.buckets)
+        link_row[order.row] = order.link
+        return result
+
+
+class _Order:
+    """Rows of some groups in the order they are coded: by position, group, lane of the group."""
+
+    def __init__(self, groups: Sequence[Group], offsets: Array) -> None:
+        depth = max((len(g.active) for g in groups), default=0)
+        self.count = np.zeros((depth, len(groups)), np.int64)
+        for g, group in enumerate(groups):
+            self.count[: len(group.active), g] = group.active
+        ends = self.count.cumsum().reshape(self.count.shape)
+        self.first = ends - self.count  # of (position, group): number of its first row
+        size = self.count.ravel()
+        place = np.repeat(np.arange(size.size), size)
+        self.position, self.group = np.divmod(place, max(1, len(groups)))
+        self.member = np.arange(len(place)) - self.first.ravel()[place]
+        starts = np.cumsum([0] + [len(g.lanes) for g in groups])
+        lanes = np.concatenate([g.lanes for g in groups] or [np.zeros(0, np.int64)])
+        self.lane = lanes[starts[self.group] + self.member]
+        self.row = offsets[self.lane] + self.position
+        self.previous = self.rows_at(slice(None), self.position - 1)
+        self.link = np.full(len(place), -1, np.int64)
+
+    def rows_at(self, rows: slice, position: Array) -> Array:
+        """Number of the row at ``position`` of the same lane as each of ``rows``, or -1."""
+        good = (position >= 0) & (position < self.position[rows])
+        at = self.first[position * good, self.group[rows]] + self.member[rows]
+        out: Array = np.where(good, at, -1)
+        return out
+
+
+def _start(net: Integers, order: _Order, tokens: Array, lane_buckets: Array, given: Array) -> Pass:
+    arrays = net.arrays
+
+    def link_of(rows: slice, compact: Any) -> Any:
+        inside = arrays.numpy((compact >= 0) & (compact < len(net.link_values)))
+        values = arrays.numpy(net.link_values[compact.clip(0, len(net.link_values) - 1)])
+        link = order.rows_at(rows, np.where(inside, values, -1))
+        order.link[rows] = np.where(link >= 0, order.row[rows] - order.position[rows] + values, -1)
+        return arrays.integers(link)
+
+    n = len(order.row)
+    return Pass(
+        net, arrays.integers(tokens[order.row]), arrays.integers(np.zeros((n, len(net.fields)))),
+        arrays.integers(order.position), arrays.integers(order.previous),
+        arrays.integers(lane_buckets[order.lane]), given, link_of,
+    )  # fmt: skip
+
+
+def _field_of(net: Integers) -> Array:
+    return np.repeat(np.arange(len(net.fields)), np.diff(net.starts))
+
+
+def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
+    """Run all rows at once and hand every group its frequencies in decoding order."""
+    n, n_tokens = work.tokens.shape
+    freq = np.ones((n, n_tokens), np.uint16)
+    cum = np.zeros((n, n_tokens), np.uint16)
+    field = _field_of(work.net)
+    index = work.net.arrays.integers(np.arange(n))
+
+    def code(t: int, table: Any) -> None:
+        symbol = work.tokens[:, t]
+        below = table.cumsum(axis=1) - table
+        freq[:, t] = work.net.arrays.numpy(table[index, symbol])
+        cum[:, t] = work.net.arrays.numpy(below[index, symbol])
+
+    work.run(slice(0, n), code)
+    for g, group in enumerate(groups):
+        at = 0
+        for first, count in zip(order.first[:, g], order.count[:, g], strict=True):
+            size = int(count) * n_tokens
+            group.freq[at : at + size] = freq[first : first + count].T.ravel()
+            group.cum[at : at + size] = cum[first : first + count].T.ravel()
+            at += size
+        cost = (16 - np.log2(freq[order.group == g].astype(np.float64))).sum(axis=0)
+        np.add.at(group.bits, field, np.where(work.given[field], 0.0, cost))
+
+
+def _decode(work: Pass, order: _Order, groups: Sequence[Group]) -> list[int]:
+    """Run position after position, reading each token's symbols from the groups' streams."""
+    arrays = work.net.arrays
+    head = 2 * rans.STATES
+    at = [head if len(g.words) >= head else -1 for g in groups]
+    states = [rans.initial_states(g.words) for g in groups]
+    for first, count in zip(order.first, order.count, strict=True):
+        rows = slice(int(first[0]), int(first[-1] + count[-1]))
+        symbols = np.zeros(rows.stop - rows.start, np.uint8)
+
+        def code(
+            t: int, table: Any, rows: slice = rows, symbols: Array = symbols,
+            first: Array = first, count: Array = count,
+        ) -> None:  # fmt: skip
+            freq = arrays.numpy(table).astype(np.int32)
+            for g, group in enumerate(groups):
+                a = int(first[g]) - rows.start
+                b = a + int(count[g])
+                if at[g] >= 0:
+                    at[g] = rans.decode_step(freq[a:b], states[g], group.words, at[g], symbols[a:b])
+                if at[g] < 0:
+                    symbols[a:b] = 0
+            work.tokens[rows, t] = arrays.integers(symbols)
+
+        work.run(rows, code)
+        if all(a < 0 for a in at):
+            break
+    ended = [bool((s == rans.LOWER).all()) for s in states]
+    return [a if a >= 0 and e else -1 for a, e in zip(at, ended, strict=True)]
