@@ -27,11 +27,12 @@ def test_there_are_commands_to_check():
     assert len(shell_lines()) >= 5
 
 
-def test_one_test_command_for_readers_and_for_ci():
-    found = re.findall(r"<!-- test command -->\n```sh\n([^\n]+)\n```", README)
+@pytest.mark.parametrize(("name", "does"), [("test", "pytest"), ("demo", "vortex-hep demo")])
+def test_one_command_for_readers_and_for_ci(name, does):
+    found = re.findall(rf"<!-- {name} command -->\n```sh\n([^\n]+)\n```", README)
     assert len(found) == 1
-    assert "pytest" in found[0]
-    assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
+    assert found[0].endswith(does)
+    assert f'from_readme "{name} command"' in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)

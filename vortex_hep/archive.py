@@ -31,6 +31,17 @@ class Archive(Mapping[str, ArchiveTree]):
         Needed where the archive names a model but does not hold it.
     threads : int, optional
         Workers; one per core by default.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read.
+    NotVortexError
+        The file is something else.
+    CorruptionError
+        The file was cut or damaged.
+    ModelMismatchError
+        ``model`` is not the one the archive names.
     """
 
     def __init__(
@@ -40,69 +51,88 @@ class Archive(Mapping[str, ArchiveTree]):
         model: Model | None = None,
         threads: int | None = None,
     ) -> None:
+        workers = thread_count(threads)
         self.reader = ContainerReader(source)
         self.path = str(self.reader.path)
+        # Neither starts a thread before it is given work.
+        self.outer = ThreadPoolExecutor(workers)
+        self.inner = ThreadPoolExecutor(workers)
+        self._given = model
+        self._model: Model | None = None
         try:
-            if self.reader.kind != KIND_ARCHIVE:
-                raise NotVortexError("this is a model, not an archive", path=self.path)
-            self._given = model
-            self._model: Model | None = None
+            self._check_kind()
+            metadata = self.reader.metadata
+            self.source: Mapping[str, Any] = self._part(metadata.get("source", {}), dict)
+            self._named = self._part(metadata.get("model"), (dict, type(None)))
+            self._remainder = self._part(metadata.get("remainder", []), list)
             self._check_model()
-            documents = self.reader.metadata.get("trees")
-            if not isinstance(documents, list):
-                raise CorruptionError("the archive lists no trees", path=self.path)
-            workers = thread_count(threads)
-            self.outer = ThreadPoolExecutor(workers)
-            self.inner = ThreadPoolExecutor(workers)
-            trees = [ArchiveTree(self, d) for d in documents]
+            trees = [ArchiveTree(self, d) for d in self._part(metadata.get("trees"), list)]
             self.trees = {t.name: t for t in trees}
         except BaseException:
-            self.reader.close()
+            self.close()
             raise
+
+    def _check_kind(self) -> None:
+        if self.reader.kind != KIND_ARCHIVE:
+            raise NotVortexError(
+                "this is a model, not an archive", path=self.path,
+                hint="archives end in .vxc and come from 'vortex-hep compress'",
+            )  # fmt: skip
+
+    def _part(self, value: Any, kind: Any) -> Any:
+        if not isinstance(value, kind):
+            raise CorruptionError("the archive's metadata make no sense", path=self.path)
+        return value
+
+    @property
+    def _embeds_model(self) -> bool:
+        return self._named is not None and self._named.get("tables") is not None
 
     def _check_model(self) -> None:
         """Compare names of models before anything is decoded."""
-        document = self.reader.metadata.get("model")
-        if document is None or self._given is None:
+        if self._named is None or self._given is None or self._embeds_model:
             return
-        if document.get("tables") is None and self._given.sha256 != document.get("sha256"):
+        if self._given.sha256 != self._named.get("sha256"):
             raise ModelMismatchError(
-                f"made with model {str(document.get('sha256'))[:16]}..., but given"
-                f" {self._given.sha256[:16]}...",
+                f"made with model {self._short_name()}, but given {self._given.sha256[:16]}...",
                 path=self.path, hint="pass the model that the archive names",
             )  # fmt: skip
 
+    def _short_name(self) -> str:
+        return f"{str((self._named or {}).get('sha256'))[:16]}..."
+
     @property
     def model(self) -> Model | None:
-        """The model that the archive was made with; None where it needs none."""
-        document = self.reader.metadata.get("model")
-        if document is None:
-            return None
-        if self._model is None:
-            if document.get("tables") is not None:
-                self._model = Model.read_from(self.reader, document)
+        """The model that the archive was made with; None where it needs none.
+
+        Raises
+        ------
+        ModelMismatchError
+            The archive only names its model, and none was given.
+        CorruptionError
+            The model stored here is damaged.
+        """
+        if self._model is None and self._named is not None:
+            if self._embeds_model:
+                self._model = Model.read_from(self.reader, self._named)
             elif self._given is not None:
                 self._model = self._given
             else:
                 raise ModelMismatchError(
-                    f"needs model {str(document.get('sha256'))[:16]}..., which is not stored here",
+                    f"needs model {self._short_name()}, which is not stored here",
                     path=self.path, hint="pass it with model=Model.load(...) or --model",
                 )  # fmt: skip
         return self._model
-
-    def model_for(self, tree: str) -> dict[str, Any]:
-        """Table models of a tree's plans."""
-        model = self.model
-        if model is None:
-            return {}
-        plans = {p.name for p in self[tree].plans}
-        return {k: v for k, v in model.tables(tree).items() if k in plans}
 
     def __getitem__(self, name: str) -> ArchiveTree:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
             known = ", ".join(self.trees) or "none"
-            raise NotFoundError(f"no such tree; there are {known}", path=self.path, tree=name)
+            near = build.near_misses(key, list(self.trees))
+            raise NotFoundError(
+                f"no such tree; there are {known}", path=self.path, tree=name,
+                hint=f"did you mean {near}?" if near else None,
+            )  # fmt: skip
         return self.trees[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -115,8 +145,14 @@ class Archive(Mapping[str, ArchiveTree]):
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
-        """Named blobs of what is not columns; see :class:`FileSource`."""
-        for name, number in self.reader.metadata.get("remainder", []):
+        """Named blobs of what is not columns; see :class:`~vortex_hep.schema.FileSource`.
+
+        Raises
+        ------
+        CorruptionError
+            One of them is damaged.
+        """
+        for name, number in self._remainder_entries():
             row = self.reader.chunks[number]
             payload = self.reader.read(number)
             if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
@@ -124,29 +160,40 @@ class Archive(Mapping[str, ArchiveTree]):
             coder = int.from_bytes(payload[:2], "little")
             blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
             check_decoded(row, blob, path=self.path)
-            yield str(name), blob
+            yield name, blob
+
+    def _remainder_entries(self) -> list[tuple[str, int]]:
+        try:
+            entries = [(str(name), int(number)) for name, number in self._remainder]
+        except (TypeError, ValueError) as error:
+            raise CorruptionError("the remainder's list makes no sense", path=self.path) from error
+        if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
+            raise CorruptionError("the remainder names no chunk", path=self.path)
+        return entries
 
     def info(self) -> dict[str, Any]:
-        """Sizes of everything: file, model, trees, tables and columns."""
-        chunks = self.reader.chunks
-        document = self.reader.metadata.get("model")
-        model_bytes = 0
-        if document is not None and document.get("tables") is not None:
-            model_bytes = sum(int(chunks[i]["stored_size"]) for _, _, i in document["tables"])
-        trees = [_tree_info(t, chunks) for t in self.trees.values()]
+        """Sizes of everything: file, model, trees, tables and columns.
+
+        Returns
+        -------
+        dict
+            ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``model``
+            (``sha256, embedded, bytes``) and ``trees``, a list.
+        """
+        sizes = self.reader.chunks["stored_size"]
+        named = self._named or {}
+        trees = [tree_info(t, sizes) for t in self.trees.values()]
         return {
             "path": self.path,
             "format_version": 1,
             "writer": self.reader.metadata.get("writer"),
             "stored_bytes": self.reader.size,
             "raw_bytes": sum(table["raw_bytes"] for t in trees for table in t["tables"]),
-            "remainder_bytes": int(
-                sum(chunks[i]["stored_size"] for _, i in self.reader.metadata.get("remainder", []))
-            ),
+            "remainder_bytes": sum(int(sizes[i]) for _, i in self._remainder_entries()),
             "model": {
-                "sha256": None if document is None else document.get("sha256"),
-                "embedded": document is not None and document.get("tables") is not None,
-                "bytes": model_bytes,
+                "sha256": named.get("sha256"),
+                "embedded": self._embeds_model,
+                "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
         }
@@ -169,11 +216,31 @@ class Archive(Mapping[str, ArchiveTree]):
         self.close()
 
 
-def open(  # noqa: A001 - the name that uproot and h5py have taught users
+def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,
     model: Model | None = None,
     threads: int | None = None,
 ) -> Archive:
-    """Open an archive for reading; see :class:`Archive`."""
+    """Open an archive for reading.
+
+    Parameters
+    ----------
+    path : str, path or binary file
+        A path, an fsspec URL, or a seekable file.
+    model : Model, optional
+        Needed where the archive names a model but does not hold it.
+    threads : int, optional
+        Workers; one per core by default.
+
+    Returns
+    -------
+    Archive
+        A mapping of tree names to trees; use it in a ``with`` block, or call ``close()``.
+
+    Raises
+    ------
+    VortexError
+        As :class:`Archive` lists them.
+    """
     return Archive(path, model=model, threads=threads)

@@ -6,45 +6,65 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vortex_hep.errors import CorruptionError
+from vortex_hep.schema import VARBYTES, TableSpec
+
 if TYPE_CHECKING:
     from vortex_hep.archive_tree import ArchiveTree
 
 
-def _tree_info(tree: ArchiveTree, chunks: Any) -> dict[str, Any]:
-    document = tree._document
-    coders = document.get("coders", [])
-    place = {p.name: k for k, p in enumerate(tree.plans)}
-    tables = []
-    for spec, d in zip(tree.tables, document["tables"], strict=True):
-        plans = [p for p in tree.plans if p.table == spec.name]
-        stored = sum(
-            int(chunks[ids[place[p.name]]]["stored_size"])
-            for p in plans
-            for _, _, ids in tree.clusters
-        )
-        columns = [
-            {
-                "name": c.name,
-                "typename": c.typename,
-                "coder": coders[k] if 0 <= k < len(coders) else "none",
-                "raw_bytes": raw,
-                "stored_bytes": size,
-            }
-            for c, k, size, raw in zip(spec.columns, d["coder"], d["stored"], d["raw"], strict=True)
-        ]
-        first = next((c for c in spec.columns if c.dtype != "bytes"), None)
-        rows = 0
-        if first is not None and columns:
-            width = int(np.prod(first.inner, dtype=np.int64)) * np.dtype(first.dtype).itemsize
-            raw = next(c["raw_bytes"] for c in columns if c["name"] == first.name)
-            rows = raw // max(1, width)
+def tree_info(tree: ArchiveTree, stored_sizes: Any) -> dict[str, Any]:
+    """Sizes of a tree's tables and columns.
+
+    Parameters
+    ----------
+    tree : ArchiveTree
+    stored_sizes : uint64 array
+        Of the archive's chunks.
+
+    Returns
+    -------
+    dict
+        ``name, entries`` and ``tables``, each with ``name, rows, raw_bytes, stored_bytes`` and
+        ``columns`` (``name, typename, coder, raw_bytes, stored_bytes``).
+    """
+    coders = tree.document.get("coders", [])
+    tables: list[dict[str, Any]] = []
+    for spec, d in zip(tree.tables, tree.document["tables"], strict=True):
+        places = [k for k, p in enumerate(tree.plans) if p.table == spec.name]
+        stored = sum(int(stored_sizes[ids[k]]) for k in places for _, _, ids in tree.clusters)
+        try:
+            columns: list[dict[str, Any]] = [
+                {
+                    "name": c.name,
+                    "typename": c.typename,
+                    "coder": str(coders[k]) if 0 <= k < len(coders) else "none",
+                    "raw_bytes": int(raw),
+                    "stored_bytes": int(size),
+                }
+                for c, k, size, raw in zip(
+                    spec.columns, d["coder"], d["stored"], d["raw"], strict=True
+                )
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptionError("the sizes of a table make no sense", tree=tree.name) from error
         tables.append(
             {
                 "name": spec.name,
-                "rows": rows,
+                "rows": _rows(spec, columns),
                 "raw_bytes": sum(c["raw_bytes"] for c in columns),
                 "stored_bytes": stored,
                 "columns": columns,
             }
         )
     return {"name": tree.name, "entries": tree.num_entries, "tables": tables}
+
+
+def _rows(spec: TableSpec, columns: list[dict[str, Any]]) -> int:
+    """Rows of a table, from the size of a column of fixed width; 0 where there is none."""
+    for c, sizes in zip(spec.columns, columns, strict=True):
+        if c.dtype != VARBYTES:
+            width = int(np.prod(c.inner, dtype=np.int64)) * np.dtype(c.dtype).itemsize
+            if width:
+                return int(sizes["raw_bytes"]) // width
+    return 0

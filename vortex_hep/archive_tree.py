@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vortex_hep import arrays as build
 from vortex_hep.codec.treecoder import TreeDecoder
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
-from vortex_hep.metadata import unpack_tables
+from vortex_hep.metadata import unpack_clusters, unpack_tables
 from vortex_hep.model import CHUNK_TABLE
 from vortex_hep.schema import Cluster, ColumnSpec, TableData
 
@@ -27,42 +27,39 @@ class ArchiveTree:
     name : str
     num_entries : int
     tables : tuple of TableSpec
+        Columns that share their rows.
+    clusters : list of (start, stop, chunk ids)
+        Entry ranges that are decoded as a whole.
     """
 
     def __init__(self, archive: Archive, document: Mapping[str, Any]) -> None:
         self._archive = archive
-        self._document = document
+        self.document = document
         try:
-            self.name = str(document["name"])
-            self.num_entries = int(document["entries"])
+            self.name, self.num_entries, self.clusters = unpack_clusters(document)
             self.tables, self.plans = unpack_tables(document)
-            self.clusters = [
-                (int(start), int(stop), [int(i) for i in ids])
-                for start, stop, ids in document["clusters"]
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, VortexError):
-                raise
-            raise CorruptionError("a tree's metadata make no sense", path=archive.path) from error
-        at = 0
-        for start, stop, ids in self.clusters:
-            if start != at or stop <= start or len(ids) != len(self.plans):
-                raise CorruptionError("clusters leave gaps or overlap", path=archive.path)
-            at = stop
-        if at != self.num_entries:
-            raise CorruptionError("clusters do not cover the tree", path=archive.path)
+        except CorruptionError as error:
+            error.path = archive.path
+            raise
         self._specs = {c.name: c for t in self.tables for c in t.columns}
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._table_of = {c.name: t for t in self.tables for c in t.columns}
+        self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: TreeDecoder | None = None
         self._recent: dict[tuple[int, str], TableData] = {}
+        self._checked: set[tuple[int, str]] = set()
 
     def __repr__(self) -> str:
-        return f"<ArchiveTree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+        return (
+            f"<ArchiveTree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+        )
 
     def keys(self, *, filter_name: Filter = None) -> list[str]:
-        """Names of the branches, in the order of the source."""
+        """Names of the branches, table by table."""
         return [n for n in self._specs if _matches(n, filter_name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
 
     def __contains__(self, name: object) -> bool:
         return name in self._specs
@@ -87,14 +84,23 @@ class ArchiveTree:
         return self._specs[name]
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
-        """What reading these branches costs: stored bytes to fetch, by table that is decoded."""
-        names = self.keys(filter_name=filter_name)
-        needed = self._needed(names)
-        place = {p.name: k for k, p in enumerate(self.plans)}
+        """What reading branches costs.
+
+        Parameters
+        ----------
+        filter_name : str, sequence of str or callable, optional
+            As in :meth:`arrays`.
+
+        Returns
+        -------
+        dict of str to int
+            Stored bytes to fetch, by the unit that is decoded as a whole: a collection,
+            ``"/scalars"``, or ``""``, which is the counters.
+        """
         sizes = self._archive.reader.chunks["stored_size"]
         return {
-            name: sum(int(sizes[ids[place[name]]]) for _, _, ids in self.clusters)
-            for name in needed
+            name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
+            for name in self._needed(self.keys(filter_name=filter_name))
         }
 
     def arrays(
@@ -123,6 +129,7 @@ class ArchiveTree:
         Returns
         -------
         ak.Array or dict of str to numpy.ndarray
+            Strings as text; records that are stored as they are, as byte strings.
 
         Raises
         ------
@@ -130,9 +137,11 @@ class ArchiveTree:
             A branch does not exist.
         CorruptionError
             The archive is damaged where it was read.
+        ModelMismatchError
+            The archive needs a model that was not given.
         """
         if library not in ("ak", "np"):
-            raise NotFoundError(f"library {library!r} is neither 'ak' nor 'np'")
+            raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
         names = self._names(expressions, filter_name)
         start, stop = self._range(entry_start, entry_stop)
         columns = self.read(start, stop, names)
@@ -150,20 +159,33 @@ class ArchiveTree:
         entry_stop: int | None = None,
         library: str = "ak",
     ) -> Iterator[Any]:
-        """Read branches piece by piece; see :meth:`arrays`.
+        """Read branches piece by piece.
 
         Parameters
         ----------
+        expressions, filter_name, entry_start, entry_stop, library
+            As in :meth:`arrays`.
         step_size : int, optional
             Entries per piece; by default the archive's clusters, which is the fastest.
+
+        Yields
+        ------
+        ak.Array or dict of str to numpy.ndarray
+
+        Raises
+        ------
+        UnsupportedTypeError
+            ``step_size`` is not positive.
+        NotFoundError, CorruptionError, ModelMismatchError
+            As in :meth:`arrays`.
         """
         names = self._names(expressions, filter_name)
         start, stop = self._range(entry_start, entry_stop)
         if step_size is None:
             ranges = [(max(a, start), min(b, stop)) for a, b, _ in self.clusters]
+        elif step_size < 1:
+            raise UnsupportedTypeError(f"step_size {step_size} is not positive")
         else:
-            if step_size < 1:
-                raise NotFoundError(f"step_size {step_size} is not positive")
             ranges = [(a, min(a + step_size, stop)) for a in range(start, stop, step_size)]
         for a, b in ranges:
             if a < b:
@@ -175,7 +197,7 @@ class ArchiveTree:
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:
             self._spec(name)
-        return [n for n in names if _matches(n, filter_name)]
+        return [n for n in dict.fromkeys(names) if _matches(n, filter_name)]
 
     def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
         a, b, _ = slice(start, stop).indices(self.num_entries)
@@ -188,9 +210,8 @@ class ArchiveTree:
     def _decoder_now(self) -> TreeDecoder:
         if self._decoder is None:
             a = self._archive
-            self._decoder = TreeDecoder(
-                self.plans, self.tables, a.model_for(self.name), a.outer, a.inner
-            )
+            models = {} if a.model is None else a.model.tables(self.name)
+            self._decoder = TreeDecoder(self.plans, self.tables, models, a.outer, a.inner)
         return self._decoder
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
@@ -199,7 +220,23 @@ class ArchiveTree:
         return [(start, stop) for start, stop, _ in self.clusters]
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Data of entries ``start`` to ``stop`` as tables; see :class:`TreeSource`."""
+        """Read entries ``start`` to ``stop`` as tables; see :class:`~vortex_hep.schema.TreeSource`.
+
+        Parameters
+        ----------
+        start, stop : int
+        columns : sequence of str, optional
+            Branch names; all of them by default.
+
+        Returns
+        -------
+        dict of str to TableData
+
+        Raises
+        ------
+        NotFoundError, CorruptionError, ModelMismatchError
+            As in :meth:`arrays`.
+        """
         names = list(self._specs) if columns is None else list(columns)
         by_table: dict[str, list[str]] = {}
         for n in names:
@@ -214,42 +251,59 @@ class ArchiveTree:
             decoded = self._cluster(number, needed)
             for table, wanted in by_table.items():
                 parts[table].append(build.cut(decoded, self._plan_of, wanted, low - a, high - a))
-        out: Cluster = {}
-        for table, wanted in by_table.items():
-            if parts[table]:
-                out[table] = join_tables_whole(parts[table])
-            else:
-                out[table] = build.empty_table([self._specs[n] for n in wanted])
-        return out
+        return {
+            table: build.join_tables(parts[table])
+            if parts[table]
+            else build.empty_table([self._specs[n] for n in wanted])
+            for table, wanted in by_table.items()
+        }
+
+    def check(self, number: int) -> None:
+        """Decode what was not decoded yet of a cluster, which checks it.
+
+        Raises
+        ------
+        CorruptionError
+            The cluster is damaged.
+        """
+        missing = [p.name for p in self.plans if (number, p.name) not in self._checked]
+        if missing:
+            self._cluster(number, self._decoder_now().needed(missing))
 
     def _cluster(self, number: int, needed: Sequence[str]) -> dict[str, TableData]:
         """Decode plans of a cluster, keeping those of the last one for the next call."""
         self._recent = {k: v for k, v in self._recent.items() if k[0] == number}
         missing = [n for n in needed if (number, n) not in self._recent]
         if missing:
-            start, stop, ids = self.clusters[number]
-            to_read = [n for n in needed if n in missing or n == ""]
-            place = {p.name: k for k, p in enumerate(self.plans)}
-            chunk_ids = [ids[place[n]] for n in to_read]
-            reader = self._archive.reader
-            rows = {}
-            for name, i in zip(to_read, chunk_ids, strict=True):
-                if not 0 <= i < len(reader.chunks) or reader.chunks[i]["kind"] != CHUNK_TABLE:
-                    raise CorruptionError("a cluster names a chunk of another kind", path=reader.path)
-                rows[name] = reader.chunks[i]
-            payloads = dict(zip(to_read, reader.read_many(chunk_ids), strict=True))
-            try:
-                decoded = self._decoder_now().decode(payloads, rows, stop - start)
-            except VortexError as error:
-                error.path, error.tree = self._archive.path, self.name
-                raise
-            for name, data in decoded.items():
+            to_read = self._decoder_now().needed(missing)
+            for name, data in self._decode(number, to_read).items():
                 self._recent[number, name] = data
+                self._checked.add((number, name))
         return {n: self._recent[number, n] for n in needed}
+
+    def _decode(self, number: int, plans: Sequence[str]) -> dict[str, TableData]:
+        start, stop, ids = self.clusters[number]
+        reader = self._archive.reader
+        chunk_ids = [ids[self._place[n]] for n in plans]
+        for i in chunk_ids:
+            if not 0 <= i < len(reader.chunks) or reader.chunks[i]["kind"] != CHUNK_TABLE:
+                raise CorruptionError("a cluster names a chunk of another kind", path=reader.path)
+        payloads = dict(zip(plans, reader.read_many(chunk_ids), strict=True))
+        rows = {n: reader.chunks[i] for n, i in zip(plans, chunk_ids, strict=True)}
+        try:
+            return self._decoder_now().decode(payloads, rows, stop - start)
+        except VortexError as error:
+            error.path, error.tree = self._archive.path, self.name
+            raise
 
 
 class ArchiveBranch:
-    """One branch of an archive's tree."""
+    """One branch of an archive's tree.
+
+    Attributes
+    ----------
+    name, typename, title : str
+    """
 
     def __init__(self, tree: ArchiveTree, spec: ColumnSpec) -> None:
         self._tree = tree
@@ -257,10 +311,34 @@ class ArchiveBranch:
         self.typename = spec.typename
         self.title = spec.title
 
+    def __repr__(self) -> str:
+        return f"<ArchiveBranch {self.name!r} of {self._tree.name!r}: {self.typename}>"
+
+    @property
+    def num_entries(self) -> int:
+        """Entries of the tree."""
+        return self._tree.num_entries
+
     def array(
         self, *, entry_start: int | None = None, entry_stop: int | None = None, library: str = "ak"
     ) -> Any:
-        """Read the branch; see :meth:`ArchiveTree.arrays`."""
+        """Read the branch.
+
+        Parameters
+        ----------
+        entry_start, entry_stop : int, optional
+            Range of entries; negative numbers count from the end.
+        library : {"ak", "np"}
+
+        Returns
+        -------
+        ak.Array or numpy.ndarray
+
+        Raises
+        ------
+        CorruptionError, ModelMismatchError
+            As in :meth:`ArchiveTree.arrays`.
+        """
         out = self._tree.arrays(
             [self.name], entry_start=entry_start, entry_stop=entry_stop, library=library
         )

@@ -24,7 +24,18 @@ def cut(
     low: int,
     high: int,
 ) -> TableData:
-    """Lanes ``low`` to ``high`` of the wanted columns of one table."""
+    """Take lanes ``low`` to ``high`` of the wanted columns of one table.
+
+    Parameters
+    ----------
+    decoded : mapping of str to TableData
+        By plan.
+    plan_of : mapping of str to str
+        Plan of each column.
+    wanted : sequence of str
+        Columns, at least one.
+    low, high : int
+    """
     offsets = decoded[plan_of[wanted[0]]].offsets
     first, last = int(offsets[low]), int(offsets[high])
     columns: dict[str, Array | VarBytes] = {}
@@ -39,7 +50,7 @@ def cut(
 
 
 def empty_table(specs: Sequence[ColumnSpec]) -> TableData:
-    """A table without lanes."""
+    """Build a table without lanes."""
     columns: dict[str, Array | VarBytes] = {}
     for s in specs:
         if s.dtype == VARBYTES:
@@ -49,21 +60,63 @@ def empty_table(specs: Sequence[ColumnSpec]) -> TableData:
     return TableData(np.zeros(1, np.int64), columns)
 
 
+def join_tables(parts: Sequence[TableData]) -> TableData:
+    """Join the rows of several stretches of one table."""
+    if len(parts) == 1:
+        return parts[0]
+    columns: dict[str, Array | VarBytes] = {}
+    for name, first in parts[0].columns.items():
+        pieces: list[Any] = [p.columns[name] for p in parts]
+        if isinstance(first, VarBytes):
+            content = [p.content[p.offsets[0] : p.offsets[-1]] for p in pieces]
+            offsets = _join_offsets([p.offsets for p in pieces])
+            columns[name] = VarBytes(offsets, np.concatenate(content))
+        else:
+            columns[name] = np.concatenate(pieces)
+    return TableData(_join_offsets([p.offsets for p in parts]), columns)
+
+
+def _join_offsets(parts: Sequence[Array]) -> Array:
+    counts = np.concatenate([np.diff(p) for p in parts])
+    out = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=out[1:])
+    return out
+
+
 def assemble(
     columns: Mapping[str, tuple[ColumnSpec, TableSpec, Cluster]], entries: int, library: str
 ) -> Any:
-    """Build the result of ``arrays()``."""
+    """Build the result of ``arrays()``.
+
+    Parameters
+    ----------
+    columns : mapping of str to (ColumnSpec, TableSpec, Cluster)
+        By branch name, in the order of the result.
+    entries : int
+    library : {"ak", "np"}
+
+    Returns
+    -------
+    ak.Array or dict of str to numpy.ndarray
+
+    Raises
+    ------
+    CorruptionError
+        A string does not fit its length.
+    """
+    if library == "np":
+        return {
+            name: _numpy(spec, table, cluster[table.name])
+            for name, (spec, table, cluster) in columns.items()
+        }
     import awkward as ak
 
-    out = {}
-    for name, (spec, table, cluster) in columns.items():
-        data = cluster[table.name]
-        out[name] = _layout(spec, table, data)
-    if library == "np":
-        return {name: _to_numpy(layout) for name, layout in out.items()}
-    if not out:
-        return ak.Array(ak.contents.RecordArray([], [], length=entries))
-    return ak.Array(ak.contents.RecordArray(list(out.values()), list(out), length=entries))
+    contents = [_layout(s, t, cluster[t.name]) for s, t, cluster in columns.values()]
+    return ak.Array(ak.contents.RecordArray(contents, list(columns), length=entries))
+
+
+def _is_list(table: TableSpec) -> bool:
+    return table.jagged or table.counter is not None
 
 
 def _layout(spec: ColumnSpec, table: TableSpec, data: TableData) -> Any:
@@ -71,50 +124,58 @@ def _layout(spec: ColumnSpec, table: TableSpec, data: TableData) -> Any:
 
     column = data.columns[spec.name]
     if isinstance(column, VarBytes):
-        content: Any = _strings(column, spec)
+        starts, stops = _text_range(column, spec)
+        kind, item = ("string", "char") if _is_text(spec) else ("bytestring", "byte")
+        content: Any = ak.contents.ListArray(
+            ak.index.Index64(starts),
+            ak.index.Index64(stops),
+            ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
+            parameters={"__array__": kind},
+        )
     else:
         content = ak.contents.NumpyArray(np.ascontiguousarray(column))
         if column.ndim > 1:
             content = content.to_RegularArray()
-    if table.jagged or table.counter is not None:
+    if _is_list(table):
         return ak.contents.ListOffsetArray(ak.index.Index64(data.offsets), content)
     return content
 
 
-def _strings(column: VarBytes, spec: ColumnSpec) -> Any:
-    """Text without its length prefix, or the bytes of each record as they are stored."""
-    import awkward as ak
+def _numpy(spec: ColumnSpec, table: TableSpec, data: TableData) -> Array:
+    column = data.columns[spec.name]
+    if isinstance(column, VarBytes):
+        column = _objects(column, spec)
+    if not _is_list(table):
+        return column
+    out = np.empty(len(data.offsets) - 1, object)
+    for i in range(len(out)):
+        out[i] = column[data.offsets[i] : data.offsets[i + 1]]
+    return out
 
-    text = spec.interpretation == "string"
+
+def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
+    """Strings as an array of str, or of bytes."""
+    starts, stops = _text_range(column, spec)
+    whole = column.content.tobytes()
+    out = np.empty(len(column), object)
+    for i in range(len(out)):
+        item = whole[starts[i] : stops[i]]
+        out[i] = item.decode("utf-8", "surrogateescape") if _is_text(spec) else item
+    return out
+
+
+def _is_text(spec: ColumnSpec) -> bool:
+    return spec.interpretation == "string"
+
+
+def _text_range(column: VarBytes, spec: ColumnSpec) -> tuple[Array, Array]:
+    """Where each string begins and ends; text comes without its length prefix."""
     starts, stops = column.offsets[:-1].copy(), column.offsets[1:].copy()
-    if text and len(starts):
+    if _is_text(spec) and len(starts):
         # ROOT's length prefix: one byte, or 255 and four bytes
-        filled = stops > starts
-        if not filled.all():
+        if not (stops > starts).all():
             raise CorruptionError("a string without its length", branch=spec.name)
-        long = column.content[starts] == 255
-        starts = starts + np.where(long, 5, 1)
+        starts += np.where(column.content[starts] == 255, 5, 1)
         if (starts > stops).any():
             raise CorruptionError("a string shorter than its length", branch=spec.name)
-    kind, item = ("string", "char") if text else ("bytestring", "byte")
-    return ak.contents.ListArray(
-        ak.index.Index64(starts),
-        ak.index.Index64(stops),
-        ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
-        parameters={"__array__": kind},
-    )
-
-
-def _to_numpy(layout: Any) -> Any:
-    import awkward as ak
-
-    if layout.is_numpy or layout.is_regular:
-        return np.asarray(ak.to_numpy(layout))
-    array = ak.Array(layout)
-    out = np.empty(len(array), object)
-    if layout.parameter("__array__") in ("string", "bytestring"):
-        out[:] = ak.to_list(array)
-        return out
-    for i, item in enumerate(array):
-        out[i] = np.asarray(item)
-    return out
+    return starts, stops

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vortex_hep import _version
 from vortex_hep.codec import classical
@@ -17,8 +18,15 @@ from vortex_hep.codec.treecoder import TreeEncoder
 from vortex_hep.errors import UnsupportedTypeError
 from vortex_hep.metadata import pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
-from vortex_hep.options import CompressReport, TrainOptions, check_effort, thread_count
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.options import (
+    CompressReport,
+    TrainOptions,
+    check_device,
+    check_effort,
+    thread_count,
+    tree_names,
+)
+from vortex_hep.progress import SILENT, Progress, Task
 from vortex_hep.readers import LayoutError, open_source
 from vortex_hep.schema import FileSource, TreeSource
 
@@ -32,7 +40,7 @@ def compress_file(
     path: str | os.PathLike[str],
     *,
     model: Model | None = None,
-    trees: list[str] | tuple[str, ...] | None = None,
+    trees: str | Sequence[str] | None = None,
     effort: str = "normal",
     threads: int | None = None,
     device: str = "cpu",
@@ -50,8 +58,8 @@ def compress_file(
         The archive; it appears only when it is complete.
     model : Model, optional
         Predicts the columns. Without one, a model is fitted to the file and embedded, where
-        that makes the archive smaller.
-    trees : sequence of str, optional
+        that makes the archive smaller (and torch is installed; the report says if not).
+    trees : str or sequence of str, optional
         Only these trees; all by default.
     effort : {"fast", "normal", "max"}
         Time spent on fitting and on classical coders; "max" compares every column with all
@@ -63,7 +71,8 @@ def compress_file(
     overwrite : bool
         Whether an existing archive may be replaced.
     embed_model : bool
-        Whether a given model is stored in the archive; if not, readers must be given it.
+        Whether a given model is stored in the archive, that is, those of its tables that code
+        any of it; if not, readers must be given it.
     progress : Progress, optional
 
     Returns
@@ -74,19 +83,25 @@ def compress_file(
     ------
     SourceError
         The source cannot be read.
+    NotFoundError
+        One of ``trees`` is not in the source.
     OutputError
         The archive cannot be written.
     """
     check_effort(effort)
+    check_device(device)
     began = time.monotonic()
-    progress = progress or SILENT
-    workers = thread_count(threads)
-    with open_source(source, trees=trees) as file, atomic_output(path, overwrite=overwrite) as out:
+    selected = tree_names(trees)
+    how = _How(effort, thread_count(threads), model is None or embed_model, progress or SILENT)
+    with (
+        open_source(source, trees=selected) as file,
+        atomic_output(path, overwrite=overwrite) as out,
+    ):
+        messages: list[str] = []
         if model is None:
-            model = _own_model(file, effort, workers, device, progress)
-            embed_model = True
-        selected = None if trees is None else list(trees)
-        report = _write(file, out, model, effort, workers, embed_model, progress, selected)
+            model = _own_model(file, how, device, messages)
+        report = _write(file, out, model, how, selected)
+    report.messages[:0] = messages
     report.path = os.fspath(path)
     report.seconds = time.monotonic() - began
     return report
@@ -126,94 +141,83 @@ def compress_tree(
     return compress_file(file, path, model=model, trees=[name], **options)
 
 
-def _own_model(
-    file: FileSource, effort: str, workers: int, device: str, progress: Progress
-) -> Model:
-    """A model of the file itself; without torch, or where none pays, an empty one."""
-    from vortex_hep.training import fit_model
+@dataclass(frozen=True)
+class _How:
+    """What a caller chose."""
 
-    worth = {
-        name: [tree] for name, tree in file.trees.items() if _is_worth_fitting(tree)
-    }
+    effort: Any
+    workers: int
+    embed_model: bool
+    progress: Progress
+
+
+def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
+    """Fit a model to the file itself; an empty one without torch, or where none pays."""
+    from vortex_hep.training import can_train, fit_model
+
+    worth = {n: [tree] for n, tree in file.trees.items() if tree.num_entries >= _FEW_ENTRIES}
     if not worth:
         return Model({})
-    options = TrainOptions(effort=effort, threads=workers, device=device)
-    return _settled(file, lambda: fit_model(worth, options, progress, self_contained=True))
+    if not can_train():
+        messages.append(
+            "no network was fitted, for torch is not installed: pip install 'vortex-hep[train]',"
+            " or pass a trained model"
+        )
+        return Model({})
+    options = TrainOptions(effort=how.effort, threads=how.workers, device=device)
+    try:
+        return fit_model(worth, options, how.progress, self_contained=True)
+    except LayoutError:
+        file.settle()
+        return fit_model(worth, options, how.progress, self_contained=True)
 
 
 #: Trees with fewer entries are left to the classical coders.
 _FEW_ENTRIES = 100
 
 
-def _is_worth_fitting(tree: TreeSource) -> bool:
-    return tree.num_entries >= _FEW_ENTRIES
-
-
-def _settled(file: FileSource, work: Any) -> Any:
-    """Run ``work``; where a branch turns out not to fit its type, lay the file out anew."""
-    try:
-        return work()
-    except LayoutError:
-        file.settle()
-        return work()
-
-
 def _write(
-    file: FileSource,
-    out: Any,
-    model: Model,
-    effort: Any,
-    workers: int,
-    embed_model: bool,
-    progress: Progress,
-    selected: list[str] | None,
+    file: FileSource, out: BinaryIO, model: Model, how: _How, selected: list[str] | None
 ) -> CompressReport:
-    start_of_data = out.tell()
+    start = out.tell()
     try:
-        return _write_once(file, out, model, effort, workers, embed_model, progress, selected)
+        return _write_once(file, out, model, how, selected)
     except LayoutError:
         # Rare: a later basket contradicts the type of its branch. Start over, laid out anew.
         file.settle()
-        out.seek(start_of_data)
+        out.seek(start)
         out.truncate()
-        return _write_once(file, out, model, effort, workers, embed_model, progress, selected)
+        return _write_once(file, out, model, how, selected)
 
 
 def _write_once(
-    file: FileSource,
-    out: Any,
-    model: Model,
-    effort: Any,
-    workers: int,
-    embed_model: bool,
-    progress: Progress,
-    selected: list[str] | None,
+    file: FileSource, out: BinaryIO, model: Model, how: _How, selected: list[str] | None
 ) -> CompressReport:
     writer = ContainerWriter(out, kind=KIND_ARCHIVE)
     report = CompressReport("", 0, 0, 0, 0, _source_size(file), [], [], 0.0)
-    used = Model({name: tables for name, tables in model.trees.items() if name in file.trees})
     document: dict[str, Any] = {
         "writer": f"vortex_hep {_version.__version__}",
         "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
-        "model": None,
     }
-    if embed_model and used.trees:
-        # What the file does not have need not be stored; the name is then of what is.
-        document["model"] = used.add_to(writer)
-        report.model_bytes = writer.position
-    elif used.trees:
-        used = model
-        document["model"] = {"sha256": model.sha256, "tables": None}
     total = sum(max(1, t.num_entries) for t in file.trees.values())
+    used: dict[str, set[str]] = {}
     with (
-        ThreadPoolExecutor(workers) as outer,
-        ThreadPoolExecutor(workers) as inner,
-        progress.task("compressing", total, unit="events") as task,
+        ThreadPoolExecutor(how.workers) as outer,
+        ThreadPoolExecutor(how.workers) as inner,
+        how.progress.task("compressing", total, unit="events") as task,
     ):
-        document["trees"] = [
-            _write_tree(tree, used.tables(name), writer, effort, outer, inner, report, task)
-            for name, tree in file.trees.items()
-        ]
+        trees = []
+        for name, tree in file.trees.items():
+            plans = make_plans(tree.tables)
+            models = model.tables(name)
+            encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner)
+            trees.append(_write_tree(tree, encoder, writer, report, task))
+            used[name] = encoder.used
+            _say_what_is_new(tree, model, report)
+    document["trees"] = trees
+    before = writer.position
+    document["model"] = _write_model(model, used, writer, embed=how.embed_model)
+    report.model_bytes = writer.position - before
     before = writer.position
     document["remainder"] = [_write_blob(name, blob, writer) for name, blob in file.remainder()]
     report.remainder_bytes = writer.position - before
@@ -222,30 +226,36 @@ def _write_once(
     return report
 
 
+def _write_model(
+    model: Model, used: Mapping[str, set[str]], writer: ContainerWriter, *, embed: bool
+) -> dict[str, Any] | None:
+    """Name the model; where it is to be stored, only the tables that some chunk needs."""
+    if not any(used.values()):
+        return None
+    if not embed:
+        return {"sha256": model.sha256, "tables": None}
+    kept = {
+        tree: {plan: table for plan, table in model.tables(tree).items() if plan in plans}
+        for tree, plans in used.items()
+        if plans
+    }
+    return Model(kept).add_to(writer)
+
+
 def _write_tree(
     tree: TreeSource,
-    models: Mapping[str, Any],
+    encoder: TreeEncoder,
     writer: ContainerWriter,
-    effort: Any,
-    outer: ThreadPoolExecutor,
-    inner: ThreadPoolExecutor,
     report: CompressReport,
-    task: Any,
+    task: Task,
 ) -> dict[str, Any]:
-    plans = make_plans(tree.tables)
-    known = {p.name for p in plans}
-    encoder = TreeEncoder(
-        plans, tree.tables, {k: v for k, v in models.items() if k in known}, effort, outer, inner
-    )
     clusters = []
-    costs: dict[str, list[Any]] = {}
+    costs: dict[str, tuple[str, int, float]] = {}
     for start, stop in tree.cluster_ranges(CLUSTER_BYTES):
         if stop <= start:
             continue
-        chunks = encoder.encode(tree.read(start, stop))
         ids = []
-        for plan in plans:
-            chunk = chunks[plan.name]
+        for chunk in encoder.encode(tree.read(start, stop)).values():
             ids.append(
                 writer.add(
                     CHUNK_TABLE, chunk.payload,
@@ -253,50 +263,75 @@ def _write_tree(
                 )
             )  # fmt: skip
             for c in chunk.columns:
-                entry = costs.setdefault(c.name, [c.coder, 0, 0.0])
-                entry[0] = c.coder if entry[0] == c.coder else "mixed"
-                entry[1] += c.raw_bytes
-                entry[2] += c.stored_bytes
-                report.raw_bytes += c.raw_bytes
+                coder, raw, stored = costs.get(c.name, (c.coder, 0, 0.0))
+                coder = coder if coder == c.coder else "mixed"
+                costs[c.name] = (coder, raw + c.raw_bytes, stored + c.stored_bytes)
         clusters.append([start, stop, ids])
         task.advance(stop - start)
-    for plan in plans:
+    for plan in encoder.plans:
         for name in plan.columns:
-            coder, raw, stored = costs.get(name, ["none", 0, 0.0])
+            coder, raw, stored = costs.get(name, ("none", 0, 0.0))
+            report.raw_bytes += raw
             report.columns.append(
                 {"tree": tree.name, "table": plan.table, "name": name, "coder": coder,
                  "raw_bytes": raw, "stored_bytes": round(stored)}
             )  # fmt: skip
-    _say_what_is_new(tree, models, plans, report)
     return {
         "name": tree.name,
         "entries": tree.num_entries,
-        **pack_tables(tree.tables, plans, costs),
+        **pack_tables(tree.tables, encoder.plans, costs),
         "clusters": clusters,
     }
 
 
-def _say_what_is_new(
-    tree: TreeSource, models: Mapping[str, Any], plans: Any, report: CompressReport
-) -> None:
-    """Name what the model does not know of the file, and what the file lacks of the model."""
-    if not models:
+def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> None:
+    """Name what the model does not know of the tree, and what the tree lacks of the model."""
+    if not model.trees or not tree.num_entries:
         return
-    here = {name for p in plans for name in p.columns}
-    known = {n for m in models.values() for f in m.fields for n in f.columns}
-    missing = sorted(known - here)
+    if tree.name not in model.trees and tree.name not in model.classical:
+        report.messages.append(
+            f"tree {tree.name!r} is new to the model: the classical coders take all of it"
+        )
+        return
+    fields = [f for m in model.tables(tree.name).values() for f in m.fields]
+    learnt = {name: f.dtype for f in fields for name in f.columns}
+    here = {c.name: c.dtype for t in tree.tables for c in t.columns}
+    missing = sorted(learnt.keys() - here.keys())
     if missing:
         report.messages.append(
-            f"tree {tree.name!r} lacks {len(missing)} of the model's branches, such as"
-            f" {missing[0]!r}"
+            f"tree {tree.name!r} lacks {len(missing)} of the model's branches: {_some(missing)}"
         )
+    retyped = sorted(n for n, dtype in learnt.items() if here.get(n, dtype) != dtype)
+    if retyped:
+        report.messages.append(
+            f"tree {tree.name!r} has {len(retyped)} branches of another type than the model learnt,"
+            f" left to the classical coders: {_some(retyped)}"
+        )
+    # A model that was stored in an archive does not tell what else it saw.
+    passed_over = model.classical.get(tree.name)
+    if passed_over is None:
+        return
+    new = sorted(here.keys() - learnt.keys() - set(passed_over))
+    if new:
+        report.messages.append(
+            f"tree {tree.name!r} has {len(new)} branches that are new to the model, left to the"
+            f" classical coders: {_some(new)}"
+        )
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _write_blob(name: str, blob: bytes, writer: ContainerWriter) -> list[Any]:
     """Store bytes of the remainder; the payload is the coder's id, then its payload."""
     coder, payload = classical.encode_bytes(blob)
     packed = coder.to_bytes(2, "little") + payload
-    return [name, writer.add(CHUNK_REMAINDER, packed, decoded_xxh3=xxh3(blob), decoded_size=len(blob))]
+    return [
+        name,
+        writer.add(CHUNK_REMAINDER, packed, decoded_xxh3=xxh3(blob), decoded_size=len(blob)),
+    ]
 
 
 def _source_size(file: FileSource) -> int:

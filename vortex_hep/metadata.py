@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vortex_hep.codec.plan import Plan
+from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.errors import CorruptionError
 from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, TableSpec
 
@@ -21,6 +21,11 @@ def pack_tables(
     plans : sequence of Plan
     costs : mapping of str to (coder name, raw bytes, stored bytes)
         By column; for users, not for decoding.
+
+    Returns
+    -------
+    dict
+        ``tables``, ``coders`` and ``plans``; what :func:`unpack_tables` reads.
     """
     coders = sorted({str(c[0]) for c in costs.values()})
     return {
@@ -37,7 +42,9 @@ def pack_tables(
                 "title": [c.title for c in t.columns],
                 "link": [c.link for c in t.columns],
                 "interpretation": [c.interpretation for c in t.columns],
-                "coder": [coders.index(costs[c.name][0]) if c.name in costs else -1 for c in t.columns],
+                "coder": [
+                    coders.index(costs[c.name][0]) if c.name in costs else -1 for c in t.columns
+                ],
                 "stored": [round(costs[c.name][2]) if c.name in costs else 0 for c in t.columns],
                 "raw": [int(costs[c.name][1]) if c.name in costs else 0 for c in t.columns],
             }
@@ -48,6 +55,34 @@ def pack_tables(
             [p.name, [t.name for t in tables].index(p.table), _places(p, tables)] for p in plans
         ],
     }
+
+
+def unpack_clusters(
+    document: Mapping[str, Any],
+) -> tuple[str, int, list[tuple[int, int, list[int]]]]:
+    """Read a tree's name, its entries, and its clusters as (start, stop, chunk ids).
+
+    Raises
+    ------
+    CorruptionError
+        They make no sense, or the clusters do not cover the tree.
+    """
+    try:
+        name, entries = str(document["name"]), int(document["entries"])
+        clusters = [
+            (int(start), int(stop), [int(i) for i in ids])
+            for start, stop, ids in document["clusters"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError("the clusters of a tree make no sense") from error
+    at = 0
+    for start, stop, _ in clusters:
+        if start != at or stop <= start:
+            raise CorruptionError("clusters leave gaps or overlap", tree=name)
+        at = stop
+    if at != entries:
+        raise CorruptionError("clusters do not cover the tree", tree=name)
+    return name, entries, clusters
 
 
 def _places(plan: Plan, tables: Sequence[TableSpec]) -> list[int] | None:
@@ -76,6 +111,21 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
     names = [n for p in plans for n in p.columns]
     if len(set(names)) != len(names) or len({p.name for p in plans}) != len(plans):
         raise CorruptionError("a tree names a column or a plan twice")
+    if any(len(ids) != len(plans) for _, _, ids in document["clusters"]):
+        raise CorruptionError("a cluster has other tables than its tree")
+    core = {n for p in plans if p.name == CORE for n in p.columns}
+    scalars = {c.name: c for t in tables if not t.jagged and t.counter is None for c in t.columns}
+    for t in tables:
+        if t.counter is None:
+            continue
+        counter = scalars.get(t.counter)
+        if (
+            t.counter not in core
+            or counter is None
+            or counter.inner
+            or counter.dtype[1] not in "iu"
+        ):
+            raise CorruptionError(f"table {t.name!r} has a counter that is none")
     return tables, plans
 
 
@@ -90,9 +140,7 @@ def _table(t: Mapping[str, Any]) -> TableSpec:
         shape = tuple(int(n) for n in inner)
         if any(n < 0 for n in shape):
             raise CorruptionError("a column of negative size", branch=str(name))
-        columns.append(
-            ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation)
-        )
+        columns.append(ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation))
     counter = t["counter"]
     return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]))
 

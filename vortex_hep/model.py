@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,9 @@ class Model:
     ----------
     trees : mapping of str to mapping of str to TableModel
         By tree name, then by plan name; a plan without an entry has no network.
+    classical : mapping of str to sequence of str, optional
+        By tree name: columns that training saw and left to the classical coders. Only tells
+        users what is new to the model in a file.
 
     Notes
     -----
@@ -41,8 +44,19 @@ class Model:
     the frequencies, not over the file they are stored in.
     """
 
-    def __init__(self, trees: Mapping[str, Mapping[str, TableModel]]) -> None:
+    def __init__(
+        self,
+        trees: Mapping[str, Mapping[str, TableModel]],
+        classical: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.trees = {tree: dict(tables) for tree, tables in sorted(trees.items())}
+        self.classical = {tree: tuple(names) for tree, names in sorted((classical or {}).items())}
+
+    def __repr__(self) -> str:
+        count = sum(map(len, self.trees.values()))
+        return (
+            f"<Model {self.sha256[:16]}...: {count} tables of {', '.join(self.trees) or 'nothing'}>"
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -113,7 +127,11 @@ class Model:
             entries = [(str(t), str(p), int(c)) for t, p, c in document["tables"]]
             named = str(document["sha256"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError("the list of model tables makes no sense", path=reader.path) from error
+            raise CorruptionError(
+                "the list of model tables makes no sense", path=reader.path
+            ) from error
+        if not all(0 <= c < len(reader.chunks) for _, _, c in entries):
+            raise CorruptionError("the model names no chunk", path=reader.path)
         payloads = reader.read_many([c for _, _, c in entries])
         for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
             try:
@@ -131,6 +149,12 @@ class Model:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a ``.vxm`` file.
 
+        Parameters
+        ----------
+        path : str or path
+        overwrite : bool
+            Whether an existing file may be replaced.
+
         Raises
         ------
         OutputError
@@ -138,14 +162,21 @@ class Model:
         """
         with atomic_output(path, overwrite=overwrite) as file:
             writer = ContainerWriter(file, kind=KIND_MODEL)
-            writer.finish({"model": self.add_to(writer)})
+            writer.finish({"model": self.add_to(writer), "classical": self.classical})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
         """Read a ``.vxm`` file.
 
+        Parameters
+        ----------
+        path : str or path
+            A path or an fsspec URL.
+
         Raises
         ------
+        SourceError
+            The file cannot be read.
         NotVortexError
             The file is something else.
         CorruptionError
@@ -160,4 +191,12 @@ class Model:
             document = reader.metadata.get("model")
             if not isinstance(document, dict):
                 raise CorruptionError("the file names no model", path=reader.path)
-            return cls.read_from(reader, document)
+            model = cls.read_from(reader, document)
+            try:
+                classical = reader.metadata.get("classical", {})
+                model.classical = {str(t): tuple(map(str, names)) for t, names in classical.items()}
+            except (AttributeError, TypeError) as error:
+                raise CorruptionError(
+                    "the list of columns makes no sense", path=reader.path
+                ) from error
+            return model

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.errors import UnsupportedTypeError
 
 EFFORTS = ("fast", "normal", "max")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def thread_count(threads: int | None) -> int:
-    """Return the number of workers: as asked for, else one per usable core."""
+    """Return the number of workers: as asked for, else one per usable core.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        Fewer than one was asked for.
+    """
     if threads is not None:
         if threads < 1:
             raise UnsupportedTypeError(f"{threads} threads")
@@ -23,9 +31,22 @@ def thread_count(threads: int | None) -> int:
 
 
 def check_effort(effort: str) -> None:
-    """Raise unless ``effort`` is one of :data:`EFFORTS`."""
+    """Raise UnsupportedTypeError unless ``effort`` is one of :data:`EFFORTS`."""
     if effort not in EFFORTS:
         raise UnsupportedTypeError(f"effort {effort!r} is none of {', '.join(EFFORTS)}")
+
+
+def check_device(device: str) -> None:
+    """Raise UnsupportedTypeError unless ``device`` is one of :data:`DEVICES`."""
+    if device not in DEVICES:
+        raise UnsupportedTypeError(f"device {device!r} is none of {', '.join(DEVICES)}")
+
+
+def tree_names(trees: str | Sequence[str] | None) -> list[str] | None:
+    """Return the trees asked for, without repetition; None for all of them."""
+    if trees is None:
+        return None
+    return [trees] if isinstance(trees, str) else list(dict.fromkeys(trees))
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,7 @@ class TrainOptions:
 
     Parameters
     ----------
-    trees : sequence of str, optional
+    trees : str or sequence of str, optional
         Trees to learn; all of them by default.
     effort : {"fast", "normal", "max"}
         How many optimiser steps to spend on each table.
@@ -56,7 +77,7 @@ class TrainOptions:
         Learn from at most this many bytes of columns, taken evenly from all files.
     """
 
-    trees: tuple[str, ...] | list[str] | None = None
+    trees: str | Sequence[str] | None = None
     effort: str = "normal"
     passes: float | None = None
     seconds: float | None = None

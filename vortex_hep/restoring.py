@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from vortex_hep.archive import open as open_archive
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.model import Model
 from vortex_hep.progress import SILENT, Progress
-from vortex_hep.schema import Cluster
+from vortex_hep.schema import Cluster, TreeSource
 
 
 def restore(
@@ -38,13 +39,17 @@ def restore(
         For ROOT files: ``"zstd:5"``, ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any level),
         ``"none"`` or ``"original"``.
     overwrite : bool
+        Whether an existing file may be replaced.
     threads : int, optional
+        Workers; one per core by default.
     progress : Progress, optional
 
     Raises
     ------
     CorruptionError
         The archive is damaged; nothing is written.
+    ModelMismatchError
+        The archive needs a model that was not given.
     OutputError
         The file cannot be written.
     """
@@ -52,10 +57,10 @@ def restore(
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
-        source = archive.reader.metadata.get("source", {})
-        if source.get("kind") not in ("root", "opaque"):
+        kind = archive.source.get("kind")
+        if kind not in ("root", "opaque"):
             raise UnsupportedFeatureError(
-                f"made from a file of kind {source.get('kind')!r}, which is not known",
+                f"made from a file of kind {kind!r}, which is not known",
                 path=archive.path, hint="a newer release can restore it",
             )  # fmt: skip
         total = sum(t.num_entries for t in archive.values())
@@ -107,9 +112,12 @@ class _AsSource:
 
     def __init__(self, archive: Archive) -> None:
         self.path = archive.path
-        self.kind = archive.reader.metadata.get("source", {}).get("kind", "root")
-        self.trees = archive.trees
+        self.kind = str(archive.source.get("kind"))
+        self.trees: Mapping[str, TreeSource] = archive.trees
         self.remainder = archive.remainder
+
+    def settle(self) -> None:
+        """Nothing to lay out anew."""
 
     def close(self) -> None:
         """Nothing to close: the archive belongs to the caller."""
@@ -128,41 +136,45 @@ def verify(
     Parameters
     ----------
     path : str or path
+        The archive; a path or an fsspec URL.
     against : str, path or uproot file, optional
         The source: trees, types, titles and every bit of the data are compared.
     model : Model, optional
+        Where the archive does not hold its own.
     threads : int, optional
+        Workers; one per core by default.
     progress : Progress, optional
 
     Returns
     -------
     VerifyReport
+        Differences are reported, not raised.
 
     Raises
     ------
     CorruptionError
         The archive is damaged.
+    ModelMismatchError
+        The archive needs a model that was not given.
+    SourceError
+        The archive, or the file to compare with, cannot be read.
     """
     from vortex_hep.readers import compare_sources, open_source
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
         archive.reader.verify()
-        raw = 0
         entries = sum(t.num_entries for t in archive.values())
-        with progress.task("decoding", entries, unit="events") as task:
-            for tree in archive.values():
-                for start, stop in tree.cluster_ranges(0):
-                    tree.read(start, stop)
-                    task.advance(stop - start)
-        for name, blob in archive.remainder():
-            del name
-            raw += len(blob)
-        raw += archive.info()["raw_bytes"]
-        report = VerifyReport(archive.path, None, entries, raw)
+        report = VerifyReport(archive.path, None, entries, archive.info()["raw_bytes"])
         if against is not None:
-            selected = archive.reader.metadata.get("source", {}).get("trees")
-            with open_source(against, trees=selected) as source:
+            with open_source(against, trees=archive.source.get("trees")) as source:
                 report.against = str(source.path)
                 report.differences = compare_sources(_AsSource(archive), source)
+        # What the comparison has decoded is checked already.
+        with progress.task("decoding", entries, unit="events") as task:
+            for tree in archive.values():
+                for number, (start, stop, _) in enumerate(tree.clusters):
+                    tree.check(number)
+                    task.advance(stop - start)
+        report.raw_bytes += sum(len(blob) for _, blob in archive.remainder())
         return report

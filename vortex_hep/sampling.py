@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from vortex_hep.arrays import join_tables
 from vortex_hep.codec.plan import make_plans
-from vortex_hep.codec.treecoder import plan_data, plan_specs
+from vortex_hep.codec.treecoder import plan_specs
 from vortex_hep.nn.fit import TableSample
 from vortex_hep.progress import SILENT, Progress
-from vortex_hep.schema import Cluster, TableData, TableSpec, TreeSource, VarBytes
+from vortex_hep.schema import VARBYTES, Cluster, TableData, TableSpec, TreeSource
 
 #: Size of the pieces that are read and chosen from.
 _PIECE = 1 << 23
@@ -23,9 +23,7 @@ def common_tables(trees: Sequence[TreeSource]) -> tuple[TableSpec, ...]:
     for table in trees[0].tables:
         columns = list(table.columns)
         for other in trees[1:]:
-            theirs = {
-                (t.name, c.name, c.dtype, c.inner) for t in other.tables for c in t.columns
-            }
+            theirs = {(t.name, c.name, c.dtype, c.inner) for t in other.tables for c in t.columns}
             columns = [c for c in columns if (table.name, c.name, c.dtype, c.inner) in theirs]
         if columns:
             out.append(TableSpec(table.name, tuple(columns), table.counter, table.jagged))
@@ -68,7 +66,13 @@ def gather(
     if not trees:
         return []
     tables = common_tables(trees)
-    wanted = [c.name for t in tables for c in t.columns]
+    plans = []
+    for plan in make_plans(tables):
+        # No network learns from byte strings.
+        specs = tuple(s for s in plan_specs(plan, tables) if s.dtype != VARBYTES)
+        if specs:
+            plans.append((plan, specs))
+    wanted = [s.name for _, specs in plans for s in specs]
     pieces = _pieces(trees, budget)
     clusters: list[Cluster] = []
     with progress.task("reading", len(pieces), unit="clusters") as task:
@@ -76,47 +80,10 @@ def gather(
             clusters.append(tree.read(start, stop, wanted))
             task.advance(1)
     samples = []
-    for plan in make_plans(tables):
-        specs = plan_specs(plan, tables)
-        data = join_tables([plan_data(plan, c) for c in clusters])
-        samples.append(TableSample(plan, specs, data))
+    for plan, specs in plans:
+        parts = [
+            TableData(c[plan.table].offsets, {s.name: c[plan.table].columns[s.name] for s in specs})
+            for c in clusters
+        ]
+        samples.append(TableSample(plan, specs, join_tables(parts)))
     return samples
-
-
-def join_tables(parts: Sequence[TableData]) -> TableData:
-    """Join the rows of several stretches of one table."""
-    if len(parts) == 1:
-        return parts[0]
-    offsets = [np.zeros(1, np.int64)]
-    at = 0
-    for p in parts:
-        offsets.append(p.offsets[1:] + at)
-        at += int(p.offsets[-1])
-    columns: dict[str, Any] = {}
-    for name, first in parts[0].columns.items():
-        if isinstance(first, VarBytes):
-            continue  # no network learns from byte strings
-        columns[name] = np.concatenate([p.columns[name] for p in parts])
-    return TableData(np.concatenate(offsets), columns)
-
-
-def join_tables_whole(parts: Sequence[TableData]) -> TableData:
-    """Join the rows of several stretches of one table, byte strings included."""
-    if len(parts) == 1:
-        return parts[0]
-    joined = join_tables(parts)
-    for name, first in parts[0].columns.items():
-        if isinstance(first, VarBytes):
-            joined.columns[name] = _join_strings([p.columns[name] for p in parts])
-    joined.columns = {name: joined.columns[name] for name in parts[0].columns}
-    return joined
-
-
-def _join_strings(parts: Sequence[Any]) -> VarBytes:
-    offsets = [np.zeros(1, np.int64)]
-    at = 0
-    for p in parts:
-        offsets.append(p.offsets[1:] - p.offsets[0] + at)
-        at += int(p.offsets[-1] - p.offsets[0])
-    content = [p.content[p.offsets[0] : p.offsets[-1]] for p in parts]
-    return VarBytes(np.concatenate(offsets), np.concatenate(content))

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
@@ -115,6 +114,7 @@ class TableData:
 
     @property
     def num_rows(self) -> int:
+        """Rows of all lanes together."""
         return int(self.offsets[-1])
 
 
@@ -149,4 +149,10 @@ class FileSource(Protocol):
         """Named blobs that, with the trees' data, are all that is needed to restore the file."""
         ...
 
-    def close(self) -> None: ...
+    def settle(self) -> object:
+        """Check all data against the tables' layout; lay out anew the branches it contradicts."""
+        ...
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        ...

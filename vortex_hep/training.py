@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from vortex_hep.codec.plan import CORE
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 from vortex_hep.model import Model
-from vortex_hep.options import TrainOptions, check_effort, thread_count
+from vortex_hep.options import TrainOptions, check_device, check_effort, thread_count, tree_names
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.schema import FileSource, TreeSource
+
+if TYPE_CHECKING:
+    from vortex_hep.nn.tablemodel import TableModel
 
 #: Steps and passes per effort.
 _SPEND = {"fast": (300, 2.0), "normal": (1000, 6.0), "max": (3000, 16.0)}
@@ -21,7 +27,6 @@ def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
     """Translate what a user asked for into what the fit needs."""
     from vortex_hep.nn.fit import FitOptions
 
-    check_effort(options.effort)
     steps, passes = _SPEND[options.effort]
     return FitOptions(
         steps=steps,
@@ -66,35 +71,43 @@ def train(
     from vortex_hep.readers import open_source
 
     options = options or TrainOptions()
+    wanted = tree_names(options.trees)
     if isinstance(sources, (str, os.PathLike)) or not isinstance(sources, Sequence):
         sources = [sources]
     if not sources:
         raise UnsupportedTypeError("no files to learn from")
     with contextlib.ExitStack() as stack:
-        opened: list[FileSource] = []
+        files: list[FileSource] = []
         for source in sources:
             file = open_source(source)
             stack.callback(file.close)
-            opened.append(file)
-        trees: dict[str, list[TreeSource]] = {}
-        for file in opened:
-            for name, tree in file.trees.items():
-                if options.trees is None or name in options.trees:
-                    trees.setdefault(name, []).append(tree)
-        for name in options.trees or ():
-            if name not in trees:
-                known = sorted({n for f in opened for n in f.trees})
-                raise NotFoundError(
-                    f"no such tree; there are {', '.join(known) or 'none'}",
-                    path=opened[0].path, tree=name,
-                )  # fmt: skip
+            files.append(file)
+        trees = _trees_by_name(files, wanted)
         model = fit_model(trees, options, progress or SILENT, self_contained=False)
+        path = files[0].path
     if not model.trees:
         raise UnsupportedTypeError(
-            "no table has enough rows to learn from", path=opened[0].path,
+            "no table has enough rows to learn from", path=path,
             hint="train on more or larger files; small files compress well without a model",
         )  # fmt: skip
     return model
+
+
+def _trees_by_name(
+    files: Sequence[FileSource], wanted: Sequence[str] | None
+) -> dict[str, list[TreeSource]]:
+    """Trees of several files, like with like."""
+    trees: dict[str, list[TreeSource]] = {}
+    for file in files:
+        for name, tree in file.trees.items():
+            trees.setdefault(name, []).append(tree)
+    for name in wanted or ():
+        if name not in trees:
+            raise NotFoundError(
+                f"no such tree; there are {', '.join(sorted(trees)) or 'none'}",
+                path=files[0].path, tree=name,
+            )  # fmt: skip
+    return trees if wanted is None else {name: trees[name] for name in wanted}
 
 
 def fit_model(
@@ -104,14 +117,34 @@ def fit_model(
     *,
     self_contained: bool,
 ) -> Model:
-    """Fit the models of some trees; the sources of each are files of one kind.
+    """Fit the models of some trees.
+
+    Parameters
+    ----------
+    trees : dict of str to list of TreeSource
+        By name, the sources of files of one kind.
+    options : TrainOptions
+    progress : Progress
+    self_contained : bool
+        Whether the model is stored with the data, so that its own bytes count.
+
+    Returns
+    -------
+    Model
+        Without a table where no network pays for itself.
 
     Raises
     ------
     UnsupportedTypeError
-        torch is not installed.
+        torch is not installed, or an option has a value that does not exist.
     """
-    _require_torch()
+    check_effort(options.effort)
+    check_device(options.device)
+    if not can_train():
+        raise UnsupportedTypeError(
+            "fitting a model needs torch, which is not installed",
+            hint="pip install 'vortex-hep[train]', or pass a trained model",
+        )
     from vortex_hep.nn.checkpoint import Checkpoint
     from vortex_hep.nn.fit import fit_tree
     from vortex_hep.sampling import gather
@@ -121,23 +154,22 @@ def fit_model(
     if options.expected_rows is not None:
         fit = fit.with_reuse(max(1.0, options.expected_rows / max(1, total)))
     checkpoint = Checkpoint(options.checkpoint, fit, trees)
-    models = {}
+    models: dict[str, dict[str, TableModel]] = {}
+    classical: dict[str, list[str]] = {}
     for name, group in trees.items():
         samples = gather(group, options.sample_bytes, progress)
         tables = fit_tree(
-            samples, fit, progress, done=checkpoint.done(name),
-            on_table=lambda plan, table, name=name: checkpoint.put(name, plan, table),
+            samples, fit, progress,
+            done=checkpoint.done(name), on_table=partial(checkpoint.put, name),
         )  # fmt: skip
-        if tables and not (set(tables) == {""}):
+        if set(tables) - {CORE}:  # the core alone is of no use: others have it as context
             models[name] = tables
-    return Model(models)
+        learnt = {n for m in models.get(name, {}).values() for f in m.fields for n in f.columns}
+        seen = (c.name for tree in group for table in tree.tables for c in table.columns)
+        classical[name] = [n for n in dict.fromkeys(seen) if n not in learnt]
+    return Model(models, classical)
 
 
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UnsupportedTypeError(
-            "fitting a model needs torch, which is not installed",
-            hint="pip install 'vortex-hep[train]', or pass a trained model",
-        ) from error
+def can_train() -> bool:
+    """Whether what fitting needs is installed."""
+    return importlib.util.find_spec("torch") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from vortex_hep.codec.fields import LINKED_ROW, NO_REFERENCE, PREVIOUS_ROW, Field
 from vortex_hep.codec.plan import Plan
+from vortex_hep.codec.rows import Source
 from vortex_hep.codec.tablecoder import TableDecoder, TableEncoder, decoded_bytes
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.tablemodel import Shape, TableModel
+from vortex_hep.nn.tablemodel import Link, Shape, TableModel
 from vortex_hep.schema import ColumnSpec, TableData, VarBytes
 
 SPECS = (
@@ -59,35 +61,66 @@ def whole(width: int, start: int = 0) -> Segments:
     return Segments(np.array([start], np.uint64), np.array([(1 << width) - 1], np.uint64))
 
 
-def make_model(seed: int, *, network_wins: bool = True) -> TableModel:
+def make_model(seed: int, *, network_wins: bool = True, foreign: bool = False) -> TableModel:
     rng = np.random.default_rng(seed)
     th = np.array([3, 9, 200], np.uint64)
+    pointer = Field(("@S",), 0, "<i2", 0, NO_REFERENCE, whole(2, (1 << 15) - 1), th[:1])
     fields = (
         Field(("index",), 0, "<i2", 0, NO_REFERENCE, whole(3, (1 << 15) - 1), th[:2]),
+        *((pointer,) if foreign else ()),
         Field(("pt",), 0, "<f4", 12, PREVIOUS_ROW, whole(20), th, 1),
-        Field(("eta",), 0, "<f4", 0, LINKED_ROW, whole(33), th, 4),
+        Field(("eta",), 0, "<f4", 0, NO_REFERENCE if foreign else LINKED_ROW, whole(33), th, 4),
         *(Field(("vector",), k, "<f4", 20, NO_REFERENCE, whole(12), th) for k in range(3)),
         Field(("good", "tight"), 0, "|b1", 0, NO_REFERENCE, whole(2), th[:1]),
         Field(("absent",), 0, "<f4", 0, NO_REFERENCE, whole(8), th),
     )
     tokens = sum(len(f.token_widths) for f in fields)
-    shape = Shape(len(fields), tokens, 16, 8, 0, True, True)
+    links = [Link("T", tuple(f.columns[0] for f in fields))]
+    if foreign:
+        same = tuple("S_eta" if f.columns == ("eta",) else "" for f in fields)
+        links.append(Link("S", same, (("eta", "S_eta"), ("pt", "S_phi"))))
+    counts = (len(fields), 5)[: len(links)]
+    shape = Shape(len(fields), tokens, 16, 8, 0, True, counts)
     weights = {
         k: rng.integers(-90, 90, s).astype(np.int32) for k, s in shape.weight_shapes().items()
     }
     expected = np.ones((len(fields), 2)) * ([1.0, 1e5] if network_wins else [1e5, 1.0])
-    return TableModel("T", fields, shape, (), weights, expected)
+    return TableModel("T", fields, shape, (), weights, expected, tuple(links))
 
 
-def round_trip(data: TableData, model: TableModel | None, effort: str = "fast") -> set[str]:
+def make_source(data: TableData, seed: int) -> Source:
+    """Rows of another table, some of them near those of ``data``."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, len(data.offsets) - 1)
+    n = int(counts.sum())
+    eta = rng.normal(size=n).astype("<f4")
+    pt = np.asarray(data.columns["pt"])
+    phi = rng.choice(pt, n).astype("<f4")
+    phi[::2] = np.resize(pt, len(phi[::2]))
+    return Source(
+        np.concatenate([[0], np.cumsum(counts)]),
+        {"S_eta": eta, "S_phi": phi},
+        rng.integers(0, 4, (n, 5)).astype(np.uint8),
+    )
+
+
+def round_trip(
+    data: TableData,
+    model: TableModel | None,
+    effort: str = "fast",
+    sources: Sequence[Source | None] = (),
+) -> set[str]:
     lanes = len(data.offsets) - 1
     empty = np.zeros((lanes, 0), np.uint8)
     with ThreadPoolExecutor(2) as pool:
         encoder = TableEncoder(PLAN, SPECS, model, effort, pool)  # type: ignore[arg-type]
-        rows, tokens = encoder.tokenise(data)
-        chunk = encoder.encode(data, rows, tokens, empty)
+        rows, tokens = encoder.tokenise(data, sources)
+        chunk = encoder.encode(data, rows, tokens, empty, sources)
         decoder = TableDecoder(PLAN, SPECS, model, pool)
-        back, _ = decoder.decode(chunk.payload, lanes, None, empty)
+        back, compact = decoder.decode(chunk.payload, lanes, None, empty, sources)
+    if tokens is not None and compact is not None:  # what other tables will see of this one
+        for ours, theirs in zip(tokens.compact, compact, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
     assert decoded_bytes(PLAN, SPECS, back) == decoded_bytes(PLAN, SPECS, data)
     return {c.coder for c in chunk.columns}
 
@@ -107,6 +140,25 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_fields_by_the_network(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     forced(monkeypatch)
     assert "network" in round_trip(make_data(seed), make_model(seed))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_links_to_another_table(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced(monkeypatch)
+    data = make_data(seed)
+    sources = [None, make_source(data, seed)]
+    assert "network" in round_trip(data, make_model(seed, foreign=True), "fast", sources)
+
+
+def test_link_to_a_table_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    forced(monkeypatch)
+    assert "network" in round_trip(make_data(7), make_model(7, foreign=True), "fast", [None, None])
+
+
+def test_links_whose_columns_all_lose() -> None:
+    data = make_data(8)
+    model = make_model(8, foreign=True, network_wins=False)
+    round_trip(data, model, "fast", [None, make_source(data, 8)])
 
 
 def test_values_outside_the_segments_are_escapes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,25 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import rans
-from vortex_hep.codec.fields import BUCKETS, Field, read_tokens
-from vortex_hep.codec.rows import RowSet, resolve_links, row_set
+from vortex_hep.codec.fields import BUCKETS, Field, read_tokens, write_tokens
+from vortex_hep.codec.rows import RowSet, row_set
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import Engine
-from vortex_hep.nn.tablemodel import WIDE, Shape, TableModel
+from vortex_hep.nn.tablemodel import WIDE, Link, Shape, TableModel
 
 Array = npt.NDArray[Any]
 
 
 @dataclass
 class Case:
-    """A model and rows for it."""
+    """A model and rows for it, and the rows of other tables that they point to."""
 
     model: TableModel
     net: cpu.Network
     rows: RowSet
     tokens: Array
     lane_buckets: Array
+    foreign_tokens: Array
+    foreign_buckets: Array
+    source_offsets: Array
 
     @property
     def n_tokens(self) -> int:
@@ -39,6 +42,18 @@ class Case:
         """Tokens as a decoder has them that knows none."""
         return np.zeros_like(self.tokens)
 
+    def stacked(self, tokens: Array) -> Array:
+        """Tokens of own and foreign rows."""
+        return np.concatenate([tokens, self.foreign_tokens])
+
+    def stacked_buckets(self, buckets: Array | None = None) -> Array:
+        """Buckets of own rows, filled up with columns, and of foreign rows."""
+        n = len(self.rows.lane)
+        own = np.zeros((n, self.foreign_buckets.shape[1]), np.uint8)
+        if buckets is not None:
+            own[:, : buckets.shape[1]] = buckets
+        return np.concatenate([own, self.foreign_buckets])
+
 
 def number_field(width: int, rng: np.random.Generator, flat: int = 0) -> Field:
     segments = Segments(np.zeros(1, np.uint64), np.array([(1 << width) - 1], np.uint64))
@@ -47,10 +62,34 @@ def number_field(width: int, rng: np.random.Generator, flat: int = 0) -> Field:
     return Field((f"f{width}",), 0, "<u8", 0, 0, segments, np.unique(values), flat)
 
 
-def link_field() -> Field:
+def link_field(dtype: str = "<i2") -> Field:
     """An index column of values -1 to 38: an int16's ordered view counts from 0x7fff."""
-    segments = Segments(np.array([0x7FFF], np.uint64), np.array([39], np.uint64))
-    return Field(("mother",), 0, "<i2", 0, 0, segments, np.arange(1, 32, dtype=np.uint64))
+    first = np.uint64(np.iinfo(dtype).max)
+    segments = Segments(np.array([first]), np.array([39], np.uint64))
+    return Field(("mother",), 0, dtype, 0, 0, segments, np.arange(1, 32, dtype=np.uint64))
+
+
+def targets(
+    model: TableModel, net: cpu.Network, rows: RowSet, tokens: Array, source_offsets: Array
+) -> Array | None:
+    """Rows that all links of all rows point to, or -1; computed in another way than engines do."""
+    out = np.full((len(model.links), len(tokens)), -1, np.int64)
+    for k, link in enumerate(model.links):
+        f = model.fields[k]
+        compact = read_tokens(tokens, f.width, int(net.field_start[k])).astype(np.int64)
+        for r, lane in enumerate(rows.lane):
+            value = int(compact[r]) - 1
+            first, last = source_offsets[k, lane : lane + 2]
+            if link.source == model.table:
+                last = first + rows.position[r]
+            if 0 <= value < min(39, last - first):
+                out[k, r] = first + value
+    return out if len(out) else None
+
+
+#: Kinds of links for ``make_case``.
+OWN, FOREIGN, PARTLY = "own", "foreign", "foreign, with some counterparts"
+THREE = (OWN, PARTLY, FOREIGN)
 
 
 def make_case(
@@ -61,7 +100,7 @@ def make_case(
     hidden: int = 16,
     head: int = 16,
     previous: bool = True,
-    link: bool = True,
+    links: Sequence[str] = (OWN,),
     lane_fields: int = 2,
     weights: str = "random",
     lanes: int = 12,
@@ -69,11 +108,13 @@ def make_case(
 ) -> Case:
     """Make a case; ``weights`` is "random", "small", "extreme" or "saturated"."""
     rng = np.random.default_rng(seed)
-    fields = [link_field()] if link else []
+    fields = [link_field("<i2" if k % 2 == 0 else "<i4") for k in range(len(links))]
     for k, width in enumerate(widths):
         fields.append(number_field(width, rng, flat[k] if k < len(flat) else 0))
     n_tokens = sum(len(f.token_widths) for f in fields)
-    shape = Shape(len(fields), n_tokens, hidden, head, lane_fields, previous, link)
+    others = [int(rng.integers(0, len(fields) + 4)) for _ in links]  # fields of the sources
+    seen = tuple(len(fields) if k == OWN else n for k, n in zip(links, others, strict=True))
+    shape = Shape(len(fields), n_tokens, hidden, head, lane_fields, previous, seen)
     tensors = {}
     for name, size in shape.weight_shapes().items():
         if weights == "saturated":  # every sum as large as it can be, of either sign
@@ -88,7 +129,14 @@ def make_case(
             top = 2000 if name in WIDE and weights == "random" else top
             tensors[name] = rng.integers(-top, top + 1, size).astype(np.int32)
     context = tuple(f"c{k}" for k in range(lane_fields))
-    model = TableModel("t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)))
+    sources = []
+    for k, kind in enumerate(links):
+        same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
+        names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
+        sources.append(Link("t" if kind == OWN else f"s{k}", names))
+    model = TableModel(
+        "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources)
+    )
     counts = rng.integers(0, longest + 1, lanes)
     rows = row_set(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
@@ -102,13 +150,45 @@ def make_case(
         if rng.random() < 0.3:
             tokens[r] = tokens[r - 1]
     net = cpu.unpack(model)
-    if link:
-        compact = read_tokens(tokens, fields[0].width, 0)
-        compact = np.minimum(compact, 39)
-        rows.link = resolve_links(rows, net.link_values[compact])
-        rows.link[read_tokens(tokens, fields[0].width, 0) > 39] = -1
+    for k in range(len(links)):  # values that often lead somewhere
+        near = rng.random(len(tokens)) < 0.7
+        compact = rng.integers(0, longest + 2, len(tokens)).astype(np.uint64)
+        part = np.zeros_like(tokens)
+        write_tokens(compact, fields[k].width, part, int(net.field_start[k]))
+        here = slice(*net.field_start[k : k + 2])
+        tokens[near, here] = part[near, here]
+    foreign, source_offsets = [np.zeros((0, n_tokens), np.uint8)], []
+    at = len(tokens)
+    for k, kind in enumerate(links):
+        if kind == OWN:
+            source_offsets.append(rows.offsets)
+            continue
+        counts = rng.integers(0, longest + 1, lanes)
+        source_offsets.append(at + np.concatenate([[0], np.cumsum(counts)]))
+        there = np.zeros((int(counts.sum()), n_tokens), np.uint8)
+        if len(tokens):
+            there[:] = tokens[rng.integers(0, len(tokens), len(there))]
+        there[rng.random(there.shape) < 0.1] = cpu.UNKNOWN
+        there[:, ~net.has_match[k]] = cpu.UNKNOWN
+        foreign.append(there)
+        at += len(there)
+    # Numbers often equal those of the row that is pointed to.
+    stacked = np.concatenate([tokens, *foreign])
+    offsets = np.array(source_offsets, np.int64).reshape(len(links), lanes + 1)
+    rows.link = targets(model, net, rows, tokens, offsets)
+    numbers = int(net.field_start[len(links)])
+    for k in range(len(links)):
+        assert rows.link is not None
+        for r in np.flatnonzero((rows.link[k] >= 0) & (rng.random(len(tokens)) < 0.4)):
+            there = stacked[rows.link[k, r], numbers:]
+            keep = (there != cpu.UNKNOWN) & (rng.random(len(there)) < 0.9)
+            tokens[r, numbers:][keep] = there[keep]
+    columns = max(len(fields), *seen, 0)
+    foreign_buckets = rng.integers(0, BUCKETS, (at - len(tokens), columns)).astype(np.uint8)
     buckets = rng.integers(0, BUCKETS, (lanes, lane_fields)).astype(np.uint8)
-    return Case(model, net, rows, tokens, buckets)
+    return Case(
+        model, net, rows, tokens, buckets, np.concatenate(foreign), foreign_buckets, offsets
+    )
 
 
 @dataclass
@@ -154,21 +234,24 @@ def encode(
         [np.zeros(n * case.n_tokens, np.uint16) for n in groups.sizes],
         [],
         np.zeros((len(groups.lanes), fields)),
-        np.zeros((len(case.tokens), fields), np.uint8),
-        np.zeros(len(case.tokens), np.int64),
+        case.stacked_buckets(),
+        np.zeros((len(case.model.links), len(case.tokens)), np.int64),
     )
-    tokens = case.tokens.copy()
+    tokens = case.stacked(case.tokens)
 
     def work(g: int) -> None:
         engine.run_group(
             case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, out.buckets,
-            out.link_row, case.lane_buckets, given, False, out.freq[g], out.cum[g], out.bits[g],
-            np.zeros(0, np.uint32),
+            out.link_row, case.source_offsets, case.lane_buckets, given, False, out.freq[g],
+            out.cum[g], out.bits[g], np.zeros(0, np.uint32),
         )  # fmt: skip
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(len(groups.lanes))))
-    assert np.array_equal(tokens, case.tokens)
+    assert np.array_equal(tokens, case.stacked(case.tokens))
+    assert np.array_equal(out.buckets[len(case.tokens) :], case.foreign_buckets)
+    assert not out.buckets[: len(case.tokens), fields:].any()
+    out.buckets = out.buckets[: len(case.tokens), :fields]
     skip = np.repeat(given, np.diff(case.net.field_start))
     for g, freq in enumerate(out.freq):
         words = np.empty(len(freq) // 2 + 2 * rans.STATES + 2, np.uint32)
@@ -191,17 +274,20 @@ def decode(
     given = np.zeros(fields, np.bool_) if given is None else given
     groups = cut_groups(case.rows.offsets, size)
     known = np.repeat(given, np.diff(case.net.field_start))
-    tokens: Array = np.where(known, case.tokens, case.known())
-    buckets = np.zeros((len(tokens), fields), np.uint8)
-    links = np.zeros(len(tokens), np.int64)
+    n = len(case.tokens)
+    tokens = case.stacked(np.where(known, case.tokens, case.known()))
+    buckets = case.stacked_buckets()
+    links = np.zeros((len(case.model.links), n), np.int64)
     none = np.zeros(0, np.uint16)
 
     def work(g: int) -> int:
         return engine.run_group(
             case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, buckets, links,
-            case.lane_buckets, given, True, none, none, np.zeros(0), words[g],
+            case.source_offsets, case.lane_buckets, given, True, none, none, np.zeros(0), words[g],
         )  # fmt: skip
 
     with ThreadPoolExecutor(threads) as pool:
         used = list(pool.map(work, range(len(groups.lanes))))
-    return used, tokens, buckets, links
+    assert np.array_equal(tokens[n:], case.foreign_tokens)
+    assert np.array_equal(buckets[n:], case.foreign_buckets)
+    return used, tokens[:n], buckets[:n, :fields], links

@@ -1,6 +1,7 @@
 """Every engine computes the same integers as the definition."""
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,12 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nn.cases import Case, cut_groups, decode, encode, make_case
-from vortex_hep.errors import UnsupportedFeatureError
+from tests.nn.cases import (
+    FOREIGN,
+    OWN,
+    PARTLY,
+    THREE,
+    Case,
+    cut_groups,
+    decode,
+    encode,
+    make_case,
+    number_field,
+)
+from vortex_hep.errors import CorruptionError, UnsupportedFeatureError
 from vortex_hep.nn import engine as engines
+from vortex_hep.nn.cpu import UNKNOWN, link_values, unpack
 from vortex_hep.nn.engine import DEVICES, Engine, cuda_available, get_engine
 from vortex_hep.nn.reference import frequencies_of_rows
 from vortex_hep.nn.stepwise import Group, ReferenceEngine
+from vortex_hep.nn.tablemodel import Link
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
@@ -33,13 +47,22 @@ OTHERS = [n for n in NAMES if n != "reference"]
 FEATURES: dict[str, dict[str, Any]] = {
     "all": {},
     "no previous": {"previous": False},
-    "no link": {"link": False},
-    "plain": {"previous": False, "link": False, "lane_fields": 0},
+    "no link": {"links": ()},
+    "plain": {"previous": False, "links": (), "lane_fields": 0},
+    "foreign link": {"links": (FOREIGN,)},
+    "partly foreign link": {"links": (PARTLY,), "previous": False},
+    "three links": {"links": THREE, "lanes": 30},
+    "four links": {"links": (FOREIGN, OWN, PARTLY, OWN), "lanes": 30, "widths": (9, 64)},
+    "links alone": {"links": THREE, "widths": ()},
+    "links of extreme weights": {"links": THREE, "weights": "extreme", "hidden": 24, "head": 40},
+    "links of single rows": {"links": (FOREIGN, PARTLY), "longest": 1, "lanes": 30},
+    "links of no rows": {"links": THREE, "longest": 0},
+    "links of no lanes": {"links": THREE, "lanes": 0},
     "no lane context": {"lane_fields": 0},
     "flat tokens": {"widths": (16, 9, 64, 5), "flat": (2, 3, 9, 2)},
-    "one bit": {"widths": (1,), "link": False},
+    "one bit": {"widths": (1,), "links": ()},
     "widest": {"widths": (64, 63, 61), "longest": 5},
-    "constant field": {"widths": (0, 5, 0), "link": False},
+    "constant field": {"widths": (0, 5, 0), "links": ()},
     "extreme": {"weights": "extreme", "hidden": 64, "head": 32},
     "extreme, odd widths": {"weights": "extreme", "hidden": 24, "head": 40},
     "at the limits": {
@@ -72,7 +95,9 @@ def engine(name: str) -> Engine:
 
 def expected_symbols(case: Case, size: int) -> tuple[list[Any], list[Any]]:
     """Frequencies and cumulated frequencies in decoding order, from ``frequencies_of_rows``."""
-    table = frequencies_of_rows(case.model, case.tokens, case.rows, case.lane_buckets)
+    table = frequencies_of_rows(
+        case.model, case.stacked(case.tokens), case.stacked_buckets(), case.rows, case.lane_buckets
+    )
     groups = cut_groups(case.rows.offsets, size)
     freq, cum = [], []
     for lanes, active in zip(groups.lanes, groups.active, strict=True):
@@ -151,28 +176,29 @@ def test_torch_engine_whatever_the_precision_of_products():
     hidden=st.sampled_from([8, 16, 24, 40, 64]),
     head=st.sampled_from([8, 16, 24, 32, 48]),
     previous=st.booleans(),
-    link=st.booleans(),
+    links=st.lists(st.sampled_from([OWN, FOREIGN, PARTLY]), max_size=4),
     lane_fields=st.integers(0, 3),
     weights=st.sampled_from(["random", "small", "extreme"]),
     lanes=st.integers(0, 20),
     size=st.sampled_from([1, 4, 16]),
 )
 def test_engines_agree_on_random_models(
-    seed, widths, hidden, head, previous, link, lane_fields, weights, lanes, size
+    seed, widths, hidden, head, previous, links, lane_fields, weights, lanes, size
 ):
     flat = [seed % 7 * len(widths) % 3 if w > 8 else 0 for w in widths]
     case = make_case(
-        seed, widths=widths, flat=flat, hidden=hidden, head=head, previous=previous, link=link,
+        seed, widths=widths, flat=flat, hidden=hidden, head=head, previous=previous, links=links,
         lane_fields=lane_fields, weights=weights, lanes=lanes, longest=4,
     )  # fmt: skip
     check("cpu", case, size)
     check("reference", case, size)
 
 
+@pytest.mark.parametrize("links", [(OWN,), THREE], ids=["one link", "three links"])
 @pytest.mark.parametrize("reader", NAMES)
 @pytest.mark.parametrize("writer", NAMES)
-def test_every_engine_reads_what_every_engine_writes(writer, reader):
-    case = make_case(9, lanes=25, hidden=32, head=24)
+def test_every_engine_reads_what_every_engine_writes(writer, reader, links):
+    case = make_case(9, lanes=25, hidden=32, head=24, links=links)
     coded = encode(engine(writer), case, 10)
     used, tokens, _, _ = decode(engine(reader), case, 10, coded.words)
     assert used == [len(w) for w in coded.words]
@@ -180,9 +206,10 @@ def test_every_engine_reads_what_every_engine_writes(writer, reader):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("known", [(0,), (1, 3), (0, 1, 2, 3, 4, 5, 6)])
-def test_given_fields_are_not_coded(name, known):
-    case = make_case(10, lanes=25)
+@pytest.mark.parametrize("links", [(OWN,), THREE], ids=["one link", "three links"])
+@pytest.mark.parametrize("known", [(0,), (1, 3), range(9)])
+def test_given_fields_are_not_coded(name, known, links):
+    case = make_case(10, lanes=25, links=links)
     given_fields = np.isin(np.arange(len(case.model.fields)), known)
     coded = encode(engine(name), case, 10, given=given_fields)
     by_reference = encode(engine("reference"), case, 10, given=given_fields)
@@ -206,15 +233,16 @@ def test_given_fields_are_not_coded(name, known):
 
 
 @pytest.mark.parametrize("name", ["reference", pytest.param("torch", marks=needs_torch)])
-def test_groups_in_lock_step(name):
-    case = make_case(11, lanes=30)
+@pytest.mark.parametrize("links", [(OWN,), THREE], ids=["one link", "three links"])
+def test_groups_in_lock_step(name, links):
+    case = make_case(11, lanes=30, links=links)
     coder = engine(name)
     assert isinstance(coder, ReferenceEngine)
     coded = encode(engine("cpu"), case, 7)
     cut = cut_groups(case.rows.offsets, 7)
     fields = len(case.model.fields)
-    buckets = np.zeros((len(case.tokens), fields), np.uint8)
-    links = np.zeros(len(case.tokens), np.int64)
+    buckets = case.stacked_buckets()
+    link_row = np.zeros((len(links), len(case.tokens)), np.int64)
     none_given = np.zeros(fields, np.bool_)
     groups = [
         Group(
@@ -224,22 +252,74 @@ def test_groups_in_lock_step(name):
         for g in range(len(cut.lanes))
     ]  # fmt: skip
     coder.run_groups(
-        case.net, groups, case.rows.offsets, case.tokens, buckets, links, case.lane_buckets,
-        none_given, False,
+        case.net, groups, case.rows.offsets, case.stacked(case.tokens), buckets, link_row,
+        case.source_offsets, case.lane_buckets, none_given, False,
     )  # fmt: skip
     for g, group in enumerate(groups):
         assert np.array_equal(group.freq, coded.freq[g])
         assert np.array_equal(group.cum, coded.cum[g])
         assert np.allclose(group.bits, coded.bits[g])
     groups[1].words = groups[1].words[:9]  # one that fails must not disturb the others
-    tokens = case.known()
+    tokens = case.stacked(case.known())
     used = coder.run_groups(
-        case.net, groups, case.rows.offsets, tokens, buckets, links, case.lane_buckets,
-        none_given, True,
+        case.net, groups, case.rows.offsets, tokens, buckets, link_row, case.source_offsets,
+        case.lane_buckets, none_given, True,
     )  # fmt: skip
     assert used == [len(w) if g != 1 else -1 for g, w in enumerate(coded.words)]
-    others = ~np.isin(case.rows.lane, cut.lanes[1])
+    others = np.flatnonzero(~np.isin(case.rows.lane, cut.lanes[1]))
     assert np.array_equal(tokens[others], case.tokens[others])
+
+
+def test_cases_with_links_have_what_they_are_meant_to_test():
+    case = make_case(3, links=THREE, lanes=30)
+    link, n = case.rows.link, len(case.tokens)
+    assert link is not None
+    assert link.shape == (3, n)
+    assert ((link >= 0).mean(axis=1) > 0.15).all()
+    assert ((link < 0).mean(axis=1) > 0.15).all()
+    assert (link[0] < n).all()
+    assert (case.net.own_link == [True, False, False]).all()
+    assert case.net.has_match[0].all()
+    assert case.net.has_match[2].all()
+    assert 0 < case.net.has_match[1].mean() < 1
+    stacked = case.stacked(case.tokens)
+    for k in range(3):
+        rows = np.flatnonzero(link[k] >= 0)
+        there = stacked[link[k, rows]][:, case.net.has_match[k]]
+        here = case.tokens[rows][:, case.net.has_match[k]]
+        assert 0.2 < (there == here).mean() < 0.95
+        assert (there == UNKNOWN).any() == (k > 0)
+
+
+def test_what_a_link_leads_to_matters():
+    case = make_case(3, links=THREE, lanes=30)
+    link, n = case.rows.link, len(case.tokens)
+    assert link is not None
+    before = encode(engine("cpu"), case, 64)
+    assert np.array_equal(before.link_row, link)
+    for k in (1, 2):
+        row = int(link[k][link[k] >= 0][0]) - n
+        for what in (case.foreign_tokens, case.foreign_buckets):
+            kept = what.copy()
+            what[row] = (what[row] + 1) % 16
+            after = encode(engine("cpu"), case, 64)
+            what[:] = kept
+            assert not np.array_equal(before.freq[0], after.freq[0])
+
+
+def test_links_that_do_not_fit_are_refused():
+    model = make_case(3, links=THREE).model
+    own, *others = model.links
+    short = Link("s", others[0].counterparts[1:])
+    for links in ((), (own,), (own, *others, own), (own, others[0], short)):
+        with pytest.raises(CorruptionError, match="does not fit its links"):
+            unpack(replace(model, links=links))
+    with pytest.raises(CorruptionError, match="does not fit its links"):
+        unpack(replace(model, links=(own, own, own)))  # sees as many columns as there are fields
+    field = number_field(12, np.random.default_rng(0))
+    for wrong in (replace(field, dtype="<f4"), replace(field, component=1)):
+        with pytest.raises(CorruptionError, match="plain column"):
+            link_values(wrong)
 
 
 def test_information_content_is_what_frequencies_say():

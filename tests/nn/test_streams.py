@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nn.cases import Case, decode, encode, link_field, make_case
+from tests.nn.cases import THREE, Case, decode, encode, link_field, make_case, targets
 from vortex_hep.codec import rans
 from vortex_hep.codec.fields import Field, write_tokens
 from vortex_hep.codec.rows import row_set
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import get_engine
-from vortex_hep.nn.tablemodel import Shape, TableModel
+from vortex_hep.nn.tablemodel import Link, Shape, TableModel
 
 NAMES = ["cpu", "reference"]
 if importlib.util.find_spec("torch") is not None:
@@ -38,7 +38,7 @@ def test_truncated_streams_are_refused(name, case):
 @settings(max_examples=40, deadline=None)
 @given(at=st.integers(0, 1 << 20), flip=st.integers(1, (1 << 32) - 1))
 def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
-    case = make_case(21, lanes=16, longest=6, widths=(3, 12))
+    case = make_case(21, lanes=16, longest=6, widths=(3, 12), links=THREE)
     words = encode(get_engine("cpu"), case, 64).words[0]
     words[at % len(words)] ^= np.uint32(flip)
     used, tokens, _, _ = decode(get_engine("cpu"), case, 64, [words])
@@ -49,7 +49,7 @@ def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
 @settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 5))
 def test_random_words_end(garbage, seed):
-    case = make_case(seed, lanes=16, longest=6, widths=(3, 12))
+    case = make_case(seed, lanes=16, longest=6, widths=(3, 12), links=THREE[seed % 2 :])
     words = np.frombuffer(garbage[: len(garbage) // 4 * 4], "<u4").astype(np.uint32)
     used, tokens, _, _ = decode(get_engine("cpu"), case, 64, [words])
     assert -1 <= used[0] <= len(words)
@@ -78,29 +78,42 @@ def test_nothing_coded_costs_the_states_alone():
     assert [len(w) for w in coded.words] == [2 * rans.STATES]
 
 
-def pinned_case() -> Case:
+def pinned_case(foreign: bool) -> Case:
     """A model and rows made of formulas, so that no library's random numbers matter."""
+    links = 2 if foreign else 1
     fields = (
-        link_field(),
+        *[link_field()] * links,
         Field(("a",), 0, "<u8", 0, 0, Segments(*_range(6)), np.array([3, 9, 40], np.uint64)),
         Field(("b",), 0, "<u8", 0, 0, Segments(*_range(13)), np.array([99], np.uint64), 2),
     )
     n_tokens = sum(len(f.token_widths) for f in fields)
-    shape = Shape(len(fields), n_tokens, 16, 8, 1, True, True)
+    shape = Shape(len(fields), n_tokens, 16, 8, 1, True, (len(fields), 6)[:links])
     weights = {
         name: ((np.arange(np.prod(size)) * (37 + 2 * k)) % 97 - 48).astype(np.int32).reshape(size)
         for k, (name, size) in enumerate(shape.weight_shapes().items())
     }
-    model = TableModel("t", fields, shape, ("c",), weights, np.zeros((len(fields), 2)))
+    leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
+    model = TableModel("t", fields, shape, ("c",), weights, np.zeros((len(fields), 2)), leads)
+    net = cpu.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]
+    if foreign:
+        compact.insert(1, rows.position * 2 % 5)
     tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
     first = 0
     for f, values in zip(fields, compact, strict=True):
         write_tokens(values.astype(np.uint64), f.width, tokens, first)
         first += len(f.token_widths)
     buckets = (np.arange(5) * 7).astype(np.uint8)[:, None]
-    return Case(model, cpu.unpack(model), rows, tokens, buckets)
+    offsets = np.array([rows.offsets, [13, 15, 15, 18, 21, 23]], np.int64)[:links]
+    n = 10 if foreign else 0
+    there = (np.arange(n * n_tokens) * 5 % 16).astype(np.uint8).reshape(n, n_tokens)
+    there[::3] = tokens[:n:3]
+    there[1::4, -2] = cpu.UNKNOWN
+    there[:, : net.field_start[links]] = cpu.UNKNOWN
+    seen = (np.arange(n * 6) * 11 % 32).astype(np.uint8).reshape(n, 6)
+    rows.link = targets(model, net, rows, tokens, offsets)
+    return Case(model, net, rows, tokens, buckets, there, seen, offsets)
 
 
 def _range(width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,11 +128,18 @@ PINNED = [
 ]  # fmt: skip
 
 
+#: The same with a link to another table.
+PINNED_FOREIGN = [
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pinned", [PINNED, PINNED_FOREIGN], ids=["own", "foreign"])
 @pytest.mark.parametrize("name", NAMES)
-def test_pinned_words(name):
-    case = pinned_case()
-    assert encode(get_engine(name), case, 8).words[0].tolist() == PINNED
-    used, tokens, _, links = decode(get_engine(name), case, 8, [np.array(PINNED, np.uint32)])
-    assert used == [len(PINNED)]
+def test_pinned_words(name, pinned):
+    case = pinned_case(pinned is PINNED_FOREIGN)
+    assert encode(get_engine(name), case, 8).words[0].tolist() == pinned
+    used, tokens, _, links = decode(get_engine(name), case, 8, [np.array(pinned, np.uint32)])
+    assert used == [len(pinned)]
     assert np.array_equal(tokens, case.tokens)
-    assert (links >= 0).sum() == 9
+    assert np.array_equal(links, case.rows.link)
+    assert (links >= 0).sum(axis=1).tolist() == [9, 4][: len(links)]

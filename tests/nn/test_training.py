@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.cases import Case, encode, make_case
+from tests.nn.cases import FOREIGN, OWN, PARTLY, THREE, Case, encode, make_case
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.nn.tablemodel import POSITIONS
@@ -25,9 +25,12 @@ SMALL: dict[str, Any] = {
 CASES: dict[str, dict[str, Any]] = {
     "all": {},
     "no previous": {"previous": False},
-    "no link": {"link": False},
-    "plain": {"previous": False, "link": False, "lane_fields": 0},
-    "constant fields": {"widths": (0, 6, 0, 9, 0), "link": False},
+    "no link": {"links": ()},
+    "plain": {"previous": False, "links": (), "lane_fields": 0},
+    "constant fields": {"widths": (0, 6, 0, 9, 0), "links": ()},
+    "foreign link": {"links": (FOREIGN,)},
+    "three links": {"links": THREE, "lanes": 30},
+    "four links": {"links": (PARTLY, FOREIGN, OWN, OWN), "previous": False, "lanes": 30},
     "larger": {"hidden": 40, "head": 24, "lanes": 60},
 }
 
@@ -40,13 +43,15 @@ def training_rows(case: Case) -> Rows:
     n = len(case.tokens)
     assert coded.buckets.shape == (n, len(fields))
     return Rows(
-        case.tokens,
-        coded.buckets,
+        case.stacked(case.tokens),
+        case.stacked_buckets(coded.buckets),
         rows.previous,
-        rows.link if rows.link is not None else np.full(n, -1),
+        rows.link if rows.link is not None else np.zeros((0, n), np.int64),
         np.minimum(rows.position, POSITIONS - 1) if jagged else np.zeros(n, np.int64),
         rows.lane,
         case.lane_buckets,
+        case.net.has_match,
+        case.net.link_fields,
     )
 
 
@@ -127,8 +132,9 @@ def test_weights_do_not_depend_on_threads(threads):
         assert np.array_equal(w, other.integer_weights()[name])
 
 
-def test_autograd_trains_as_the_fused_kernel_does():
-    case = make_case(34, **SMALL)
+@pytest.mark.parametrize("links", [(OWN,), THREE], ids=["one link", "three links"])
+def test_autograd_trains_as_the_fused_kernel_does(links):
+    case = make_case(34, links=links, **SMALL)
     rows = training_rows(case)
     losses = []
     for device in ("cpu", "cpu-autograd"):

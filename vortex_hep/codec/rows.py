@@ -26,14 +26,17 @@ class RowSet:
         Lane of each row, and its place in the lane's list.
     previous : int64 array, shape (rows,)
         Row before it in the list, or -1.
-    link : int64 array or None, shape (rows,)
-        Row that the first field points to, if it is an earlier one of the list, else -1.
+    mother : int64 array or None, shape (rows,)
+        Earlier row of the same list that an index column points to, else -1.
+    link : int64 array or None, shape (links, rows)
+        Target of every link in the stacked row space (:class:`Stacked`), else -1.
     """
 
     offsets: Array
     lane: Array
     position: Array
     previous: Array
+    mother: Array | None = None
     link: Array | None = None
 
 
@@ -85,7 +88,7 @@ def tokenise(
     escapes: list[Array] = []
     absent = np.zeros(len(fields), np.bool_)
     first = 0
-    references = (None, rows.previous, rows.link)
+    references = (None, rows.previous, rows.mother)
     for k, f in enumerate(fields):
         if usable(f, columns, n):
             value, ok = f.compact(columns, references)  # type: ignore[arg-type]
@@ -109,4 +112,111 @@ def lane_buckets(
     for c, name in enumerate(context):
         k = by_name[name]
         out[:, c] = fields[k].buckets(compact[k])
+    return out
+
+
+@dataclass
+class Source:
+    """The rows of another table that links may point to.
+
+    Parameters
+    ----------
+    offsets : int64 array, shape (lanes + 1,)
+    columns : mapping of str to array of shape (rows, *inner)
+    buckets : uint8 array, shape (rows, fields of that table)
+    """
+
+    offsets: Array
+    columns: Mapping[str, Array | VarBytes]
+    buckets: Array
+
+
+def source_of(
+    fields: tuple[Field, ...], compact: list[Array], offsets: Array,
+    columns: Mapping[str, Array | VarBytes],
+) -> Source:  # fmt: skip
+    """A table as a source of links for others."""
+    seen = [f.buckets(c) for f, c in zip(fields, compact, strict=True)]
+    return Source(offsets, columns, np.ascontiguousarray(np.stack(seen, axis=1)))
+
+
+#: A token of a foreign row that has no counterpart.
+NO_TOKEN = 255
+
+
+@dataclass
+class Stacked:
+    """The row space of links: own rows, then those of the sources, in the own table's tokens.
+
+    Parameters
+    ----------
+    tokens : uint8 array, shape (own + foreign rows, tokens)
+    buckets : uint8 array, shape (own + foreign rows, most fields of any table)
+        Own rows are left to the network to fill in.
+    source_offsets : int64 array, shape (links, lanes + 1)
+        First row of every lane of every link's source.
+    """
+
+    tokens: Array
+    buckets: Array
+    source_offsets: Array
+
+
+def stack(
+    fields: tuple[Field, ...],
+    counterparts: list[tuple[str, ...]],
+    sources: list[Source | None],
+    own: list[bool],
+    tokens: Array,
+    offsets: Array,
+) -> Stacked:
+    """Lay out own and foreign rows in one row space.
+
+    Parameters
+    ----------
+    fields : tuple of Field
+        Of the own table.
+    counterparts : list of tuple of str
+        Per link and field, the source's column of the same quantity, or ``""``.
+    sources : list of Source or None
+        Per link; None where the file at hand has no such table.
+    own : list of bool
+        Per link, whether it stays within the table.
+    tokens : uint8 array, shape (rows, tokens)
+    offsets : int64 array, shape (lanes + 1,)
+    """
+    at = len(tokens)
+    parts = [tokens]
+    widest = max([len(fields), *(s.buckets.shape[1] for s in sources if s is not None)])
+    source_offsets = np.zeros((len(sources), len(offsets)), np.int64)
+    blocks: list[tuple[int, Array]] = []
+    for k, source in enumerate(sources):
+        if own[k]:
+            source_offsets[k] = offsets
+        elif source is not None:
+            source_offsets[k] = source.offsets + at
+            parts.append(_foreign_tokens(fields, counterparts[k], source, tokens.shape[1]))
+            blocks.append((at, source.buckets))
+            at += len(source.buckets)
+    buckets = np.zeros((at, widest), np.uint8)
+    for first, block in blocks:
+        buckets[first : first + len(block), : block.shape[1]] = block
+    stacked = tokens if len(parts) == 1 else np.concatenate(parts)
+    return Stacked(stacked, buckets, source_offsets)
+
+
+def _foreign_tokens(
+    fields: tuple[Field, ...], counterparts: tuple[str, ...], source: Source, width: int
+) -> Array:
+    """Columns of a source in the tokens of the own table's fields."""
+    out = np.full((len(source.buckets), width), NO_TOKEN, np.uint8)
+    first = 0
+    for f, name in zip(fields, counterparts, strict=True):
+        count = len(f.token_widths)
+        column = source.columns.get(name)
+        if isinstance(column, np.ndarray) and column.dtype.str == f.dtype and column.ndim == 1:
+            value, ok = f.compact({f.columns[0]: column}, (None, None, None))
+            write_tokens(value, f.width, out, first)
+            out[~ok, first : first + count] = NO_TOKEN
+        first += count
     return out

@@ -6,7 +6,7 @@ The payload is described in docs/SPEC.md, "Table chunks".
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +18,21 @@ from vortex_hep.codec import classical, rans
 from vortex_hep.codec.container import xxh3
 from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
 from vortex_hep.codec.plan import Plan
-from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
+from vortex_hep.codec.rows import (
+    RowSet,
+    Source,
+    Stacked,
+    Tokenised,
+    resolve_links,
+    row_set,
+    stack,
+    tokenise,
+    usable,
+)
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn import cpu
+from vortex_hep.nn.linking import is_virtual, nearest
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import VARBYTES, ColumnSpec, TableData, VarBytes
 
@@ -67,13 +78,16 @@ class TableChunk:
     ----------
     payload : bytes
     decoded_size, decoded_xxh3 : int
-        Of the canonical bytes of the data (:func:`decoded_digest`).
+        Of the canonical bytes of the data (:func:`decoded_bytes`).
+    uses_network : bool
+        Whether decoding needs the table's model.
     columns : list of ColumnReport
     """
 
     payload: bytes
     decoded_size: int
     decoded_xxh3: int
+    uses_network: bool = False
     columns: list[ColumnReport] = field(default_factory=list)
 
 
@@ -157,19 +171,33 @@ class TableEncoder:
         self.net = cpu.unpack(model) if model is not None else None
         self._pool = pool
 
-    def tokenise(self, data: TableData) -> tuple[RowSet, Tokenised | None]:
-        """Compute the tokens of a cluster; other tables may need them as context."""
+    def tokenise(
+        self, data: TableData, sources: Sources = ()
+    ) -> tuple[RowSet, Tokenised | None]:
+        """Compute the tokens of a cluster; other tables may need them as context.
+
+        Parameters
+        ----------
+        data : TableData
+        sources : sequence of Source or None
+            One per link of the model.
+        """
         rows = row_set(data.offsets)
         if self.model is None or self.net is None:
             return rows, None
-        if self.model.shape.link:
-            rows.link = _links(self.model, self.net, data, rows)
-        return rows, tokenise(self.model.fields, data.columns, rows)
+        columns = {**data.columns, **_virtual_columns(self.model, data, sources)}
+        rows.mother = _mothers(self.model, self.net, columns, rows)
+        return rows, tokenise(self.model.fields, columns, rows)
 
     def encode(
-        self, data: TableData, rows: RowSet, tokens: Tokenised | None, lane_buckets: Array
+        self,
+        data: TableData,
+        rows: RowSet,
+        tokens: Tokenised | None,
+        lane_buckets: Array,
+        sources: Sources = (),
     ) -> TableChunk:
-        """Encode one cluster."""
+        """Encode one cluster; the parameters are what :meth:`tokenise` took and returned."""
         modes = {s.name: CLASSICAL for s in self.specs}
         costs: dict[str, float] = {}
         payloads: dict[str, tuple[int, bytes]] = {}
@@ -177,7 +205,7 @@ class TableEncoder:
         escapes = b""
         log2 = 0
         if self.model is not None and tokens is not None and len(rows.lane):
-            run = _NetworkRun(self, rows, tokens, lane_buckets)
+            run = _NetworkRun(self, rows, tokens, lane_buckets, sources)
             while True:
                 run.predict(self._pool)
                 costs = run.column_costs(data)
@@ -203,6 +231,9 @@ class TableEncoder:
         row_count = max(1, len(run.rows.lane))
         for names, fields in run.column_groups():
             if not run.may_code(fields):
+                continue
+            if is_virtual(names[0]):
+                modes[names[0]] = NETWORK
                 continue
             cost = sum(costs[n] for n in names)
             expected, rival = run.expected(fields)
@@ -266,7 +297,7 @@ class TableEncoder:
             )
             for s in self.specs
         ]
-        return TableChunk(payload, len(decoded), xxh3(decoded), reports)
+        return TableChunk(payload, len(decoded), xxh3(decoded), bool(network), reports)
 
     def _coder_name(
         self, name: str, modes: dict[str, int], payloads: dict[str, tuple[int, bytes]]
@@ -294,16 +325,51 @@ class TableEncoder:
         return solid
 
 
-def _links(model: TableModel, net: cpu.Network, data: TableData, rows: RowSet) -> Array:
-    """Link rows as the decoder will see them: an escaped link counts as compact integer 0."""
-    from vortex_hep.codec.rows import resolve_links, usable
+#: Per link of a model, the rows it may point to; None where the file lacks that table.
+Sources = Sequence[Source | None]
 
-    first = model.fields[0]
-    if not usable(first, data.columns, len(rows.lane)):
-        compact = np.zeros(len(rows.lane), np.uint64)
-    else:
-        compact, _ = first.compact(data.columns, (None, None, None))  # type: ignore[arg-type]
-    return resolve_links(rows, net.link_values[compact.astype(np.int64)])
+
+def _virtual_columns(model: TableModel, data: TableData, sources: Sources) -> dict[str, Array]:
+    """Make up the index columns of links that the data do not have."""
+    out = {}
+    for k, link in enumerate(model.links):
+        source = sources[k] if k < len(sources) else None
+        if not link.anchors or source is None:
+            continue
+        own = [data.columns.get(a) for a, _ in link.anchors]
+        other = [source.columns.get(b) for _, b in link.anchors]
+        if any(not isinstance(c, np.ndarray) or c.dtype.kind != "f" for c in own + other):
+            places = np.full(data.num_rows, -1, "<i2")
+        else:
+            places, _ = nearest(data.offsets, tuple(own), source.offsets, tuple(other))  # type: ignore[arg-type]
+        f = model.fields[k]
+        _, ok = f.compact({f.columns[0]: places}, (None, None, None))
+        places[~ok] = -1
+        out[f.columns[0]] = places
+    return out
+
+
+def _own_link(model: TableModel) -> int | None:
+    """Number of the link that stays within the table, if there is one."""
+    return next((k for k, link in enumerate(model.links) if link.source == model.table), None)
+
+
+def _mothers(
+    model: TableModel, net: cpu.Network, columns: Mapping[str, Array | VarBytes], rows: RowSet
+) -> Array | None:
+    """Linked rows within the list, as the decoder will see them: an escape counts as 0."""
+    k = _own_link(model)
+    if k is None:
+        return None
+    f = model.fields[k]
+    compact = np.zeros(len(rows.lane), np.uint64)
+    if usable(f, columns, len(rows.lane)):
+        compact, _ = f.compact(columns, (None, None, None))  # type: ignore[arg-type]
+    start, stop = net.link_start[k], net.link_start[k + 1]
+    values = net.link_values[start:stop]
+    known = compact < stop - start
+    targets = np.where(known, values[np.where(known, compact, 0).astype(np.int64)], -1)
+    return resolve_links(rows, targets)
 
 
 def _array(data: TableData, name: str) -> Array:
@@ -329,11 +395,29 @@ def _unpack_array(reader: Reader, dtype: str, count: int) -> Array:
     return classical.decode(coder, reader.take(size), dtype, count)
 
 
+def stack_rows(model: TableModel, sources: Sources, tokens: Array, rows: RowSet) -> Stacked:
+    """Own rows and those of the links' sources in one row space."""
+    here = [sources[k] if k < len(sources) else None for k in range(len(model.links))]
+    return stack(
+        model.fields,
+        [link.counterparts for link in model.links],
+        here,
+        [link.source == model.table for link in model.links],
+        tokens,
+        rows.offsets,
+    )
+
+
 class _NetworkRun:
     """One pass of the network over a cluster, and the coding of what it predicts."""
 
     def __init__(
-        self, encoder: TableEncoder, rows: RowSet, tokens: Tokenised, lane_buckets: Array
+        self,
+        encoder: TableEncoder,
+        rows: RowSet,
+        tokens: Tokenised,
+        lane_buckets: Array,
+        sources: Sources,
     ) -> None:
         model = encoder.model
         if model is None or encoder.net is None:
@@ -345,6 +429,7 @@ class _NetworkRun:
         self.rows = rows
         self.tokens = tokens
         self.lane_buckets = lane_buckets
+        self._sources = sources
         symbols = tokens.tokens.size
         self.groups = _cut_groups(rows.offsets, _group_log2(len(rows.offsets) - 1, symbols))
         fields = len(model.fields)
@@ -354,6 +439,7 @@ class _NetworkRun:
         self._given = tokens.absent.copy()
         for k, f in enumerate(model.fields):
             loses = model.expected[k, 0] > 1.03 * model.expected[k, 1] + 0.01
+            loses &= not is_virtual(f.columns[0])
             many = len(tokens.escapes[k]) > len(rows.lane) // 4
             if loses or many:
                 self._given[k] = True
@@ -386,8 +472,8 @@ class _NetworkRun:
     def predict(self, pool: Executor) -> None:
         """Run the network over all groups."""
         n_tokens = self.tokens.tokens.shape[1]
-        buckets = np.zeros((len(self.rows.lane), len(self.model.fields)), np.uint8)
-        links = np.zeros(len(self.rows.lane), np.int64)
+        space = stack_rows(self.model, self._sources, self.tokens.tokens, self.rows)
+        links = np.zeros((len(self.model.links), len(self.rows.lane)), np.int64)
         none = np.zeros(0, np.uint32)
 
         def work(g: int) -> tuple[Array, Array]:
@@ -395,8 +481,8 @@ class _NetworkRun:
             cum = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
             cpu.run_group(
                 self.net, self.groups.lanes[g], self.rows.offsets, self.groups.active[g],
-                self.tokens.tokens, buckets, links, self.lane_buckets, self._given, False,
-                freq, cum, self._bits[g], none,
+                space.tokens, space.buckets, links, space.source_offsets, self.lane_buckets,
+                self._given, False, freq, cum, self._bits[g], none,
             )  # fmt: skip
             return freq, cum
 
@@ -494,7 +580,12 @@ class TableDecoder:
         self._pool = pool
 
     def decode(
-        self, payload: bytes, lanes: int, counts: Array | None, lane_buckets: Array
+        self,
+        payload: bytes,
+        lanes: int,
+        counts: Array | None,
+        lane_buckets: Array,
+        sources: Sources = (),
     ) -> tuple[TableData, list[Array] | None]:
         """Decode a chunk; return its data and the fields' compact integers.
 
@@ -506,6 +597,8 @@ class TableDecoder:
         counts : int array or None
             Rows per lane, where the core table knows them.
         lane_buckets : uint8 array, shape (lanes, lane fields)
+        sources : sequence of Source or None
+            One per link of the model.
         """
         reader = Reader(payload)
         flags, log2, stored_lanes, n = _HEAD.unpack(reader.take(_HEAD.size))
@@ -528,14 +621,15 @@ class TableDecoder:
         rows = row_set(offsets)
         if flags & _HAS_NETWORK:
             escapes, network = reader.section(), reader.section()
-            compact = self._network(modes, data, rows, lane_buckets, log2, escapes, network)
+            compact = self._network(
+                modes, data, rows, lane_buckets, log2, escapes, network, sources
+            )
         elif (modes == NETWORK).any():
             raise CorruptionError("a table chunk lacks its network stream")
         reader.finish()
         if compact is None and self.model is not None and self.net is not None:
-            if self.model.shape.link:
-                rows.link = _links(self.model, self.net, data, rows)
-            compact = tokenise(self.model.fields, data.columns, rows).compact
+            none = np.zeros(len(self.model.fields), np.bool_)
+            compact = tokenise_known(self.model, none, data, rows, self.net).compact
         data.columns = {s.name: data.columns[s.name] for s in self.specs}
         return data, compact
 
@@ -568,12 +662,15 @@ class TableDecoder:
 
     def _network(
         self, modes: Array, data: TableData, rows: RowSet, lane_buckets: Array, log2: int,
-        escapes: bytes, network: bytes,
+        escapes: bytes, network: bytes, sources: Sources,
     ) -> list[Array]:  # fmt: skip
         model, net = self.model, self.net
         if model is None or net is None:
             raise CorruptionError("a table chunk needs a network that the model does not have")
         by_network = {s.name for s, m in zip(self.specs, modes.tolist(), strict=True) if m == 0}
+        for f, source in zip(model.fields, sources, strict=False):
+            if is_virtual(f.columns[0]) and source is not None:
+                by_network.add(f.columns[0])
         coded = np.array([all(n in by_network for n in f.columns) for f in model.fields], np.bool_)
         covered = {n for f, c in zip(model.fields, coded, strict=True) if c for n in f.columns}
         if covered != by_network:
@@ -585,23 +682,25 @@ class TableDecoder:
         sizes = _unpack_array(reader, "<u4", len(groups.lanes))
         streams = [np.frombuffer(reader.take(4 * int(s)), "<u4").astype(np.uint32) for s in sizes]
         reader.finish()
-        buckets = np.zeros((len(rows.lane), len(model.fields)), np.uint8)
-        links = np.zeros(len(rows.lane), np.int64)
+        space = stack_rows(model, sources, known.tokens, rows)
+        links = np.zeros((len(model.links), len(rows.lane)), np.int64)
         none = np.zeros(0, np.uint16)
 
         def work(g: int) -> int:
             return int(
                 cpu.run_group(
-                    net, groups.lanes[g], rows.offsets, groups.active[g], known.tokens, buckets,
-                    links, lane_buckets, ~coded, True, none, none, np.zeros(0), streams[g],
+                    net, groups.lanes[g], rows.offsets, groups.active[g], space.tokens,
+                    space.buckets, links, space.source_offsets, lane_buckets, ~coded, True, none,
+                    none, np.zeros(0), streams[g],
                 )
             )  # fmt: skip
 
         for g, used in enumerate(self._pool.map(work, range(len(groups.lanes)))):
             if used != len(streams[g]):
                 raise CorruptionError("a network stream does not decode to its end")
-        if model.shape.link:
-            rows.link = links
+        mother = _own_link(model)
+        rows.mother = None if mother is None else links[mother]
+        known.tokens = space.tokens[: len(rows.lane)]
         self._restore(coded, known, data, rows, net.field_start, escaped)
         return known.compact
 
@@ -652,7 +751,7 @@ class TableDecoder:
         """Turn the decoded tokens into columns."""
         if self.model is None:
             return
-        references = (None, rows.previous, rows.link)
+        references = (None, rows.previous, rows.mother)
         for k, f in enumerate(self.model.fields):
             if not coded[k]:
                 continue
@@ -660,6 +759,8 @@ class TableDecoder:
             if len(compact) and int(compact.max()) > f.segments.top:
                 raise CorruptionError("a value lies outside its segments", branch=f.columns[0])
             known.compact[k] = compact
+            if is_virtual(f.columns[0]):
+                continue
             columns = {n: _array(data, n) for n in f.columns}
             f.restore(compact, escaped[k], columns, references)
 
@@ -672,6 +773,5 @@ def tokenise_known(
     # A difference to a linked row cannot be formed before the links are decoded.
     hidden |= {n for f in model.fields if f.reference == LINKED_ROW for n in f.columns}
     columns = {k: v for k, v in data.columns.items() if k not in hidden}
-    if model.shape.link and not coded[0]:
-        rows.link = _links(model, net, TableData(data.offsets, columns), rows)
+    rows.mother = _mothers(model, net, columns, rows)
     return tokenise(model.fields, columns, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import check_decoded
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import lane_buckets
+from vortex_hep.codec.rows import Source, lane_buckets, source_of
 from vortex_hep.codec.tablecoder import TableChunk, TableDecoder, TableEncoder, decoded_bytes
 from vortex_hep.errors import CorruptionError, ModelMismatchError
 from vortex_hep.nn.tablemodel import TableModel
@@ -33,14 +34,63 @@ def plan_data(plan: Plan, cluster: Cluster) -> TableData:
     return TableData(table.offsets, {name: table.columns[name] for name in plan.columns})
 
 
-def _check_core(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> None:
-    """Every context that a model needs must come from the core's model."""
-    core = models.get(CORE)
+def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, TableModel]:
+    """Models that can serve a tree of these plans: those whose context the tree has.
+
+    Raises
+    ------
+    ModelMismatchError
+        A model needs context that the core's own model does not know.
+    """
+    here = {p.name for p in plans}
+    usable = {
+        name: model
+        for name, model in models.items()
+        if name in here and (CORE in here or not model.lane_context)
+    }
+    core = usable.get(CORE)
     known = {f.columns[0] for f in core.fields if f.component == 0} if core is not None else set()
+    if any(not known.issuperset(model.lane_context) for model in usable.values()):
+        raise ModelMismatchError("the model needs context that its core does not give")
+    return usable
+
+
+def _level(name: str, models: Mapping[str, TableModel], above: tuple[str, ...] = ()) -> int:
+    """How many tables must come before this one, counted along its links."""
+    if name in above:
+        raise ModelMismatchError(f"tables {', '.join(above)} of the model link in a circle")
+    model = models.get(name)
+    sources = {link.source for link in model.links if link.source != name} if model else set()
+    return max((1 + _level(s, models, (*above, name)) for s in sources), default=0)
+
+
+@dataclass
+class _Levels:
+    """Plans in groups that can be coded side by side, and those that others link to."""
+
+    plans: list[list[Plan]]
+    sources: set[str]
+
+
+def _by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> _Levels:
+    groups: dict[int, list[Plan]] = {}
     for plan in plans:
-        model = models.get(plan.name)
-        if model is not None and not known.issuperset(model.lane_context):
-            raise ModelMismatchError("the model needs context that its core does not give")
+        groups.setdefault(_level(plan.name, models), []).append(plan)
+    here = {p.name for p in plans}
+    sources = {
+        link.source for name, m in models.items() if name in here for link in m.links
+        if link.source != name
+    }  # fmt: skip
+    return _Levels([groups[k] for k in sorted(groups)], sources)
+
+
+def _sources_for(
+    model: TableModel | None, found: Mapping[str, Source | None]
+) -> list[Source | None]:
+    """Rows that a model's links may point to; None for tables that the file does not have."""
+    if model is None:
+        return []
+    return [found.get(link.source) for link in model.links]
 
 
 class TreeEncoder:
@@ -51,10 +101,15 @@ class TreeEncoder:
     plans : sequence of Plan
     tables : sequence of TableSpec
     models : mapping of str to TableModel
-        By plan name.
+        By plan name; those of other plans are passed over.
     effort : {"fast", "normal", "max"}
     outer, inner : Executor
         For plans, and for the lane groups within a plan; they must not be the same.
+
+    Attributes
+    ----------
+    used : set of str
+        Plans whose model is needed to decode what was encoded so far.
     """
 
     def __init__(
@@ -66,46 +121,89 @@ class TreeEncoder:
         outer: Executor,
         inner: Executor,
     ) -> None:
-        _check_core(plans, models)
+        self._models = _usable(plans, models)
+        self._levels = _by_level(plans, self._models)
         self.plans = tuple(plans)
+        self.used: set[str] = set()
         self._encoders = {
-            p.name: TableEncoder(p, plan_specs(p, tables), models.get(p.name), effort, inner)
+            p.name: TableEncoder(p, plan_specs(p, tables), self._models.get(p.name), effort, inner)
             for p in plans
         }
         self._outer = outer
 
     def encode(self, cluster: Cluster) -> dict[str, TableChunk]:
-        """Encode one cluster; return its chunks by plan name."""
-        contexts: dict[str, Array] = {}
-        core = self._encoders.get(CORE)
-        if core is not None and core.model is not None:
-            data = plan_data(core.plan, cluster)
-            _, tokens = core.tokenise(data)
-            if tokens is not None:
-                for name, e in self._encoders.items():
-                    if e.model is not None:
-                        contexts[name] = lane_buckets(
-                            e.model.lane_context, core.model.fields, tokens.compact,
-                            len(data.offsets) - 1,
-                        )  # fmt: skip
+        """Encode one cluster.
 
-        def work(plan: Plan) -> TableChunk:
+        Parameters
+        ----------
+        cluster : dict of str to TableData
+
+        Returns
+        -------
+        dict of str to TableChunk
+            By plan name, in the order of the plans.
+        """
+        contexts = self._contexts(cluster)
+        found: dict[str, Source | None] = {}
+
+        def work(plan: Plan) -> tuple[TableChunk, Source | None]:
             encoder = self._encoders[plan.name]
             data = plan_data(plan, cluster)
-            rows, tokens = encoder.tokenise(data)
+            sources = _sources_for(encoder.model, found)
+            rows, tokens = encoder.tokenise(data, sources)
             context = contexts.get(plan.name, np.zeros((len(data.offsets) - 1, 0), np.uint8))
-            return encoder.encode(data, rows, tokens, context)
+            chunk = encoder.encode(data, rows, tokens, context, sources)
+            if chunk.uses_network:
+                self._use(plan.name)
+            if encoder.model is None or tokens is None or plan.name not in self._levels.sources:
+                return chunk, None
+            fields = encoder.model.fields
+            return chunk, source_of(fields, tokens.compact, data.offsets, data.columns)
 
-        # Large plans first, so that none is left to run alone at the end.
-        order = sorted(
-            self.plans, key=lambda p: -len(p.columns) * cluster[p.table].num_rows
-        )
-        chunks = dict(zip([p.name for p in order], self._outer.map(work, order), strict=True))
+        chunks: dict[str, TableChunk] = {}
+        for level in self._levels.plans:
+            # Large plans first, so that none is left to run alone at the end.
+            order = sorted(level, key=lambda p: -len(p.columns) * cluster[p.table].num_rows)
+            for plan, (chunk, source) in zip(order, self._outer.map(work, order), strict=True):
+                chunks[plan.name] = chunk
+                found[plan.name] = source
         return {p.name: chunks[p.name] for p in self.plans}
+
+    def _use(self, name: str) -> None:
+        """Note that a plan's model is needed, and those of the plans that it leans on."""
+        model = self._models.get(name)
+        if model is None or name in self.used:
+            return
+        self.used.add(name)
+        if model.lane_context:
+            self._use(CORE)
+        for link in model.links:
+            self._use(link.source)
+
+    def _contexts(self, cluster: Cluster) -> dict[str, Array]:
+        """Buckets of the core's columns that each plan has as context."""
+        core = self._encoders.get(CORE)
+        if core is None or core.model is None:
+            return {}
+        data = plan_data(core.plan, cluster)
+        _, tokens = core.tokenise(data)
+        if tokens is None:
+            return {}
+        lanes = len(data.offsets) - 1
+        return {
+            name: lane_buckets(model.lane_context, core.model.fields, tokens.compact, lanes)
+            for name, model in self._models.items()
+        }
 
 
 class TreeDecoder:
-    """Decodes clusters of a tree; see :class:`TreeEncoder`."""
+    """Decodes clusters of a tree.
+
+    Parameters
+    ----------
+    plans, tables, models, outer, inner
+        As :class:`TreeEncoder` takes them.
+    """
 
     def __init__(
         self,
@@ -115,19 +213,26 @@ class TreeDecoder:
         outer: Executor,
         inner: Executor,
     ) -> None:
-        _check_core(plans, models)
+        models = _usable(plans, models)
+        self._levels = _by_level(plans, models)
         self.plans = {p.name: p for p in plans}
         self._decoders = {
-            p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner)
-            for p in plans
+            p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner) for p in plans
         }
         self._outer = outer
 
     def needed(self, wanted: Sequence[str]) -> list[str]:
         """Plans to decode, in order, to get those in ``wanted``."""
-        names = set(wanted)
-        for name in wanted:
+        names: set[str] = set()
+        todo = list(wanted)
+        while todo:
+            name = todo.pop()
+            if name in names:
+                continue
+            names.add(name)
             model = self._decoders[name].model
+            if model is not None:
+                todo += [link.source for link in model.links if link.source in self.plans]
             if self.plans[name].counter is not None or (
                 model is not None and len(model.lane_context)
             ):
@@ -147,9 +252,15 @@ class TreeDecoder:
             What the container promises of the decoded data.
         lanes : int
 
+        Returns
+        -------
+        dict of str to TableData
+            By plan name.
+
         Raises
         ------
         CorruptionError
+            A chunk does not decode, or to other data than was encoded.
         """
         out: dict[str, TableData] = {}
         compact: list[Array] | None = None
@@ -158,7 +269,9 @@ class TreeDecoder:
             out[CORE], compact = self._decode(CORE, payloads, chunks, lanes, None, empty)
         core = self._decoders[CORE].model if CORE in self._decoders else None
 
-        def work(name: str) -> TableData:
+        found: dict[str, Source | None] = {}
+
+        def work(name: str) -> tuple[TableData, Source | None]:
             plan, model = self.plans[name], self._decoders[name].model
             counts = None
             if plan.counter is not None:
@@ -168,17 +281,25 @@ class TreeDecoder:
                 if core is None or compact is None:
                     raise CorruptionError("the core table is missing")
                 buckets = lane_buckets(model.lane_context, core.fields, compact, lanes)
-            return self._decode(name, payloads, chunks, lanes, counts, buckets)[0]
+            sources = _sources_for(model, found)
+            data, own = self._decode(name, payloads, chunks, lanes, counts, buckets, sources)
+            if model is None or own is None or name not in self._levels.sources:
+                return data, None
+            return data, source_of(model.fields, own, data.offsets, data.columns)
 
-        rest = sorted((n for n in payloads if n != CORE), key=lambda n: -len(payloads[n]))
-        out.update(zip(rest, self._outer.map(work, rest), strict=True))
+        for level in self._levels.plans:
+            names = [p.name for p in level if p.name in payloads and p.name != CORE]
+            names.sort(key=lambda n: -len(payloads[n]))
+            for name, (data, source) in zip(names, self._outer.map(work, names), strict=True):
+                out[name] = data
+                found[name] = source
         return out
 
     def _decode(
         self, name: str, payloads: Mapping[str, bytes], chunks: Mapping[str, Any], lanes: int,
-        counts: Array | None, buckets: Array,
+        counts: Array | None, buckets: Array, sources: Sequence[Source | None] = (),
     ) -> tuple[TableData, list[Array] | None]:  # fmt: skip
         decoder = self._decoders[name]
-        data, compact = decoder.decode(payloads[name], lanes, counts, buckets)
+        data, compact = decoder.decode(payloads[name], lanes, counts, buckets, sources)
         check_decoded(chunks[name], decoded_bytes(decoder.plan, decoder.specs, data))
         return data, compact

@@ -14,11 +14,11 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec.fields import BUCKETS
+from vortex_hep.codec.fields import BUCKETS, Field
 from vortex_hep.codec.rans import LOWER, STATES
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn.kernels import ROWS, add_embedded, product
-from vortex_hep.nn.tablemodel import MATCHES, POSITIONS, TableModel
+from vortex_hep.nn.tablemodel import MATCHES, MAX_LINKS, POSITIONS, TableModel
 from vortex_hep.nn.vector import (
     WIDTH,
     add,
@@ -35,7 +35,13 @@ Array = npt.NDArray[Any]
 
 
 class Network(NamedTuple):
-    """A table model unpacked for the kernels; weights are float32 arrays of integers."""
+    """A table model unpacked for the kernels; weights are float32 arrays of integers.
+
+    ``link_values`` holds the values of all links one after the other, link ``k``'s from
+    ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
+    ``own_link`` whether it stays within the table; ``has_match``, shape (links, tokens), whether
+    the token's field has a counterpart in the link's source.
+    """
 
     embed: Array
     previous: Array
@@ -57,17 +63,24 @@ class Network(NamedTuple):
     threshold_start: Array
     ladder: Array
     link_values: Array
+    link_start: Array
+    link_fields: Array
+    own_link: Array
+    has_match: Array
 
+
+#: A foreign row's token that has no counterpart there.
+UNKNOWN = 255
 
 #: A link column with more distinct values than this is no link.
 MAX_LINK_VALUES = 1 << 16
 
 
-def link_values(model: TableModel) -> Array:
-    """Row numbers that the compact integers of the first field stand for (int64)."""
-    if not model.shape.link:
-        return np.zeros(0, np.int64)
-    f = model.fields[0]
+def link_values(field: Field) -> Array:
+    """Row numbers that the compact integers of a link's field stand for (int64)."""
+    f = field
+    if f.is_flags or f.component or np.dtype(f.dtype).kind not in "iu":
+        raise CorruptionError("a link's field is not a plain column of integers")
     compact = np.arange(min(f.segments.top + 1, MAX_LINK_VALUES), dtype=np.uint64)
     column = np.zeros(len(compact), f.dtype)
     f.restore(compact, np.zeros(0, np.int64), {f.columns[0]: column}, (None, None, None))
@@ -98,6 +111,20 @@ def unpack(model: TableModel) -> Network:
     sizes = (len(model.fields), len(token_bits), len(model.lane_context))
     if sizes != (model.shape.fields, model.shape.tokens, model.shape.lane_fields):
         raise CorruptionError("a network does not fit its fields")
+    seen = model.shape.links
+    own = [link.source == model.table for link in model.links]
+    if (
+        not len(model.links) == len(seen) <= min(MAX_LINKS, len(model.fields))
+        or any(len(link.counterparts) != len(model.fields) for link in model.links)
+        or any(n < 0 for n in seen)
+        or any(n != len(model.fields) for n, o in zip(seen, own, strict=True) if o)
+    ):
+        raise CorruptionError("a network does not fit its links")
+    values = [link_values(f) for f in model.fields[: len(seen)]]
+    lengths = [len(f.token_widths) for f in model.fields]
+    has_match = np.zeros((len(seen), len(token_bits)), np.bool_)
+    for row, link, o in zip(has_match, model.links, own, strict=True):
+        row[:] = np.repeat([o or name != "" for name in link.counterparts], lengths)
     return Network(
         **w,
         field_start=model.field_starts,
@@ -106,15 +133,19 @@ def unpack(model: TableModel) -> Network:
         thresholds=thresholds.astype(np.uint64),
         threshold_start=starts,
         ladder=ladder,
-        link_values=link_values(model),
+        link_values=np.concatenate([np.zeros(0, np.int64), *values]),
+        link_start=np.cumsum([0] + [len(v) for v in values]).astype(np.int64),
+        link_fields=np.array(seen, np.int64),
+        own_link=np.array(own, np.bool_),
+        has_match=has_match,
     )
 
 
 @nb.njit(cache=True, nogil=True)
 def run_group(
     net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array, buckets: Array,
-    link_row: Array, lane_buckets: Array, given: Array, decode: bool, freq: Array, cum: Array,
-    bits: Array, words: Array,
+    link_row: Array, source_offsets: Array, lane_buckets: Array, given: Array, decode: bool,
+    freq: Array, cum: Array, bits: Array, words: Array,
 ) -> int:  # fmt: skip
     """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
 
@@ -127,12 +158,18 @@ def run_group(
         First row of every lane of the cluster.
     active : int64 array, shape (positions,)
         ``active[j]``: how many of ``lanes`` have more than ``j`` rows.
-    tokens : uint8 array, shape (rows, tokens)
-        Known tokens; when decoding, those of coded fields are written here.
-    buckets : uint8 array, shape (rows, fields)
-        Scratch, filled here.
-    link_row : int64 array, shape (rows,)
-        Scratch, filled here.
+    tokens : uint8 array, shape (rows + foreign rows, tokens)
+        Known tokens; when decoding, those of coded fields are written here. The foreign rows
+        are those of other tables that links point to, in tokens of this table; 255 is a token
+        without counterpart.
+    buckets : uint8 array, shape (rows + foreign rows, columns)
+        Own rows: scratch, whose first columns are filled here with the fields' buckets. Foreign
+        rows: the buckets of their own table's fields.
+    link_row : int64 array, shape (links, rows)
+        Scratch, filled here with the rows that links point to, or -1.
+    source_offsets : int64 array, shape (links, lanes of the cluster + 1)
+        First row of every lane among the rows that a link may point to: ``offsets`` for a link
+        within the table.
     lane_buckets : uint8 array, shape (lanes of the cluster, lane fields)
     given : bool array, shape (fields,)
         Fields whose tokens are known when decoding (and not coded when encoding).
@@ -153,7 +190,8 @@ def run_group(
     hidden = net.gate.shape[1]
     head = net.bias.shape[1]
     jagged = len(net.previous) > 0
-    linked = len(net.link) > 0
+    n_links = len(net.link_fields)
+    n_tokens = len(net.flat_bits)
     room = (len(lanes) + ROWS - 1) // ROWS * ROWS
     state = np.zeros(room * hidden, np.float32)
     own = np.zeros(room * head, np.float32)
@@ -163,10 +201,15 @@ def run_group(
     mass = np.zeros((ROWS, 16), np.int32)
     below = np.zeros((ROWS, 16), np.int32)
     rows = np.zeros(room, np.int64)
-    links = np.zeros(room, np.int64)
-    same = np.zeros((2, room), np.int64)
-    seen = np.zeros((2, ROWS), np.int64)
-    places = np.zeros(max(fields, lane_buckets.shape[1]), np.int64)
+    links = np.zeros((n_links, room), np.int64)
+    same = np.zeros((1 + n_links, room), np.int64)
+    seen = np.zeros((1 + n_links, ROWS), np.int64)
+    partner = np.zeros(n_links, np.int64)
+    match = np.zeros(n_links, np.int64)
+    widest = max(fields, lane_buckets.shape[1])
+    for q in range(n_links):
+        widest = max(widest, net.link_fields[q])
+    places = np.zeros(widest, np.int64)
     rans = np.zeros(STATES, np.uint64)
     at = 0
     if decode:
@@ -183,13 +226,20 @@ def run_group(
         for i in range(n):
             row = offsets[lanes[i]] + j
             rows[i] = row
-            link_row[row] = -1
-            links[i] = -1
+            for q in range(n_links):
+                link_row[q, row] = -1
+                links[q, i] = -1
             for h in range(0, hidden, 16):
                 store(state, i * hidden + h, load(net.position, position + h))
             if follows:
-                add_embedded(state, i * hidden, net.previous, buckets, row - 1, hidden, places)
-            add_embedded(state, i * hidden, net.lane, lane_buckets, lanes[i], hidden, places)
+                add_embedded(
+                    state, i * hidden, net.previous, 0, buckets, row - 1, fields, hidden, places
+                )
+            add_embedded(
+                state, i * hidden, net.lane, 0, lane_buckets, lanes[i], lane_buckets.shape[1],
+                hidden, places,
+            )  # fmt: skip
+        link_at = 0
         for f in range(fields):
             first = net.field_start[f]
             last = net.field_start[f + 1]
@@ -208,10 +258,15 @@ def run_group(
                     product(x, 0, net.trunk, f * hidden * head, hidden, head, own, block * head)
                     for k in range(block * head, (block + ROWS) * head, 16):
                         store(own, k, descale(load(own, k)))
-                for i in range(n):
-                    same[0, i] = 16
-                    same[1, i] = 16
+                for q in range(1 + n_links):
+                    for i in range(n):
+                        same[q, i] = 16
                 for t in range(first, last):
+                    paired = 0
+                    for q in range(n_links):
+                        if net.has_match[q, t]:
+                            partner[paired] = q
+                            paired += 1
                     information = 1.0
                     flat = net.flat_bits[t]
                     for block in range(0, n, ROWS):
@@ -221,15 +276,18 @@ def run_group(
                                 i = block + r
                                 row = rows[i]
                                 m1 = 32
-                                m2 = 32
                                 if follows:
                                     seen[0, r] = tokens[row - 1, t]
                                     m1 = seen[0, r] + same[0, i]
-                                if linked and links[i] >= 0:
-                                    seen[1, r] = tokens[links[i], t]
-                                    m2 = seen[1, r] + same[1, i]
                                 m1 = (t * MATCHES + m1) * head
-                                m2 = (t * MATCHES + m2) * head
+                                for p in range(paired):
+                                    q = partner[p]
+                                    m2 = 32
+                                    if links[q, i] >= 0:
+                                        seen[1 + q, r] = tokens[links[q, i], t]
+                                        if seen[1 + q, r] != UNKNOWN:
+                                            m2 = seen[1 + q, r] + same[1 + q, i]
+                                    match[p] = ((q * n_tokens + t) * MATCHES + m2) * head
                                 if t > first:
                                     y = ((t - 1) * 16 + tokens[row, t - 1]) * head
                                     for k in range(0, head, 16):
@@ -239,8 +297,8 @@ def run_group(
                                     v = add(load(own, i * head + k), load(net.bias, t * head + k))
                                     if jagged:
                                         v = add(v, load(net.match_previous, m1 + k))
-                                    if linked:
-                                        v = add(v, load(net.match_link, m2 + k))
+                                    for p in range(paired):
+                                        v = add(v, load(net.match_link, match[p] + k))
                                     store(z, r * head + k, clip(v))
                             product(z, 0, net.head, t * head * 16, head, 16, logits, 0)
                             for r in range(count):
@@ -287,7 +345,9 @@ def run_group(
                                     bits[f] -= np.log2(information)
                                     information = 1.0
                             same[0, i] = same[0, i] if seen[0, r] == y else 0
-                            same[1, i] = same[1, i] if seen[1, r] == y else 0
+                            for p in range(paired):
+                                q = 1 + partner[p]
+                                same[q, i] = same[q, i] if seen[q, r] == y else 0
                     if not decode:
                         bits[f] -= np.log2(information)
                     base += n
@@ -305,12 +365,21 @@ def run_group(
                 for h in range(0, hidden, 16):
                     v = add(load(state, i * hidden + h), load(net.embed, k + h))
                     store(state, i * hidden + h, v)
-                if linked and f == 0 and compact < np.uint64(len(net.link_values)):
-                    k = net.link_values[compact]
-                    if 0 <= k < j:
-                        links[i] = row - j + k
-                        link_row[row] = links[i]
-                        add_embedded(state, i * hidden, net.link, buckets, links[i], hidden, places)
+                if f < n_links:
+                    count = net.link_start[f + 1] - net.link_start[f]
+                    if compact < np.uint64(count):
+                        value = net.link_values[net.link_start[f] + np.int64(compact)]
+                        source = source_offsets[f, lanes[i]]
+                        end = j if net.own_link[f] else source_offsets[f, lanes[i] + 1] - source
+                        if 0 <= value < end:
+                            links[f, i] = source + value
+                            link_row[f, row] = source + value
+                            add_embedded(
+                                state, i * hidden, net.link, link_at, buckets, source + value,
+                                net.link_fields[f], hidden, places,
+                            )  # fmt: skip
+            if f < n_links:
+                link_at += net.link_fields[f]
     if decode:
         for s in range(STATES):
             if rans[s] != np.uint64(LOWER):
@@ -318,4 +387,6 @@ def run_group(
     return at
 
 
-__all__ = ["MAX_LINK_VALUES", "POSITIONS", "Network", "link_values", "run_group", "unpack"]
+__all__ = [
+    "MAX_LINK_VALUES", "POSITIONS", "UNKNOWN", "Network", "link_values", "run_group", "unpack",
+]  # fmt: skip

@@ -21,8 +21,8 @@ class Engine(Protocol):
 
     def run_group(
         self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
-        freq: Array, cum: Array, bits: Array, words: Array, /,
+        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
+        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array, /,
     ) -> int:  # fmt: skip
         """Fill ``freq``, ``cum`` and ``bits``, or decode ``words``."""
 
@@ -32,14 +32,14 @@ class CompiledEngine:
 
     def run_group(
         self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
-        freq: Array, cum: Array, bits: Array, words: Array,
+        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
+        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array,
     ) -> int:  # fmt: skip
         """Call :func:`vortex_hep.nn.cpu.run_group`."""
         return int(
             cpu.run_group(
-                net, lanes, offsets, active, tokens, buckets, link_row, lane_buckets, given,
-                decode, freq, cum, bits, words,
+                net, lanes, offsets, active, tokens, buckets, link_row, source_offsets,
+                lane_buckets, given, decode, freq, cum, bits, words,
             )
         )  # fmt: skip
 

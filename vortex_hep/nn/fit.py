@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.fields import Field
+from vortex_hep.codec.fields import NO_REFERENCE, Field
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import row_set, tokenise
+from vortex_hep.codec.rows import RowSet, Source, Stacked, row_set, source_of, stack, tokenise
+from vortex_hep.nn.linking import LinkPlan, TableView, choose_links, is_virtual, nearest
 from vortex_hep.nn.structure import find_fields
-from vortex_hep.nn.tablemodel import POSITIONS, Shape, TableModel
+from vortex_hep.nn.tablemodel import POSITIONS, Link, Shape, TableModel
 from vortex_hep.nn.train_kernel import Rows
 from vortex_hep.nn.trainer import Schedule, TableTrainer
 from vortex_hep.nn.weights import stored_size
@@ -34,6 +35,8 @@ _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
 _LEAST_STAKE = 2.4e4
 #: Time per symbol of training and core, for planning.
 _SYMBOL_SECONDS = 4e-7
+#: A model that is used this often is not made smaller to save its own bytes.
+_MANY = 8.0
 #: A trailing token that costs this much of its width has no structure to learn.
 _FLAT = 0.9985
 #: Rows on which classical coders are measured.
@@ -62,6 +65,8 @@ class FitOptions:
     threads : int
     device : str
         As :class:`vortex_hep.options.TrainOptions` has it.
+    across : bool
+        Whether tables may lean on one another; what is read then costs the tables it leans on.
     seconds : float, optional
         Time for the whole of :func:`fit_tree`; tables get their share of it by their size.
     """
@@ -75,6 +80,7 @@ class FitOptions:
     threads: int = 2
     device: str = "auto"
     seconds: float | None = None
+    across: bool = True
 
     @property
     def served(self) -> float:
@@ -104,8 +110,10 @@ class _Prepared:
     train: Array
     validation: Array
     lane_context: tuple[str, ...]
+    links: tuple[Link, ...]
     classical_bits: Array
     row_bytes: float
+    source: Source
 
     @property
     def batch(self) -> int:
@@ -123,6 +131,8 @@ def _classical_bits(fields: Sequence[Field], columns: Mapping[str, Any]) -> Arra
     out = np.zeros(len(fields))
     for k, f in enumerate(fields):
         for name in f.columns:
+            if is_virtual(name):
+                continue
             column = columns[name][:_CLASSICAL_ROWS]
             parts = max(1, column.size // max(1, len(column)))
             _, payload = classical.encode_best(column, effort="normal")
@@ -131,30 +141,47 @@ def _classical_bits(fields: Sequence[Field], columns: Mapping[str, Any]) -> Arra
 
 
 def _prepare(
-    sample: TableSample, context: tuple[str, ...], buckets: Array, options: FitOptions
+    sample: TableSample,
+    context: tuple[str, ...],
+    buckets: Array,
+    link: tuple[LinkPlan, Source] | None,
+    options: FitOptions,
 ) -> _Prepared | None:
     rows = row_set(sample.data.offsets)
     n = len(rows.lane)
     columns = {k: v for k, v in sample.data.columns.items() if isinstance(v, np.ndarray)}
     if n < 32 or not columns:
         return None
-    fields, linked = find_fields(sample.specs, columns, rows, sample.plan.table)
+    foreign = None
+    if link is not None:
+        foreign = link[0].column
+        if link[0].anchors:
+            columns[foreign] = _made_up(link[0], columns, rows.offsets, link[1])
+    fields, within, across = find_fields(
+        sample.specs, columns, rows, sample.plan.table, foreign
+    )
     if not fields:
         return None
     tokens = tokenise(fields, columns, rows)
-    seen = np.stack(
-        [f.buckets(c) for f, c in zip(fields, tokens.compact, strict=True)], axis=1
+    links, sources = _links(sample, fields, within, link if across else None)
+    own = [k.source == sample.plan.name for k in links]
+    space = stack(
+        fields, [k.counterparts for k in links], sources, own, tokens.tokens, rows.offsets
     )
+    for k, f in enumerate(fields):
+        space.buckets[:n, k] = f.buckets(tokens.compact[k])
     jagged = sample.plan.jagged
-    link = rows.link if rows.link is not None else np.full(n, -1)
+    counts = [len(fields) if s is None else s.buckets.shape[1] for s in sources]
     packed = Rows(
-        tokens.tokens,
-        np.ascontiguousarray(seen),
-        rows.previous,
-        link,
-        np.minimum(rows.position, POSITIONS - 1) if jagged else np.zeros(n, np.int64),
-        rows.lane,
-        buckets,
+        tokens=space.tokens,
+        buckets=space.buckets,
+        previous=rows.previous,
+        link=_targets(rows, fields, columns, own, space),
+        position=np.minimum(rows.position, POSITIONS - 1) if jagged else np.zeros(n, np.int64),
+        lane=rows.lane,
+        lane_buckets=buckets,
+        has_match=_has_match(fields, links),
+        link_fields=np.array(counts, np.int64),
     )
     lanes = len(rows.offsets) - 1
     if options.self_contained:
@@ -165,12 +192,76 @@ def _prepare(
         if len(train) < 32 or len(validation) < 8:
             train = validation = np.arange(n)
     shape = Shape(
-        len(fields), tokens.tokens.shape[1], 16, 16, buckets.shape[1], jagged, linked
+        len(fields), tokens.tokens.shape[1], 16, 16, buckets.shape[1], jagged, tuple(counts)
     )
     return _Prepared(
-        sample.plan.name, fields, shape, packed, train, validation, context,
-        _classical_bits(fields, columns), sum(c.nbytes for c in columns.values()) / n,
+        sample.plan.name, fields, shape, packed, train, validation, context, links,
+        _classical_bits(fields, columns),
+        sum(c.nbytes for name, c in columns.items() if not is_virtual(name)) / n,
+        source_of(fields, tokens.compact, rows.offsets, columns),
     )  # fmt: skip
+
+
+def _made_up(
+    link: LinkPlan, columns: Mapping[str, Array], offsets: Array, source: Source
+) -> Array:
+    own = tuple(columns[a] for a, _ in link.anchors)
+    other = tuple(source.columns[b] for _, b in link.anchors)
+    return nearest(offsets, own, source.offsets, other)[0]  # type: ignore[arg-type]
+
+
+def _links(
+    sample: TableSample, fields: Sequence[Field], within: bool, foreign: tuple[LinkPlan, Source] | None
+) -> tuple[tuple[Link, ...], list[Source | None]]:
+    """The links of a table in the order of their fields, and where they lead (None: within)."""
+    links: list[Link] = []
+    sources: list[Source | None] = []
+    if within:
+        links.append(Link(sample.plan.name, tuple(f.columns[0] for f in fields)))
+        sources.append(None)
+    if foreign is not None:
+        plan, source = foreign
+        names = tuple(
+            _counterpart(f, sample.plan.name, plan.source, source) for f in fields
+        )
+        links.append(Link(plan.source, names, plan.anchors))
+        sources.append(source)
+    return tuple(links), sources
+
+
+def _counterpart(f: Field, table: str, other: str, source: Source) -> str:
+    """The source's column of the same name behind the table's, if it is of the same type."""
+    name = f.columns[0]
+    if f.is_flags or f.reference != NO_REFERENCE or not name.startswith(f"{table}_"):
+        return ""
+    there = f"{other}_{name[len(table) + 1 :]}"
+    column = source.columns.get(there)
+    if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype.str != f.dtype:
+        return ""
+    return there
+
+
+def _has_match(fields: Sequence[Field], links: Sequence[Link]) -> Array:
+    counts = [len(f.token_widths) for f in fields]
+    flags = [np.repeat([bool(name) for name in k.counterparts], counts) for k in links]
+    return np.array(flags, np.bool_).reshape(len(links), sum(counts))
+
+
+def _targets(
+    rows: RowSet, fields: Sequence[Field], columns: Mapping[str, Array], own: Sequence[bool],
+    space: Stacked,
+) -> Array:  # fmt: skip
+    """Target rows of all links in the stacked row space, or -1."""
+    out = np.full((len(own), len(rows.lane)), -1, np.int64)
+    for k, within in enumerate(own):
+        if within and rows.mother is not None:
+            out[k] = rows.mother
+            continue
+        index = columns[fields[k].columns[0]].astype(np.int64)
+        first = space.source_offsets[k]
+        good = (index >= 0) & (index < np.diff(first)[rows.lane])
+        out[k] = np.where(good, first[rows.lane] + index, -1)
+    return out
 
 
 def _field_starts(fields: Sequence[Field]) -> Array:
@@ -199,6 +290,15 @@ def _find_flat(fields: tuple[Field, ...], bits_per_row: Array) -> tuple[Field, .
     return tuple(out)
 
 
+def _device(name: str) -> str:
+    """Where to compute gradients: as asked for; for "auto" on a GPU if torch sees one."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 class _Fit:
     """One network in training for one table."""
 
@@ -210,7 +310,7 @@ class _Fit:
         self.schedule = Schedule(steps, p.batch, rate, options.shrink, options.seed)
         self.trainer = TableTrainer(
             self.shape, p.rows, _field_starts(self.fields), _flat_bits(self.fields),
-            self.schedule, threads=options.threads, lines=p.train,
+            self.schedule, threads=options.threads, lines=p.train, device=_device(options.device),
         )  # fmt: skip
 
     def mark_flat(self) -> None:
@@ -228,7 +328,9 @@ class _Fit:
 
 def _total_bits(p: _Prepared, bits: Array, rows: float, model_bytes: int) -> float:
     """Description length: every field at its cheaper coding, plus the model."""
-    return float(np.minimum(bits, p.classical_bits).sum() * rows + 8 * model_bytes)
+    made_up = np.array([is_virtual(f.columns[0]) for f in p.fields], np.bool_)
+    cheaper = np.where(made_up, bits, np.minimum(bits, p.classical_bits))
+    return float(cheaper.sum() * rows + 8 * model_bytes)
 
 
 def _choose_width(p: _Prepared, steps: int, options: FitOptions) -> tuple[int, int]:
@@ -238,6 +340,8 @@ def _choose_width(p: _Prepared, steps: int, options: FitOptions) -> tuple[int, i
     top = min(max(top - 1, 0), len(WIDTHS) - 2)
     if top == 0:
         return WIDTHS[0]
+    if not options.self_contained and options.reuse >= _MANY:
+        return WIDTHS[top]  # the model's bytes hardly count; short trials favour the small
     costs = []
     for width in (WIDTHS[top - 1], WIDTHS[top]):
         trial = _Fit(p, width, max(60, steps // 6), options)
@@ -264,7 +368,7 @@ def _fit_prepared(
     if cost >= float(p.classical_bits.sum()) * rows and not keep:
         return None
     expected = np.stack([bits, p.classical_bits], axis=1)
-    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected)
+    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links)
 
 
 class _SharedTask:
@@ -366,19 +470,34 @@ def _prepare_all(samples: Sequence[TableSample], options: FitOptions) -> list[_P
     """Find fields and lay out rows; the core's fields are the context of all other tables."""
     context: tuple[str, ...] = ()
     buckets: Array | None = None
-    out = []
-    for sample in samples:
+    done: dict[str, _Prepared] = {}
+    plans: dict[str, LinkPlan] = {}
+    if options.across:
+        plans = choose_links(
+            [TableView(s.plan.name, s.specs, s.data, s.plan.jagged) for s in samples]
+        )
+    waiting = list(samples)
+    while waiting:
+        sample = next(
+            s for s in waiting
+            if s.plan.name not in plans
+            or all(plans[s.plan.name].source != w.plan.name for w in waiting)
+        )  # fmt: skip
+        waiting.remove(sample)
         lanes = len(sample.data.offsets) - 1
         if buckets is None or len(buckets) != lanes:
             buckets = np.zeros((lanes, 0), np.uint8)
-        p = _prepare(sample, context, buckets, options)
+        link = plans.get(sample.plan.name)
+        source = done.get(link.source) if link is not None else None
+        pair = (link, source.source) if link is not None and source is not None else None
+        p = _prepare(sample, context, buckets, pair, options)
         if p is None:
             continue
-        out.append(p)
+        done[p.name] = p
         if p.name == CORE:
             context = tuple(f.columns[0] for f in p.fields)
             buckets = np.ascontiguousarray(p.rows.buckets)
-    return out
+    return list(done.values())
 
 
 def _share_steps(tables: Sequence[_Prepared], options: FitOptions) -> dict[str, int]:

@@ -92,11 +92,15 @@ def add_sum(out, out_at, x, rows, width):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def add_embedded(state, at, table, buckets, row, width, places):  # type: ignore[no-untyped-def]
-    """Add ``table[c, buckets[row, c]]`` for all ``c`` to ``state.flat[at:][:width]``."""
-    columns = buckets.shape[1]
+def add_embedded(  # type: ignore[no-untyped-def]
+    state, at, table, first, buckets, row, columns, width, places
+):
+    """Add ``table[first + c, buckets[row, c]]``, ``c < columns``, to ``state.flat[at:][:width]``.
+
+    ``places`` is scratch (int64, at least ``columns``).
+    """
     for c in range(columns):
-        places[c] = (c * BUCKETS + buckets[row, c]) * width
+        places[c] = ((first + c) * BUCKETS + buckets[row, c]) * width
     for h in range(0, width, 16):
         v = load(state, at + h)
         for c in range(columns):
@@ -105,7 +109,9 @@ def add_embedded(state, at, table, buckets, row, width, places):  # type: ignore
 
 
 @nb.njit(cache=True, nogil=True)
-def add_to_embedded(table, buckets, row, x, at, width):  # type: ignore[no-untyped-def]
-    """Add ``x.flat[at:][:width]`` to ``table[c, buckets[row, c]]`` for all ``c``."""
-    for c in range(buckets.shape[1]):
-        add_to(table, (c * BUCKETS + buckets[row, c]) * width, x, at, width)
+def add_to_embedded(  # type: ignore[no-untyped-def]
+    table, first, buckets, row, columns, x, at, width
+):
+    """Add ``x.flat[at:][:width]`` to ``table[first + c, buckets[row, c]]``, ``c < columns``."""
+    for c in range(columns):
+        add_to(table, ((first + c) * BUCKETS + buckets[row, c]) * width, x, at, width)

@@ -20,7 +20,7 @@ from vortex_hep.codec import rans
 from vortex_hep.codec.rows import RowSet
 from vortex_hep.nn import arithmetic
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, TRUNK_SHIFT
-from vortex_hep.nn.cpu import Network, unpack
+from vortex_hep.nn.cpu import UNKNOWN, Network, unpack
 from vortex_hep.nn.tablemodel import MATCHES, TableModel
 
 Array = npt.NDArray[Any]
@@ -72,9 +72,14 @@ class Integers:
         cuts = (net.thresholds.astype(np.uint64) ^ _SIGN).view(np.int64)
         bounds = net.threshold_start.tolist()
         self.thresholds = [arrays.integers(cuts[a:b]) for a, b in pairwise(bounds)]
-        self.link_values = arrays.integers(net.link_values)
+        ends = net.link_start.tolist()
+        self.link_values = [arrays.integers(net.link_values[a:b]) for a, b in pairwise(ends)]
+        self.own_link: list[bool] = net.own_link.tolist()
+        self.has_match: list[list[bool]] = net.has_match.tolist()
+        # of each link: first row of its tables, and how many columns it sees
+        self.link_at = [0, *np.cumsum(net.link_fields).tolist()]
+        self.links = range(len(net.link_fields))
         self.jagged = len(net.previous) > 0
-        self.linked = len(net.link) > 0
         self.fields = range(len(self.starts) - 1)
 
     def tokens_of(self, f: int) -> range:
@@ -87,7 +92,7 @@ class Integers:
         return (self.thresholds[f][None, :] <= ordered[:, None]).sum(axis=1)
 
     def buckets(self, tokens: Any) -> Any:
-        """Buckets, shape (rows, fields), of rows whose tokens are all known."""
+        """Buckets, shape (rows, fields), of own rows whose tokens are all known."""
         out = self.arrays.integers(np.zeros((len(tokens), len(self.fields))))
         for f in self.fields:
             compact = out[:, f] * 0
@@ -96,12 +101,12 @@ class Integers:
             out[:, f] = self.bucket(f, compact)
         return out
 
-    def embedded(self, table: str, buckets: Any) -> Any:
-        """Sum over the columns ``c`` of ``table[c, buckets[:, c]]``, shape (rows, hidden)."""
+    def embedded(self, table: str, buckets: Any, first: int, last: int) -> Any:
+        """Sum of ``table[c, buckets[:, c - first]]``, ``first <= c < last``: (rows, hidden)."""
         w = self.weight[table]
         total = self.arrays.integers(np.zeros((len(buckets), w.shape[-1])))
-        for c in range(buckets.shape[1]):
-            total += w[c, buckets[:, c]]
+        for c in range(first, last):
+            total += w[c, buckets[:, c - first]]
         return total
 
 
@@ -112,9 +117,12 @@ class Pass:
     Parameters
     ----------
     net : Integers
-    tokens : int64, shape (rows, tokens)
-    buckets : int64, shape (rows, fields)
-        Known for every context row of the rows that are run; filled for those.
+    tokens : int64, shape (rows + foreign rows, tokens)
+        The foreign rows are those of other tables that links point to, in tokens of this table;
+        UNKNOWN is a token without counterpart.
+    buckets : int64, shape (rows + foreign rows, columns)
+        Known for every context row of the rows that are run; filled for those. Of foreign rows,
+        the buckets of their own table's fields.
     position : int64, shape (rows,)
         Place in the lane's list.
     previous : int64, shape (rows,)
@@ -123,8 +131,8 @@ class Pass:
     given : bool, shape (fields,)
         Fields that are known and not coded.
     link_of : callable
-        ``link_of(rows, compact)``: the row that each of ``rows`` (a slice) points to, or -1,
-        given the compact integers of its first field.
+        ``link_of(k, rows, compact)``: the row that link ``k`` of each of ``rows`` (a slice)
+        points to, or -1, given the compact integers of field ``k``.
     """
 
     net: Integers
@@ -134,7 +142,7 @@ class Pass:
     previous: Any
     lane_buckets: Any
     given: Array
-    link_of: Callable[[slice, Any], Any]
+    link_of: Callable[[int, slice, Any], Any]
 
     def run(self, rows: slice, code: Callable[[int, Any], None]) -> None:
         """Run the network over ``rows``.
@@ -149,17 +157,19 @@ class Pass:
 
         state = w["position"][self.position[rows].clip(0, len(w["position"]) - 1)]
         if net.jagged:
-            state = state + follows[:, None] * net.embedded("previous", self.buckets[previous])
-        state = state + net.embedded("lane", self.lane_buckets[rows])
-        link = previous * 0 - 1
-        linked = link >= 0
+            seen = net.embedded("previous", self.buckets[previous], 0, len(net.fields))
+            state = state + follows[:, None] * seen
+        seen = net.embedded("lane", self.lane_buckets[rows], 0, self.lane_buckets.shape[1])
+        state = state + seen
+        link = [previous * 0 - 1 for _ in net.links]  # nothing is linked before it is known
 
         for f in net.fields:
             if not self.given[f]:
                 x = (state + w["gate"][f]).clip(0, ACTIVATION_MAX)
                 half = 1 << (TRUNK_SHIFT - 1)
                 own = (product(x, w["trunk"][f]) + half) >> TRUNK_SHIFT
-            equals_previous, equals_link = follows, linked  # in all tokens of the field so far
+            # in all tokens of the field so far
+            equals_previous, equals_link = follows, [target >= 0 for target in link]
             compact = previous * 0
             for t in net.tokens_of(f):
                 if not self.given[f]:
@@ -170,24 +180,30 @@ class Pass:
                         if net.jagged:
                             match = tokens[previous, t] + 16 * equals_previous
                             z = z + w["match_previous"][t, where(follows, match, MATCHES - 1)]
-                        if net.linked:
-                            match = tokens[link, t] + 16 * equals_link
-                            z = z + w["match_link"][t, where(linked, match, MATCHES - 1)]
+                        for k in net.links:
+                            if net.has_match[k][t]:
+                                there = tokens[link[k], t]
+                                known = (link[k] >= 0) & (there != UNKNOWN)
+                                match = where(known, there + 16 * equals_link[k], MATCHES - 1)
+                                z = z + w["match_link"][k * len(net.flat) + t, match]
                         logits = product(z.clip(0, ACTIVATION_MAX), w["head"][t])
                         code(t, net.arrays.frequencies(logits + w["head_bias"][t]))
                 symbol = tokens[rows, t]
                 if not self.given[f]:
                     own = own + w["nibble"][t, symbol]
                 equals_previous = equals_previous & (tokens[previous, t] == symbol)
-                equals_link = equals_link & (tokens[link, t] == symbol)
+                equals_link = [
+                    e & (tokens[target, t] == symbol)
+                    for e, target in zip(equals_link, link, strict=True)
+                ]
                 compact = (compact << net.token_bits[t]) | symbol
             bucket = net.bucket(f, compact)
             self.buckets[rows, f] = bucket
             state = state + w["embed"][f, bucket]
-            if net.linked and f == 0:
-                link = self.link_of(rows, compact)
-                linked = link >= 0
-                state = state + linked[:, None] * net.embedded("link", self.buckets[link])
+            if f in net.links:
+                target = link[f] = self.link_of(f, rows, compact)
+                seen = net.embedded("link", self.buckets[target], *net.link_at[f : f + 2])
+                state = state + (target >= 0)[:, None] * seen
 
     def _flat(self, rows: int, bits: int) -> Any:
         """Frequencies of symbols without structure: equal for all of ``bits`` bits."""
@@ -197,16 +213,18 @@ class Pass:
 
 
 def frequencies_of_rows(
-    model: TableModel, tokens: Array, rows: RowSet, lane_buckets: Array
+    model: TableModel, tokens: Array, buckets: Array, rows: RowSet, lane_buckets: Array
 ) -> Array:
     """Return the frequencies of every symbol of known rows.
 
     Parameters
     ----------
     model : TableModel
-    tokens : integer array, shape (rows, tokens)
+    tokens : integer array, shape (rows + foreign rows, tokens)
+    buckets : integer array, shape (rows + foreign rows, columns)
+        Only those of foreign rows are read.
     rows : RowSet
-        With ``link`` where the model has one.
+        With ``link``, int64 (links, rows), where the model has links.
     lane_buckets : integer array, shape (lanes, lane fields)
 
     Returns
@@ -216,15 +234,18 @@ def frequencies_of_rows(
     arrays = Arrays()
     net = Integers(arrays, unpack(model))
     known = arrays.integers(tokens)
-    out = np.zeros((*known.shape, 16), np.int64)
-    link = np.full(len(known), -1) if rows.link is None else rows.link
+    n = len(rows.lane)
+    seen = arrays.integers(buckets)
+    seen[:n, : len(net.fields)] = net.buckets(known[:n])
+    out = np.zeros((n, known.shape[1], 16), np.int64)
+    link = np.zeros((0, n), np.int64) if rows.link is None else rows.link
 
     def code(t: int, freq: Any) -> None:
         out[:, t] = freq
 
     Pass(
-        net, known, net.buckets(known), rows.position, rows.previous,
+        net, known, seen, rows.position, rows.previous,
         arrays.integers(lane_buckets)[rows.lane], np.zeros(len(net.fields), np.bool_),
-        lambda part, _: link[part],
-    ).run(slice(0, len(known)), code)  # fmt: skip
+        lambda k, part, _: link[k, part],
+    ).run(slice(0, n), code)  # fmt: skip
     return out

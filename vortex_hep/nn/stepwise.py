@@ -46,41 +46,47 @@ class ReferenceEngine:
 
     def run_group(
         self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
-        freq: Array, cum: Array, bits: Array, words: Array,
+        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
+        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array,
     ) -> int:  # fmt: skip
         """Do what :func:`vortex_hep.nn.cpu.run_group` does, to the same arguments."""
         group = Group(lanes, active, freq, cum, bits, words)
         return self.run_groups(
-            net, [group], offsets, tokens, buckets, link_row, lane_buckets, given, decode
-        )[0]
+            net, [group], offsets, tokens, buckets, link_row, source_offsets, lane_buckets,
+            given, decode,
+        )[0]  # fmt: skip
 
     def run_groups(
         self, net: Network, groups: Sequence[Group], offsets: Array, tokens: Array,
-        buckets: Array, link_row: Array, lane_buckets: Array, given: Array, decode: bool,
+        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
+        given: Array, decode: bool,
     ) -> list[int]:  # fmt: skip
         """Run several groups of one cluster in lock step; return one result per group."""
         integers = self._integers
         if integers is None or integers.source is not net:
             integers = self._integers = Integers(self._arrays, net)
-        order = _Order(groups, offsets)
-        work = _start(integers, order, tokens, lane_buckets, given)
+        order = _Order(groups, offsets, source_offsets)
+        work = _start(integers, order, tokens, buckets, lane_buckets, given)
+        n, fields = len(order.row), len(integers.fields)
         if decode:
             result = _decode(work, order, groups)
-            tokens[order.row] = self._arrays.numpy(work.tokens)
+            tokens[order.row] = self._arrays.numpy(work.tokens[:n])
         else:
-            work.buckets = integers.buckets(work.tokens)
+            work.buckets[:n, :fields] = integers.buckets(work.tokens[:n])
             _encode(work, order, groups)
             result = [0] * len(groups)
-        buckets[order.row] = self._arrays.numpy(work.buckets)
-        link_row[order.row] = order.link
+        buckets[order.row, :fields] = self._arrays.numpy(work.buckets[:n, :fields])
+        link_row[:, order.row] = order.link
         return result
 
 
 class _Order:
-    """Rows of some groups in the order they are coded: by position, group, lane of the group."""
+    """Rows of some groups in the order they are coded: by position, group, lane of the group.
 
-    def __init__(self, groups: Sequence[Group], offsets: Array) -> None:
+    The foreign rows follow, in their own order.
+    """
+
+    def __init__(self, groups: Sequence[Group], offsets: Array, source_offsets: Array) -> None:
         depth = max((len(g.active) for g in groups), default=0)
         self.count = np.zeros((depth, len(groups)), np.int64)
         for g, group in enumerate(groups):
@@ -96,7 +102,9 @@ class _Order:
         self.lane = lanes[starts[self.group] + self.member]
         self.row = offsets[self.lane] + self.position
         self.previous = self.rows_at(slice(None), self.position - 1)
-        self.link = np.full(len(place), -1, np.int64)
+        self.n_own = int(offsets[-1])  # rows of the table, in these groups or not
+        self.source_offsets = source_offsets
+        self.link = np.full((len(source_offsets), len(place)), -1, np.int64)
 
     def rows_at(self, rows: slice, position: Array) -> Array:
         """Number of the row at ``position`` of the same lane as each of ``rows``, or -1."""
@@ -106,19 +114,32 @@ class _Order:
         return out
 
 
-def _start(net: Integers, order: _Order, tokens: Array, lane_buckets: Array, given: Array) -> Pass:
+def _start(
+    net: Integers, order: _Order, tokens: Array, buckets: Array, lane_buckets: Array, given: Array
+) -> Pass:
     arrays = net.arrays
 
-    def link_of(rows: slice, compact: Any) -> Any:
-        inside = arrays.numpy((compact >= 0) & (compact < len(net.link_values)))
-        values = arrays.numpy(net.link_values[compact.clip(0, len(net.link_values) - 1)])
-        link = order.rows_at(rows, np.where(inside, values, -1))
-        order.link[rows] = np.where(link >= 0, order.row[rows] - order.position[rows] + values, -1)
+    def link_of(k: int, rows: slice, compact: Any) -> Any:
+        known = net.link_values[k]
+        inside = arrays.numpy((compact >= 0) & (compact < len(known)))
+        values = arrays.numpy(known[compact.clip(0, len(known) - 1)])
+        values = np.where(inside, values, -1)
+        lane = order.lane[rows]
+        first = order.source_offsets[k, lane]
+        if net.own_link[k]:
+            link = order.rows_at(rows, values)
+            good = link >= 0
+        else:
+            good = (values >= 0) & (values < order.source_offsets[k, lane + 1] - first)
+            link = np.where(good, first + values - order.n_own + len(order.row), -1)
+        order.link[k, rows] = np.where(good, first + values, -1)
         return arrays.integers(link)
 
-    n = len(order.row)
+    foreign = slice(order.n_own, None)
+    seen = np.zeros((len(order.row), buckets.shape[1]), np.uint8)
     return Pass(
-        net, arrays.integers(tokens[order.row]), arrays.integers(np.zeros((n, len(net.fields)))),
+        net, arrays.integers(np.concatenate([tokens[order.row], tokens[foreign]])),
+        arrays.integers(np.concatenate([seen, buckets[foreign]])),
         arrays.integers(order.position), arrays.integers(order.previous),
         arrays.integers(lane_buckets[order.lane]), given, link_of,
     )  # fmt: skip
@@ -130,7 +151,7 @@ def _field_of(net: Integers) -> Array:
 
 def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
     """Run all rows at once and hand every group its frequencies in decoding order."""
-    n, n_tokens = work.tokens.shape
+    n, n_tokens = len(order.row), work.tokens.shape[1]
     freq = np.ones((n, n_tokens), np.uint16)
     cum = np.zeros((n, n_tokens), np.uint16)
     field = _field_of(work.net)

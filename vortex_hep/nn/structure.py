@@ -14,6 +14,7 @@ from vortex_hep.codec.fields import Field
 from vortex_hep.codec.rows import RowSet
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.nn.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.linking import is_virtual
 from vortex_hep.schema import ColumnSpec
 
 Array = npt.NDArray[Any]
@@ -66,7 +67,7 @@ def _number_field(
         best = cost_estimate(segments.compact(ordered)[0][:_SAMPLE]) * _REFERENCE_GAIN
         for candidate, rows_of in (
             (fd.PREVIOUS_ROW, rows.previous),
-            (fd.LINKED_ROW, rows.link),
+            (fd.LINKED_ROW, rows.mother),
         ):
             if rows_of is None or not (rows_of >= 0).any():
                 continue
@@ -74,7 +75,7 @@ def _number_field(
             if cost < best:
                 best, reference = cost, candidate
     if reference != fd.NO_REFERENCE:
-        rows_of = rows.previous if reference == fd.PREVIOUS_ROW else rows.link
+        rows_of = rows.previous if reference == fd.PREVIOUS_ROW else rows.mother
         ordered = tf.subtract_reference(ordered, rows_of)
     return _field((name,), component, column.dtype.str, shift, reference, ordered)
 
@@ -101,8 +102,12 @@ def _flag_fields(columns: Mapping[str, Array], names: Sequence[str]) -> list[Fie
 
 
 def find_fields(
-    specs: Sequence[ColumnSpec], columns: Mapping[str, Array], rows: RowSet, table: str
-) -> tuple[tuple[Field, ...], bool]:
+    specs: Sequence[ColumnSpec],
+    columns: Mapping[str, Array],
+    rows: RowSet,
+    table: str,
+    foreign: str | None = None,
+) -> tuple[tuple[Field, ...], bool, bool]:
     """Choose the fields of a table.
 
     Parameters
@@ -112,15 +117,18 @@ def find_fields(
     columns : mapping of str to array of shape (rows, *inner)
         A sample; variable-length columns are passed over.
     rows : RowSet
-        Layout of the sample; its ``link`` is filled in where a column links to the table itself.
+        Layout of the sample; ``mother`` is filled in where a column links to the table itself.
     table : str
         Name of the table.
+    foreign : str, optional
+        Column in ``columns``, of the data or made up, that links to another table.
 
     Returns
     -------
     fields : tuple of Field
-        The linking column first, if there is one.
-    linked : bool
+        Those of linking columns first.
+    within, across : bool
+        Whether there is a link within the table, and the one to another.
     """
     from vortex_hep.codec.rows import resolve_links
 
@@ -129,20 +137,29 @@ def find_fields(
     for spec in specs:
         column = columns.get(spec.name)
         if spec.link == table and isinstance(column, np.ndarray) and column.ndim == 1:
-            rows.link = None
+            rows.mother = None
             candidate = _number_field(spec.name, 0, column, rows, True)
             targets = resolve_links(rows, column.astype(np.int64))
             if candidate is None or candidate.segments.top >= MAX_LINK_VALUES:
                 continue
             if (targets >= 0).mean() > 0.05:
                 link_name = spec.name
-                rows.link = targets
+                rows.mother = targets
                 out.append(candidate)
                 break
+    across = False
+    if foreign is not None:
+        column = columns[foreign]
+        if is_virtual(foreign):
+            column = np.concatenate([column, np.array([-1], column.dtype)])
+        candidate = _number_field(foreign, 0, column, rows, True)
+        if candidate is not None and candidate.segments.top < MAX_LINK_VALUES and candidate.width:
+            across = True
+            out.append(candidate)
     flags: list[str] = []
     for spec in specs:
         column = columns.get(spec.name)
-        if spec.name == link_name or not isinstance(column, np.ndarray):
+        if spec.name in (link_name, foreign if across else None) or not isinstance(column, np.ndarray):
             continue
         size = int(np.prod(column.shape[1:], dtype=np.int64))
         if column.dtype == np.bool_ and column.ndim == 1:
@@ -157,4 +174,4 @@ def find_fields(
             if candidate is not None and candidate.width > 0:
                 out.append(candidate)
     out.extend(_flag_fields(columns, flags))
-    return tuple(out), link_name is not None
+    return tuple(out), link_name is not None, across

@@ -22,6 +22,7 @@ MATCHES = 33
 #: Upper limits that a decoder enforces before it allocates anything.
 MAX_HIDDEN = 512
 MAX_FIELDS = 1 << 14
+MAX_LINKS = 4
 
 #: Fractional bits of each kind of weight: real value = integer / 2**scale.
 SCALES = {
@@ -46,9 +47,11 @@ class Shape:
         Width of each field's own layer (a multiple of 8).
     lane_fields : int
         Fields of the lane's row in the parent table that serve as context.
-    previous, link : bool
-        Whether the previous row of the list, and the row that the first field points to, are
-        contexts.
+    previous : bool
+        Whether the previous row of the list is a context.
+    links : tuple of int
+        For every link, the fields of the row that it points to. Link ``k`` becomes known with
+        field ``k``: links come first among the fields.
     """
 
     fields: int
@@ -57,7 +60,7 @@ class Shape:
     head: int
     lane_fields: int
     previous: bool
-    link: bool
+    links: tuple[int, ...] = ()
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every weight tensor, in canonical order."""
@@ -65,7 +68,7 @@ class Shape:
         return {
             "embed": (f, BUCKETS, h),
             "previous": (f if self.previous else 0, BUCKETS, h),
-            "link": (f if self.link else 0, BUCKETS, h),
+            "link": (sum(self.links), BUCKETS, h),
             "lane": (self.lane_fields, BUCKETS, h),
             "position": (POSITIONS if self.previous else 1, h),
             "gate": (f, h),
@@ -73,10 +76,32 @@ class Shape:
             "bias": (t, j),
             "nibble": (t, 16, j),
             "match_previous": (t if self.previous else 0, MATCHES, j),
-            "match_link": (t if self.link else 0, MATCHES, j),
+            "match_link": (len(self.links) * t, MATCHES, j),
             "head": (t, j, 16),
             "head_bias": (t, 16),
         }
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a link leads: to rows of a table, of the same lane.
+
+    Parameters
+    ----------
+    source : str
+        Name of the plan whose rows are pointed to; the table's own for earlier rows of the
+        same list.
+    counterparts : tuple of str
+        Per field, the column of the source that holds the same quantity, or ``""``. The field's
+        tokens of that column are what is matched.
+    anchors : tuple of (str, str)
+        Empty where the link is a column of the data. Else the encoder makes the link up: it
+        points to the row that is nearest in these pairs of columns (own, source's).
+    """
+
+    source: str
+    counterparts: tuple[str, ...]
+    anchors: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +121,8 @@ class TableModel:
     expected : float64 array, shape (fields, 2)
         Bits per row on the validation rows: with this network, and with the best classical
         coder. Steers the encoder only.
+    links : tuple of Link
+        One per entry of ``shape.links``.
     """
 
     table: str
@@ -104,6 +131,7 @@ class TableModel:
     lane_context: tuple[str, ...]
     weights: Mapping[str, Array]
     expected: Array
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         check_weights(self.shape, self.weights)
@@ -141,5 +169,5 @@ def check_weights(shape: Shape, weights: Mapping[str, Array]) -> None:
         limit = 1 << 22 if name in WIDE else 127
         if w.size and int(np.abs(w.astype(np.int64)).max()) > limit:
             raise CorruptionError(f"weights {name!r} exceed their range")
-    if (3 * shape.fields + shape.lane_fields + 1) * 127 >= 1 << 22:
+    if (2 * shape.fields + sum(shape.links) + shape.lane_fields + 1) * 127 >= 1 << 22:
         raise CorruptionError("too many fields for exact sums")

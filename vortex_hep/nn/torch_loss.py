@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, SHARED, TRUNK_SHIFT
+from vortex_hep.nn.cpu import UNKNOWN
 from vortex_hep.nn.tablemodel import MATCHES
 from vortex_hep.nn.train_kernel import Rows
 
@@ -42,6 +43,8 @@ class TensorRows:
         self.position = put(rows.position)
         self.lane = put(rows.lane)
         self.lane_buckets = put(rows.lane_buckets, torch.uint8)
+        self.has_match = put(rows.has_match, torch.bool)
+        self.link_fields: list[int] = rows.link_fields.tolist()
 
 
 class _SymbolBits(torch.autograd.Function):
@@ -90,8 +93,9 @@ def _context(tokens: Tensor, mine: Tensor, other: Tensor, depth: int, first: Ten
     equal = there[:, None].expand(len(mine), len(first))
     for d in range(depth):
         equal = equal & (seen[:, first + d] == mine[:, first + d])
-    match = seen[:, first + depth] + 16 * equal
-    return torch.where(there[:, None], match, MATCHES - 1).T.contiguous()
+    seen = seen[:, first + depth]
+    known = there[:, None] & (seen != UNKNOWN)
+    return torch.where(known, seen + 16 * equal, MATCHES - 1).T.contiguous()
 
 
 def batch_bits(
@@ -115,7 +119,7 @@ def batch_bits(
     fields = len(field_start) - 1
     places = torch.arange(fields, device=device)
     mine = rows.tokens[batch].long()
-    previous, link = rows.previous[batch], rows.link[batch]
+    previous, links = rows.previous[batch], rows.link[:, batch]
 
     def embedded(table: Tensor, buckets: Tensor) -> Tensor:
         k = torch.arange(buckets.shape[1], device=device)
@@ -123,16 +127,20 @@ def batch_bits(
 
     state = w["position"][rows.position[batch]]
     if len(w["previous"]):
-        seen = embedded(w["previous"], rows.buckets[previous.clamp(min=0)]).sum(1)
+        seen = rows.buckets[previous.clamp(min=0), :fields]
+        seen = embedded(w["previous"], seen).sum(1)
         state = state + torch.where((previous >= 0)[:, None], seen, 0.0)
     state = state + embedded(w["lane"], rows.lane_buckets[rows.lane[batch]]).sum(1)
-    own = embedded(w["embed"], rows.buckets[batch])
+    own = embedded(w["embed"], rows.buckets[batch, :fields])
     # what the fields before each one add
     steps = torch.cat([torch.zeros_like(own[:, :1]), own[:, :-1].cumsum(1)], 1)
-    if len(w["link"]):
-        seen = embedded(w["link"], rows.buckets[link.clamp(min=0)]).sum(1)
+    at = 0
+    for k, link in enumerate(links):
+        table = w["link"][at : at + rows.link_fields[k]]
+        at += len(table)
+        seen = embedded(table, rows.buckets[link.clamp(min=0), : len(table)]).sum(1)
         seen = torch.where((link >= 0)[:, None], seen, 0.0)
-        steps = steps + seen[:, None] * (places > 0)[:, None]
+        steps = steps + seen[:, None] * (places > k)[:, None]
     x = _clip((state[:, None] + steps + w["gate"]).transpose(0, 1))  # (fields, rows, hidden)
     hidden = _descale(torch.bmm(x, w["trunk"]))  # (fields, rows, head)
 
@@ -158,11 +166,12 @@ def batch_bits(
         if len(w["match_previous"]):
             match = _context(rows.tokens, mine, previous, depth, first)
             z = z + w["match_previous"][t[:, None], match]
-        if len(w["match_link"]):
+        for k, link in enumerate(links):
             match = _context(rows.tokens, mine, link, depth, first)
-            if alive[0] == 0:  # the field that says which row is linked cannot use it
-                match[0] = MATCHES - 1
-            z = z + w["match_link"][t[:, None], match]
+            # the field that says which row is linked cannot use it, nor those before
+            match[: int((alive <= k).sum())] = MATCHES - 1
+            seen = w["match_link"][(k * len(flat_bits) + t)[:, None], match]
+            z = z + seen * rows.has_match[k, t][:, None, None]
         logits = torch.bmm(_clip(z), w["head"][t]) + w["head_bias"][t][:, None]
         cost: Tensor = _SymbolBits.apply(logits, mine[:, t].T)  # type: ignore[no-untyped-call]
         bits = bits.index_add(0, t, cost.sum(1))

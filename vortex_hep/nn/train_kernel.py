@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.fields import BUCKETS
-from vortex_hep.nn.cpu import widened
+from vortex_hep.nn.cpu import UNKNOWN, widened
 from vortex_hep.nn.kernels import (
     ROWS,
     add_embedded,
@@ -68,9 +68,11 @@ class Weights(NamedTuple):
 class Rows(NamedTuple):
     """Training rows of one table.
 
-    ``tokens`` uint8 (rows, tokens); ``buckets`` uint8 (rows, fields); ``previous``, ``link``
-    int64 (rows,) row index or -1; ``position`` int64 (rows,); ``lane`` int64 (rows,);
-    ``lane_buckets`` uint8 (lanes, lane fields).
+    ``tokens`` uint8 (rows + foreign rows, tokens) and ``buckets`` uint8 (rows + foreign rows,
+    columns) as :func:`vortex_hep.nn.cpu.run_group` has them; ``previous`` int64 (rows,) and
+    ``link`` int64 (links, rows) row index or -1; ``position`` int64 (rows,); ``lane`` int64
+    (rows,); ``lane_buckets`` uint8 (lanes, lane fields); ``has_match`` bool (links, tokens) and
+    ``link_fields`` int64 (links,) as :class:`vortex_hep.nn.cpu.Network` has them.
     """
 
     tokens: Array
@@ -80,6 +82,8 @@ class Rows(NamedTuple):
     position: Array
     lane: Array
     lane_buckets: Array
+    has_match: Array
+    link_fields: Array
 
 
 def _filled(arrays: Weights) -> Weights:
@@ -130,7 +134,9 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
     hidden = w.gate.shape[1]
     head = w.bias.shape[1]
     jagged = len(w.previous) > 0
-    linked = len(w.link) > 0
+    n_links = len(rows.link_fields)
+    n_tokens = len(flat_bits)
+    lane_fields = rows.lane_buckets.shape[1]
     deepest = 1
     for f in range(fields):
         deepest = max(deepest, field_start[f + 1] - field_start[f])
@@ -144,9 +150,16 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
     d_own = np.zeros(BLOCK * head, np.float32)
     d_state = np.zeros(BLOCK * hidden, np.float32)
     d_field = np.zeros((fields, BLOCK * hidden), np.float32)
-    match = np.zeros((2, BLOCK), np.int64)  # offsets of the rows taken from the match tables
-    same = np.zeros((2, BLOCK), np.int64)
-    places = np.zeros(max(fields, rows.lane_buckets.shape[1]), np.int64)
+    # offsets of the rows taken from the match tables
+    match = np.zeros((1 + n_links, BLOCK), np.int64)
+    same = np.zeros((1 + n_links, BLOCK), np.int64)
+    partner = np.zeros(n_links, np.int64)
+    link_start = np.zeros(n_links + 1, np.int64)
+    widest = max(fields, lane_fields)
+    for q in range(n_links):
+        link_start[q + 1] = link_start[q] + rows.link_fields[q]
+        widest = max(widest, rows.link_fields[q])
+    places = np.zeros(widest, np.int64)
     weight = np.zeros(16, np.int32)
     for start in range(0, len(batch), BLOCK):
         n = min(BLOCK, len(batch) - start)
@@ -157,9 +170,13 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                 store(state, i * hidden + h, load(w.position, position + h))
             if jagged and rows.previous[r] >= 0:
                 add_embedded(
-                    state, i * hidden, w.previous, rows.buckets, rows.previous[r], hidden, places
-                )
-            add_embedded(state, i * hidden, w.lane, rows.lane_buckets, rows.lane[r], hidden, places)
+                    state, i * hidden, w.previous, 0, rows.buckets, rows.previous[r], fields,
+                    hidden, places,
+                )  # fmt: skip
+            add_embedded(
+                state, i * hidden, w.lane, 0, rows.lane_buckets, rows.lane[r], lane_fields,
+                hidden, places,
+            )  # fmt: skip
         for f in range(fields):
             first = field_start[f]
             last = field_start[f + 1]
@@ -172,31 +189,38 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
             for k in range(0, n * head, 16):
                 store(own, k, descale(load(own, k)))
                 store(d_own, k, zeros())
-            for i in range(n):
-                same[0, i] = 16
-                same[1, i] = 16
+            for q in range(1 + n_links):
+                for i in range(n):
+                    same[q, i] = 16
             coded = first
             for t in range(first, last):
                 if flat_bits[t] > 0:
                     bits[t] += n * flat_bits[t]
                     continue
                 coded = t + 1
+                paired = 0
+                for q in range(n_links):
+                    if rows.has_match[q, t]:
+                        partner[paired] = q
+                        paired += 1
                 for i in range(n):
                     r = batch[start + i]
                     m1 = 32
-                    m2 = 32
                     if jagged and rows.previous[r] >= 0:
                         y = np.int64(rows.tokens[rows.previous[r], t])
                         m1 = y + same[0, i]
                         same[0, i] = same[0, i] if y == rows.tokens[r, t] else 0
-                    if linked and f > 0 and rows.link[r] >= 0:
-                        y = np.int64(rows.tokens[rows.link[r], t])
-                        m2 = y + same[1, i]
-                        same[1, i] = same[1, i] if y == rows.tokens[r, t] else 0
                     m1 = (t * MATCHES + m1) * head
-                    m2 = (t * MATCHES + m2) * head
                     match[0, i] = m1
-                    match[1, i] = m2
+                    for p in range(paired):
+                        q = partner[p]
+                        m2 = 32
+                        if f > q and rows.link[q, r] >= 0:
+                            y = np.int64(rows.tokens[rows.link[q, r], t])
+                            if y != UNKNOWN:
+                                m2 = y + same[1 + q, i]
+                            same[1 + q, i] = same[1 + q, i] if y == rows.tokens[r, t] else 0
+                        match[1 + p, i] = ((q * n_tokens + t) * MATCHES + m2) * head
                     if t > first:
                         y = np.int64(rows.tokens[r, t - 1])
                         add_to(own, i * head, w.nibble, ((t - 1) * 16 + y) * head, head)
@@ -204,8 +228,8 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                         v = add(load(own, i * head + k), load(w.bias, t * head + k))
                         if jagged:
                             v = add(v, load(w.match_previous, m1 + k))
-                        if linked:
-                            v = add(v, load(w.match_link, m2 + k))
+                        for p in range(paired):
+                            v = add(v, load(w.match_link, match[1 + p, i] + k))
                         store(z, i * head + k, clip(v))
                 for i in range(0, n, ROWS):
                     product(z, i * head, w.head, t * head * 16, head, 16, logits, i * 16)
@@ -236,8 +260,8 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                     for i in range(n):
                         if jagged:
                             add_to(grads.match_previous, match[0, i], dz, i * head, head)
-                        if linked:
-                            add_to(grads.match_link, match[1, i], dz, i * head, head)
+                        for p in range(paired):
+                            add_to(grads.match_link, match[1 + p, i], dz, i * head, head)
             if train:
                 for t in range(coded - 1, first - 1, -1):
                     dz = d_z[t - first]
@@ -262,20 +286,22 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                 r = batch[start + i]
                 k = (f * BUCKETS + rows.buckets[r, f]) * hidden
                 add_to(state, i * hidden, w.embed, k, hidden)
-                if linked and f == 0 and rows.link[r] >= 0:
+                if f < n_links and rows.link[f, r] >= 0:
                     add_embedded(
-                        state, i * hidden, w.link, rows.buckets, rows.link[r], hidden, places
-                    )
+                        state, i * hidden, w.link, link_start[f], rows.buckets, rows.link[f, r],
+                        rows.link_fields[f], hidden, places,
+                    )  # fmt: skip
         if train:
             for k in range(0, n * hidden, 16):
                 store(d_state, k, zeros())
             for f in range(fields - 1, -1, -1):
                 for i in range(n):
                     r = batch[start + i]
-                    if linked and f == 0 and rows.link[r] >= 0:
+                    if f < n_links and rows.link[f, r] >= 0:
                         add_to_embedded(
-                            grads.link, rows.buckets, rows.link[r], d_state, i * hidden, hidden
-                        )
+                            grads.link, link_start[f], rows.buckets, rows.link[f, r],
+                            rows.link_fields[f], d_state, i * hidden, hidden,
+                        )  # fmt: skip
                     k = (f * BUCKETS + rows.buckets[r, f]) * hidden
                     add_to(grads.embed, k, d_state, i * hidden, hidden)
                 add_to(d_state, 0, d_field[f], 0, n * hidden)
@@ -285,6 +311,9 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                 add_to(grads.position, rows.position[r] * hidden, d_state, at, hidden)
                 if jagged and rows.previous[r] >= 0:
                     add_to_embedded(
-                        grads.previous, rows.buckets, rows.previous[r], d_state, at, hidden
-                    )
-                add_to_embedded(grads.lane, rows.lane_buckets, rows.lane[r], d_state, at, hidden)
+                        grads.previous, 0, rows.buckets, rows.previous[r], fields, d_state, at,
+                        hidden,
+                    )  # fmt: skip
+                add_to_embedded(
+                    grads.lane, 0, rows.lane_buckets, rows.lane[r], lane_fields, d_state, at, hidden
+                )

@@ -15,7 +15,7 @@ from vortex_hep.codec.fields import BUCKETS, Field
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.tablemodel import WIDE, Shape, TableModel
+from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_LINKS, WIDE, Link, Shape, TableModel
 from vortex_hep.schema import COLUMN_DTYPES
 
 Array = npt.NDArray[Any]
@@ -46,7 +46,10 @@ def _document(model: TableModel) -> dict[str, Any]:
         "hidden": s.hidden,
         "head": s.head,
         "previous": s.previous,
-        "link": s.link,
+        "links": [
+            [link.source, list(link.counterparts), [list(a) for a in link.anchors], n]
+            for link, n in zip(model.links, s.links, strict=True)
+        ],
         "lane_context": list(model.lane_context),
         "fields": [
             [list(f.columns), f.component, f.dtype, f.shift, f.reference, f.flat,
@@ -157,8 +160,16 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
     tokens = sum(len(f.token_widths) for f in fields)
     shape = Shape(
         len(fields), tokens, int(d["hidden"]), int(d["head"]), len(context),
-        bool(d["previous"]), bool(d["link"]),
+        bool(d["previous"]), tuple(int(entry[3]) for entry in d["links"]),
     )  # fmt: skip
+    links = tuple(
+        Link(str(source), tuple(map(str, same)), tuple((str(a), str(b)) for a, b in anchors))
+        for source, same, anchors, _ in d["links"]
+    )
+    if len(links) > min(MAX_LINKS, len(fields)) or any(not 0 <= n <= MAX_FIELDS for n in shape.links):
+        raise CorruptionError("a table has more links than the format allows")
+    if any(len(link.counterparts) != len(fields) for link in links):
+        raise CorruptionError("a link's counterparts do not fit the fields")
     if shape.hidden > 512 or shape.head > 512 or shape.hidden < 8 or shape.head < 8:
         raise CorruptionError("network larger than the format allows")
     weights = {}
@@ -167,4 +178,4 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         flat_array = _array(body, kind, int(np.prod(size, dtype=np.int64)))
         weights[name] = flat_array.astype(np.int32).reshape(size)
     body.finish()
-    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected)
+    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected, links)
