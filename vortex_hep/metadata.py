@@ -137,11 +137,17 @@ def _table(t: Mapping[str, Any]) -> TableSpec:
     ):  # fmt: skip
         if dtype not in COLUMN_DTYPES and dtype != VARBYTES:
             raise CorruptionError(f"a column of unknown type {dtype!r}", branch=str(name))
+        if not all(isinstance(text, str) for text in (name, typename, title, interpretation)):
+            raise CorruptionError("a column is described by what is no text", branch=str(name))
+        if link is not None and not isinstance(link, str):
+            raise CorruptionError("a link that is no name", branch=name)
         shape = tuple(int(n) for n in inner)
         if any(n < 0 for n in shape):
             raise CorruptionError("a column of negative size", branch=str(name))
         columns.append(ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation))
     counter = t["counter"]
+    if counter is not None and not isinstance(counter, str):
+        raise CorruptionError("a counter that is no name")
     return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vortex_hep.nn.tablemodel import TableModel
 
 #: Steps and passes per effort.
-_SPEND = {"fast": (300, 2.0), "normal": (1000, 6.0), "max": (3000, 16.0)}
+_SPEND = {"fast": (300, 2.0), "normal": (1200, 8.0), "max": (3000, 16.0)}
 
 
 def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
@@ -31,7 +31,7 @@ def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
     return FitOptions(
         steps=steps,
         passes=passes if options.passes is None else options.passes,
-        shrink=0.15 if self_contained else 0.05,
+        shrink=0.15 if self_contained else 0.04,
         self_contained=self_contained,
         seed=options.seed,
         threads=thread_count(options.threads),

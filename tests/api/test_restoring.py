@@ -151,7 +151,7 @@ def test_layout_that_a_later_basket_contradicts(example_file, tmp_path, monkeypa
         out = write_tree(tree, *rest)
         calls.append(tree.name)
         if len(calls) == 1:
-            raise LayoutError("Events", "x")
+            raise LayoutError("a later basket contradicts its branch")
         return out
 
     monkeypatch.setattr(compressing, "_write_tree", fail_once)

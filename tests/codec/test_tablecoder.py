@@ -222,3 +222,43 @@ def test_every_cut_of_a_chunk_is_refused() -> None:
                 decoder.decode(payload[:cut], 40, None, empty)
         with pytest.raises(CorruptionError):
             decoder.decode(payload + b"\0", 40, None, empty)
+
+
+FOLDED = Plan("W", "W", ("w", "v"), "nW", True)
+FOLDED_SPECS = (ColumnSpec("w", "<f4"), ColumnSpec("v", "<u2"))
+
+
+def folded_case(length: int, lanes: int) -> tuple[TableData, TableModel]:
+    rng = np.random.default_rng(length)
+    n = length * lanes
+    data = TableData(
+        np.arange(lanes + 1) * length,
+        {"w": rng.normal(1, 0.01, n).astype("<f4"), "v": rng.integers(0, 9, n, "<u2")},
+    )
+    th = np.array([2, 5], np.uint64)
+    fields = tuple(
+        Field((name,), k, dtype, 0, NO_REFERENCE, whole(width), th)
+        for name, dtype, width in (("w", "<f4", 32), ("v", "<u2", 4))
+        for k in range(3)
+    )
+    shape = Shape(6, sum(len(f.token_widths) for f in fields), 16, 16, 0, False)
+    weights = {
+        k: rng.integers(-60, 60, s).astype(np.int32) for k, s in shape.weight_shapes().items()
+    }
+    expected = np.ones((6, 2)) * [1.0, 1e5]
+    return data, TableModel("W", fields, shape, (), weights, expected, (), 3)
+
+
+@pytest.mark.parametrize("length", [3, 4])
+def test_lists_of_one_length_are_folded(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of lists of three codes those, and leaves others to the classical coders."""
+    forced(monkeypatch)
+    data, model = folded_case(length, 600)
+    empty = np.zeros((600, 0), np.uint8)
+    with ThreadPoolExecutor(2) as pool:
+        encoder = TableEncoder(FOLDED, FOLDED_SPECS, model, "fast", pool)
+        chunk = encoder.encode(data, *encoder.tokenise(data), empty)
+        decoder = TableDecoder(FOLDED, FOLDED_SPECS, model, pool)
+        back, _ = decoder.decode(chunk.payload, 600, np.full(600, length), empty)
+    assert chunk.uses_network == (length == 3)
+    assert decoded_bytes(FOLDED, FOLDED_SPECS, back) == decoded_bytes(FOLDED, FOLDED_SPECS, data)

@@ -117,7 +117,8 @@ def test_loss_without_training_is_the_same():
 def _trainer(case: Case, rows: Rows, device: str, threads: int = 2) -> TableTrainer:
     return TableTrainer(
         case.model.shape, rows, case.net.field_start, case.net.flat_bits,
-        Schedule(steps=12, batch=48, shrink=0.1), threads=threads, device=device,
+        Schedule(steps=12, batch=48, shrink=0.1), threads=threads,
+        lines=np.arange(len(rows.lane)), device=device,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from vortex_hep.codec import classical, rans
 from vortex_hep.codec.container import xxh3
 from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
+from vortex_hep.codec.folding import common_length, fold, fold_specs, unfold
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.rows import (
     RowSet,
@@ -89,6 +90,16 @@ class TableChunk:
     decoded_xxh3: int
     uses_network: bool = False
     columns: list[ColumnReport] = field(default_factory=list)
+
+
+def _fold_length(plan: Plan, model: TableModel | None, offsets: Array) -> int:
+    """Length of the lists if the model has them folded and they are all as long, else 0.
+
+    The decoder must know the lengths beforehand, from a counter.
+    """
+    if model is None or not model.fold or plan.counter is None:
+        return 0
+    return model.fold if common_length(offsets) == model.fold else 0
 
 
 def decoded_bytes(plan: Plan, specs: Sequence[ColumnSpec], data: TableData) -> bytes:
@@ -182,9 +193,13 @@ class TableEncoder:
         sources : sequence of Source or None
             One per link of the model.
         """
-        rows = row_set(data.offsets)
         if self.model is None or self.net is None:
-            return rows, None
+            return row_set(data.offsets), None
+        if self.model.fold:
+            if not _fold_length(self.plan, self.model, data.offsets):
+                return row_set(data.offsets), None
+            data = fold(data, self.model.fold)
+        rows = row_set(data.offsets)
         columns = {**data.columns, **_virtual_columns(self.model, data, sources)}
         rows.mother = _mothers(self.model, self.net, columns, rows)
         return rows, tokenise(self.model.fields, columns, rows)
@@ -198,7 +213,12 @@ class TableEncoder:
         sources: Sources = (),
     ) -> TableChunk:
         """Encode one cluster; the parameters are what :meth:`tokenise` took and returned."""
-        modes = {s.name: CLASSICAL for s in self.specs}
+        whole = decoded_bytes(self.plan, self.specs, data)
+        specs = self.specs
+        length = _fold_length(self.plan, self.model, data.offsets)
+        if length:
+            specs, data = fold_specs(specs, length), fold(data, length)
+        modes = {s.name: CLASSICAL for s in specs}
         costs: dict[str, float] = {}
         payloads: dict[str, tuple[int, bytes]] = {}
         network = b""
@@ -209,7 +229,7 @@ class TableEncoder:
             while True:
                 run.predict(self._pool)
                 costs = run.column_costs(data)
-                modes = {s.name: CLASSICAL for s in self.specs}
+                modes = {s.name: CLASSICAL for s in specs}
                 self._choose(data, run, modes, costs, payloads)
                 coded = run.coded_fields(modes)
                 if not run.drop_linked(coded):
@@ -217,7 +237,7 @@ class TableEncoder:
             network = run.encode(coded, self._pool)
             escapes = run.encode_escapes(coded, data)
             log2 = run.groups.log2
-        return self._assemble(data, modes, costs, payloads, network, escapes, log2)
+        return self._assemble(data, specs, whole, modes, costs, payloads, network, escapes, log2)
 
     def _choose(
         self,
@@ -252,6 +272,8 @@ class TableEncoder:
     def _assemble(
         self,
         data: TableData,
+        specs: tuple[ColumnSpec, ...],
+        whole: bytes,
         modes: dict[str, int],
         costs: dict[str, float],
         payloads: dict[str, tuple[int, bytes]],
@@ -261,7 +283,7 @@ class TableEncoder:
     ) -> TableChunk:
         lanes = len(data.offsets) - 1
         strings: list[bytes] = []
-        for spec in self.specs:
+        for spec in specs:
             column = data.columns[spec.name]
             if isinstance(column, VarBytes):
                 modes[spec.name] = STRINGS
@@ -274,20 +296,19 @@ class TableEncoder:
         solid = self._solid(data, modes, payloads)
         apart = b"".join(
             _CODED.pack(payloads[s.name][0], len(payloads[s.name][1])) + payloads[s.name][1]
-            for s in self.specs
+            for s in specs
             if modes[s.name] == CLASSICAL
         )
         flags = (_HAS_NETWORK if network else 0) | (
             _HAS_COUNTS if _stores_counts(self.plan) else 0
         )
-        sections = [_pack_array(np.array([modes[s.name] for s in self.specs], np.uint8))]
+        sections = [_pack_array(np.array([modes[s.name] for s in specs], np.uint8))]
         if flags & _HAS_COUNTS:
             sections.append(_pack_array(np.diff(data.offsets).astype(np.uint32)))
         sections += [apart, solid, join(strings)]
         if flags & _HAS_NETWORK:
             sections += [escapes, network]
         payload = _HEAD.pack(flags, log2, lanes, data.num_rows) + join(sections)
-        decoded = decoded_bytes(self.plan, self.specs, data)
         reports = [
             ColumnReport(
                 s.name,
@@ -295,9 +316,9 @@ class TableEncoder:
                 _raw_size(data.columns[s.name]),
                 costs.get(s.name, 0.0),
             )
-            for s in self.specs
+            for s in specs
         ]
-        return TableChunk(payload, len(decoded), xxh3(decoded), bool(network), reports)
+        return TableChunk(payload, len(whole), xxh3(whole), bool(network), reports)
 
     def _coder_name(
         self, name: str, modes: dict[str, int], payloads: dict[str, tuple[int, bytes]]
@@ -604,7 +625,15 @@ class TableDecoder:
         flags, log2, stored_lanes, n = _HEAD.unpack(reader.take(_HEAD.size))
         if flags & ~(_HAS_NETWORK | _HAS_COUNTS) or stored_lanes != lanes or log2 > _MAX_LANES_LOG2:
             raise CorruptionError("a table chunk has a head that makes no sense")
-        modes = _unpack_array(section := Reader(reader.section()), "|u1", len(self.specs))
+        length = 0
+        specs = self.specs
+        if counts is not None and self.model is not None and self.model.fold:
+            known = np.zeros(lanes + 1, np.int64)
+            np.cumsum(counts, dtype=np.int64, out=known[1:])
+            length = _fold_length(self.plan, self.model, known)
+            if length:
+                specs, counts = fold_specs(specs, length), None
+        modes = _unpack_array(section := Reader(reader.section()), "|u1", len(specs))
         section.finish()
         if flags & _HAS_COUNTS:
             counts = _unpack_array(section := Reader(reader.section()), "<u4", lanes)
@@ -616,13 +645,13 @@ class TableDecoder:
         if offsets[-1] != n or (np.diff(offsets) < 0).any():
             raise CorruptionError("a table chunk has other rows than its counter says")
         data = TableData(offsets, {})
-        self._classical(reader, modes, data)
+        self._classical(reader, specs, modes, data)
         compact: list[Array] | None = None
         rows = row_set(offsets)
         if flags & _HAS_NETWORK:
             escapes, network = reader.section(), reader.section()
             compact = self._network(
-                modes, data, rows, lane_buckets, log2, escapes, network, sources
+                specs, modes, data, rows, lane_buckets, log2, escapes, network, sources
             )
         elif (modes == NETWORK).any():
             raise CorruptionError("a table chunk lacks its network stream")
@@ -630,14 +659,16 @@ class TableDecoder:
         if compact is None and self.model is not None and self.net is not None:
             none = np.zeros(len(self.model.fields), np.bool_)
             compact = tokenise_known(self.model, none, data, rows, self.net).compact
-        data.columns = {s.name: data.columns[s.name] for s in self.specs}
-        return data, compact
+        data.columns = {s.name: data.columns[s.name] for s in specs}
+        return (unfold(data, length) if length else data), compact
 
-    def _classical(self, reader: Reader, modes: Array, data: TableData) -> None:
+    def _classical(
+        self, reader: Reader, specs: Sequence[ColumnSpec], modes: Array, data: TableData
+    ) -> None:
         n = data.num_rows
         apart, solid, strings = (Reader(reader.section()) for _ in range(3))
         together: list[ColumnSpec] = []
-        for spec, mode in zip(self.specs, modes.tolist(), strict=True):
+        for spec, mode in zip(specs, modes.tolist(), strict=True):
             if (mode == STRINGS) != (spec.dtype == VARBYTES):
                 raise CorruptionError("a column is stored as another type", branch=spec.name)
             count = n * int(np.prod(spec.inner, dtype=np.int64))
@@ -661,13 +692,14 @@ class TableDecoder:
             part.finish()
 
     def _network(
-        self, modes: Array, data: TableData, rows: RowSet, lane_buckets: Array, log2: int,
+        self, specs: Sequence[ColumnSpec], modes: Array, data: TableData, rows: RowSet,
+        lane_buckets: Array, log2: int,
         escapes: bytes, network: bytes, sources: Sources,
     ) -> list[Array]:  # fmt: skip
         model, net = self.model, self.net
         if model is None or net is None:
             raise CorruptionError("a table chunk needs a network that the model does not have")
-        by_network = {s.name for s, m in zip(self.specs, modes.tolist(), strict=True) if m == 0}
+        by_network = {s.name for s, m in zip(specs, modes.tolist(), strict=True) if m == 0}
         for f, source in zip(model.fields, sources, strict=False):
             if is_virtual(f.columns[0]) and source is not None:
                 by_network.add(f.columns[0])

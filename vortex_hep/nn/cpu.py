@@ -261,12 +261,13 @@ def run_group(
                 for q in range(1 + n_links):
                     for i in range(n):
                         same[q, i] = 16
+                paired = 0
+                for q in range(n_links):
+                    if first < last and net.has_match[q, first]:
+                        partner[paired] = q
+                        paired += 1
+                one = partner[0] if paired > 0 else 0
                 for t in range(first, last):
-                    paired = 0
-                    for q in range(n_links):
-                        if net.has_match[q, t]:
-                            partner[paired] = q
-                            paired += 1
                     information = 1.0
                     flat = net.flat_bits[t]
                     for block in range(0, n, ROWS):
@@ -280,14 +281,26 @@ def run_group(
                                     seen[0, r] = tokens[row - 1, t]
                                     m1 = seen[0, r] + same[0, i]
                                 m1 = (t * MATCHES + m1) * head
-                                for p in range(paired):
-                                    q = partner[p]
-                                    m2 = 32
-                                    if links[q, i] >= 0:
-                                        seen[1 + q, r] = tokens[links[q, i], t]
-                                        if seen[1 + q, r] != UNKNOWN:
-                                            m2 = seen[1 + q, r] + same[1 + q, i]
-                                    match[p] = ((q * n_tokens + t) * MATCHES + m2) * head
+                                m2 = 32
+                                if paired > 0 and links[one, i] >= 0:
+                                    seen[1, r] = tokens[links[one, i], t]
+                                    if seen[1, r] != UNKNOWN:
+                                        m2 = seen[1, r] + same[1, i]
+                                m2 = ((one * n_tokens + t) * MATCHES + m2) * head
+                                if paired > 1:  # z is scratch for what these add
+                                    for p in range(1, paired):
+                                        q = partner[p]
+                                        m = 32
+                                        if links[q, i] >= 0:
+                                            seen[1 + p, r] = tokens[links[q, i], t]
+                                            if seen[1 + p, r] != UNKNOWN:
+                                                m = seen[1 + p, r] + same[1 + p, i]
+                                        match[p] = ((q * n_tokens + t) * MATCHES + m) * head
+                                    for k in range(0, head, 16):
+                                        v = load(net.match_link, match[1] + k)
+                                        for p in range(2, paired):
+                                            v = add(v, load(net.match_link, match[p] + k))
+                                        store(z, r * head + k, v)
                                 if t > first:
                                     y = ((t - 1) * 16 + tokens[row, t - 1]) * head
                                     for k in range(0, head, 16):
@@ -297,8 +310,10 @@ def run_group(
                                     v = add(load(own, i * head + k), load(net.bias, t * head + k))
                                     if jagged:
                                         v = add(v, load(net.match_previous, m1 + k))
-                                    for p in range(paired):
-                                        v = add(v, load(net.match_link, match[p] + k))
+                                    if paired > 0:
+                                        v = add(v, load(net.match_link, m2 + k))
+                                    if paired > 1:
+                                        v = add(v, load(z, r * head + k))
                                     store(z, r * head + k, clip(v))
                             product(z, 0, net.head, t * head * 16, head, 16, logits, 0)
                             for r in range(count):
@@ -345,9 +360,11 @@ def run_group(
                                     bits[f] -= np.log2(information)
                                     information = 1.0
                             same[0, i] = same[0, i] if seen[0, r] == y else 0
-                            for p in range(paired):
-                                q = 1 + partner[p]
-                                same[q, i] = same[q, i] if seen[q, r] == y else 0
+                            if paired > 0:
+                                same[1, i] = same[1, i] if seen[1, r] == y else 0
+                            if paired > 1:
+                                for p in range(2, 1 + paired):
+                                    same[p, i] = same[p, i] if seen[p, r] == y else 0
                     if not decode:
                         bits[f] -= np.log2(information)
                     base += n

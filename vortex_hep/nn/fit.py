@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.fields import NO_REFERENCE, Field
+from vortex_hep.codec.folding import common_length, fold, fold_specs, foldable
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.codec.rows import RowSet, Source, Stacked, row_set, source_of, stack, tokenise
 from vortex_hep.nn.linking import LinkPlan, TableView, choose_links, is_virtual, nearest
@@ -35,6 +36,8 @@ _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
 _LEAST_STAKE = 2.4e4
 #: Time per symbol of training and core, for planning.
 _SYMBOL_SECONDS = 4e-7
+#: Components that folded lists may have in all.
+_MAX_FOLDED = 256
 #: A model that is used this often is not made smaller to save its own bytes.
 _MANY = 8.0
 #: A trailing token that costs this much of its width has no structure to learn.
@@ -114,6 +117,7 @@ class _Prepared:
     classical_bits: Array
     row_bytes: float
     source: Source
+    fold: int
 
     @property
     def batch(self) -> int:
@@ -147,6 +151,7 @@ def _prepare(
     link: tuple[LinkPlan, Source] | None,
     options: FitOptions,
 ) -> _Prepared | None:
+    sample, length = _folded(sample)
     rows = row_set(sample.data.offsets)
     n = len(rows.lane)
     columns = {k: v for k, v in sample.data.columns.items() if isinstance(v, np.ndarray)}
@@ -198,8 +203,18 @@ def _prepare(
         sample.plan.name, fields, shape, packed, train, validation, context, links,
         _classical_bits(fields, columns),
         sum(c.nbytes for name, c in columns.items() if not is_virtual(name)) / n,
-        source_of(fields, tokens.compact, rows.offsets, columns),
+        source_of(fields, tokens.compact, rows.offsets, columns), length,
     )  # fmt: skip
+
+
+def _folded(sample: TableSample) -> tuple[TableSample, int]:
+    """The sample with lists of one length seen as rows, and that length; else as it is, and 0."""
+    length = common_length(sample.data.offsets) if sample.plan.counter is not None else 0
+    specs = [s for s in sample.specs if s.name in sample.data.columns]
+    if not length or not foldable(sample.specs) or length * len(specs) > _MAX_FOLDED:
+        return sample, 0
+    plan = replace(sample.plan, jagged=False)
+    return TableSample(plan, fold_specs(specs, length), fold(sample.data, length)), length
 
 
 def _made_up(
@@ -368,7 +383,7 @@ def _fit_prepared(
     if cost >= float(p.classical_bits.sum()) * rows and not keep:
         return None
     expected = np.stack([bits, p.classical_bits], axis=1)
-    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links)
+    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links, p.fold)
 
 
 class _SharedTask:

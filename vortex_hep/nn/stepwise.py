@@ -158,7 +158,7 @@ def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
     index = work.net.arrays.integers(np.arange(n))
 
     def code(t: int, table: Any) -> None:
-        symbol = work.tokens[:, t]
+        symbol = work.tokens[:n, t]
         below = table.cumsum(axis=1) - table
         freq[:, t] = work.net.arrays.numpy(table[index, symbol])
         cum[:, t] = work.net.arrays.numpy(below[index, symbol])

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 #: A difference to another row must promise at least this to be taken.
 _REFERENCE_GAIN = 0.75
 #: Columns with a larger fixed inner shape are left to the classical coders.
-_MAX_COMPONENTS = 16
+_MAX_COMPONENTS = 128
 _SAMPLE = 1 << 16
 
 

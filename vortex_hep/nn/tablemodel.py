@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,11 @@ class TableModel:
         coder. Steers the encoder only.
     links : tuple of Link
         One per entry of ``shape.links``.
+    fold : int
+        Length of lists that are seen as one row per lane (:mod:`vortex_hep.codec.folding`); 0
+        where rows are rows.
+    stored : bytes, optional
+        What the model was read from, so that it need not be coded again.
     """
 
     table: str
@@ -132,6 +137,8 @@ class TableModel:
     weights: Mapping[str, Array]
     expected: Array
     links: tuple[Link, ...] = ()
+    fold: int = 0
+    stored: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_weights(self.shape, self.weights)

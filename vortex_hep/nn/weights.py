@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.fields import BUCKETS, Field
+from vortex_hep.codec.folding import MAX_FOLD
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
@@ -50,6 +52,7 @@ def _document(model: TableModel) -> dict[str, Any]:
             [link.source, list(link.counterparts), [list(a) for a in link.anchors], n]
             for link, n in zip(model.links, s.links, strict=True)
         ],
+        "fold": model.fold,
         "lane_context": list(model.lane_context),
         "fields": [
             [list(f.columns), f.component, f.dtype, f.shift, f.reference, f.flat,
@@ -76,7 +79,9 @@ def _encode_array(array: Array, effort: classical.Effort) -> bytes:
 
 def dump(model: TableModel) -> bytes:
     """Return a table model as it is stored."""
-    arrays = b"".join(_encode_array(a, "max") for _, a in _integers(model))
+    if model.stored is not None:
+        return model.stored
+    arrays = b"".join(_encode_array(a, "normal") for _, a in _integers(model))
     from vortex_hep.codec import zstd
 
     document = _json(_document(model))
@@ -112,7 +117,7 @@ def load(payload: bytes) -> TableModel:
     (size,) = struct.unpack_from("<I", head)
     try:
         document = json.loads(zstd.decompress(head[4:], size))
-        return _build(document, body)
+        return replace(_build(document, body), stored=payload)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, CorruptionError):
             raise
@@ -162,6 +167,9 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         len(fields), tokens, int(d["hidden"]), int(d["head"]), len(context),
         bool(d["previous"]), tuple(int(entry[3]) for entry in d["links"]),
     )  # fmt: skip
+    fold = int(d["fold"])
+    if not 0 <= fold <= MAX_FOLD:
+        raise CorruptionError("a table folds longer lists than the format allows")
     links = tuple(
         Link(str(source), tuple(map(str, same)), tuple((str(a), str(b)) for a, b in anchors))
         for source, same, anchors, _ in d["links"]
@@ -178,4 +186,4 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         flat_array = _array(body, kind, int(np.prod(size, dtype=np.int64)))
         weights[name] = flat_array.astype(np.int32).reshape(size)
     body.finish()
-    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected, links)
+    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected, links, fold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
@@ -61,8 +62,26 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         for (name, first_bytes), (_, second_bytes) in zip_longest(
             a.remainder(), b.remainder(), fillvalue=("", b"")
         ):
-            if first_bytes != second_bytes:
+            if _content(name, first_bytes) != _content(name, second_bytes):
                 yield f"bytes of {name!r} differ"
+
+
+def _content(name: str, blob: bytes) -> Any:
+    """What a blob of a remainder says of the content of a file, not of how it is laid out on disk.
+
+    A file that was restored holds the same as its source in baskets and key lists of other sizes.
+    """
+    if name.endswith("/plan"):
+        return None
+    if name != "root/skeleton":
+        return blob
+    try:
+        skeleton = json.loads(blob)
+        for directory in skeleton["directories"]:
+            del directory["list"]
+    except (ValueError, KeyError, TypeError):
+        return blob
+    return skeleton
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:
