@@ -46,7 +46,7 @@ class ArchiveTree:
         self._table_of = {c.name: t for t in self.tables for c in t.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: TreeDecoder | None = None
-        self._recent: dict[tuple[int, str], TableData] = {}
+        self._recent: tuple[int, dict[str, TableData]] = (-1, {})
         self._checked: set[tuple[int, str]] = set()
 
     def __repr__(self) -> str:
@@ -272,14 +272,15 @@ class ArchiveTree:
 
     def _cluster(self, number: int, needed: Sequence[str]) -> dict[str, TableData]:
         """Decode plans of a cluster, keeping those of the last one for the next call."""
-        self._recent = {k: v for k, v in self._recent.items() if k[0] == number}
-        missing = [n for n in needed if (number, n) not in self._recent]
+        # Replaced as a whole, never changed, so that threads may share a tree.
+        last, known = self._recent
+        known = dict(known) if last == number else {}
+        missing = [n for n in needed if n not in known]
         if missing:
-            to_read = self._decoder_now().needed(missing)
-            for name, data in self._decode(number, to_read).items():
-                self._recent[number, name] = data
-                self._checked.add((number, name))
-        return {n: self._recent[number, n] for n in needed}
+            known |= self._decode(number, self._decoder_now().needed(missing))
+            self._checked |= {(number, name) for name in known}
+            self._recent = (number, known)
+        return known
 
     def _decode(self, number: int, plans: Sequence[str]) -> dict[str, TableData]:
         start, stop, ids = self.clusters[number]

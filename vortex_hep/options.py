@@ -68,7 +68,7 @@ class TrainOptions:
     device : {"auto", "cpu", "cuda"}
         Where gradients are computed.
     threads : int, optional
-        Workers; the weights do not depend on it.
+        Workers; the weights do not depend on it, unless ``seconds`` is what ends the training.
     checkpoint : str, optional
         File that keeps finished tables; a later call with the same data goes on from it.
     expected_rows : int, optional

@@ -1,7 +1,11 @@
 """Damage raises, always, and never gives wrong data."""
 
+import copy
+import gc
 import io
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +99,9 @@ def test_damage_that_checksums_of_the_file_do_not_show(tiny_archive):
             # Nothing raised: then what was decoded is what was encoded, by its own checksum.
 
 
+WRONG: tuple[object, ...] = (None, -1, 10**6, "x", [], {}, [[]], 1.5, 2**70)
+
+
 def test_metadata_that_make_no_sense(tiny_archive):
     reader = ContainerReader(io.BytesIO(tiny_archive))
 
@@ -107,13 +114,11 @@ def test_metadata_that_make_no_sense(tiny_archive):
             for key, item in enumerate(value):
                 yield from places(item, (*path, key))
 
-    import copy
-
     payloads = [reader.read(i) for i in range(len(reader.chunks))]
     for path in places(reader.metadata):
         if not path:
             continue
-        for wrong in (None, -1, 10**6, "x", [], {}, [[]], 1.5, 2**70):
+        for wrong in WRONG:
             document = copy.deepcopy(reader.metadata)
             parent = document
             for key in path[:-1]:
@@ -134,10 +139,6 @@ def test_metadata_that_make_no_sense(tiny_archive):
 
 
 def test_open_leaves_nothing_behind(tiny_archive, tmp_path):
-    import gc
-    import threading
-    from pathlib import Path
-
     path = tmp_path / "cut.vxc"
     path.write_bytes(tiny_archive[:-1])
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))

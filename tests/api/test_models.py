@@ -2,6 +2,7 @@
 
 import io
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -18,7 +19,7 @@ from vortex_hep.errors import (
 )
 from vortex_hep.model import Model
 
-from .conftest import write_twins
+from .files import write_twins
 
 
 @pytest.fixture
@@ -91,6 +92,7 @@ def test_wrong_model_is_refused_before_a_byte_is_decoded(
 
 def test_the_model_of_an_archive_that_holds_it_wins(tiny_archive, twins_model, example_model):
     with vortex_hep.open(io.BytesIO(tiny_archive), model=example_model) as archive:
+        assert archive.model is not None
         assert archive.model is not example_model
         assert archive.model.sha256 == twins_model.sha256
         assert archive["Events"].num_entries == 300
@@ -101,6 +103,8 @@ def test_only_tables_that_code_something_are_stored(twins_model, odd_file, tmp_p
     report = vortex_hep.compress_file(odd_file, tmp_path / "a.vxc", model=other)
     assert report.model_bytes == 0
     assert vortex_hep.verify(tmp_path / "a.vxc", against=odd_file).ok
+    vortex_hep.compress_file(odd_file, tmp_path / "b.vxc", model=other, embed_model=False)
+    assert vortex_hep.verify(tmp_path / "b.vxc", against=odd_file).ok  # and needs no model
 
 
 def test_extra_branches(twins_model, tmp_path):
@@ -115,9 +119,7 @@ def test_extra_branches(twins_model, tmp_path):
 
 def test_other_trees(twins_model, odd_file, tmp_path):
     report = vortex_hep.compress_file(odd_file, tmp_path / "a.vxc", model=twins_model)
-    assert report.messages == [
-        "tree 't' is new to the model: the classical coders take all of it"
-    ]
+    assert report.messages == ["tree 't' is new to the model: the classical coders take all of it"]
     assert vortex_hep.verify(tmp_path / "a.vxc", against=odd_file).ok
 
 
@@ -126,7 +128,7 @@ def test_missing_branches(twins_model, twins_file, tmp_path):
         a = file["Events"].arrays(["T_a", "T_b"])
     one, none = tmp_path / "one.root", tmp_path / "none.root"
     with uproot.recreate(one) as file:
-        file["Events"] = {"T": __import__("awkward").zip({"a": a.T_a})}
+        file["Events"] = {"T": ak.zip({"a": a.T_a})}
     with uproot.recreate(none) as file:
         file["Events"] = {"x": np.arange(300, dtype=np.int32)}
     for source, lacks in ((one, ["'T_b'"]), (none, ["'T_a'", "'T_b'"])):
@@ -139,13 +141,13 @@ def test_missing_branches(twins_model, twins_file, tmp_path):
 
 
 def test_branches_of_another_type(twins_model, twins_file, tmp_path):
-    import awkward as ak
-
     source = tmp_path / "wide.root"
     with uproot.open(twins_file) as file:
         arrays = file["Events"].arrays(["T_a", "T_b"])
     with uproot.recreate(source) as file:
-        file["Events"] = {"T": ak.zip({"a": ak.values_astype(arrays.T_a, "int64"), "b": arrays.T_b})}
+        file["Events"] = {
+            "T": ak.zip({"a": ak.values_astype(arrays.T_a, "int64"), "b": arrays.T_b})
+        }
     report = vortex_hep.compress_file(source, tmp_path / "a.vxc", model=twins_model)
     assert any("another type" in m and "'T_a'" in m for m in report.messages)
     assert vortex_hep.verify(tmp_path / "a.vxc", against=source).ok
@@ -184,7 +186,9 @@ def test_options_reach_the_fit(example_file, tmp_path, monkeypatch):
     seen = []
 
     def fit_model(trees, options, progress, *, self_contained):
-        seen.append((sorted(trees), options.device, options.threads, options.effort, self_contained))
+        seen.append(
+            (sorted(trees), options.device, options.threads, options.effort, self_contained)
+        )
         return Model({})
 
     monkeypatch.setattr(training, "fit_model", fit_model)

@@ -1,6 +1,7 @@
 """Reading archives gives what uproot gives for the source, bit for bit."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.model import Model
 
 
@@ -112,7 +113,7 @@ def test_cost_is_that_of_the_chunks_to_fetch(tree):
 
 
 def test_names_that_are_not_there(tree):
-    with pytest.raises(NotFoundError, match="did you mean .*'Jet_pt'"):
+    with pytest.raises(NotFoundError, match=r"did you mean .*'Jet_pt'"):
         tree.arrays(["Jet_ptt"])
     with pytest.raises(NotFoundError, match="no such branch"):
         tree["nope"]
@@ -146,6 +147,30 @@ def test_odd_values(odd_file, tmp_path, bits):
             assert str(archive[tree].arrays().type) == str(file[tree].arrays(list(found)).type)
         assert archive["folder/empty"].cost() == {"/scalars": 0}
         assert list(archive["folder/empty"].iterate()) == []
+
+
+def test_threads_may_share_an_archive(example_archive, truth, bits):
+    path, model = example_archive
+    names = ["Jet_pt", "event", "GenPart_pdgId", "Muon_pt"]
+
+    def read(k):
+        name = names[k % len(names)]
+        found = tree.arrays([name], entry_start=k, library="np")[name]
+        return bits(found) == bits(truth[name][k:])
+
+    with vortex_hep.open(path, model=model, threads=2) as archive:
+        tree = archive["Events"]
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(read, range(40)))
+
+
+def test_a_closed_archive_says_so(example_archive):
+    path, model = example_archive
+    with vortex_hep.open(path, model=model) as archive:
+        tree = archive["Events"]
+    archive.close()
+    with pytest.raises(SourceError, match="closed"):
+        tree.arrays("run")
 
 
 def test_files_that_are_open_and_urls(example_archive, tmp_path):

@@ -64,7 +64,7 @@ def test_verify_decodes_each_chunk_once(example_archive, example_file, monkeypat
     from vortex_hep.codec.treecoder import TreeDecoder
 
     path, model = example_archive
-    counts = {}
+    counts: dict[int, int] = {}
     decode = TreeDecoder.decode
 
     def count(self, payloads, chunks, lanes):

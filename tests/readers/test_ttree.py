@@ -97,7 +97,7 @@ def test_one_huge_basket_is_split(tmp_path, write_tree):
 def test_selected_trees(written):
     with open_source(written, trees=["Empty"]) as source:
         assert list(source.trees) == ["Empty"]
-    with pytest.raises(NotFoundError, match="no tree 'Nope'"):
+    with pytest.raises(NotFoundError, match="tree 'Nope': no such tree"):
         open_source(written, trees=["Nope"])
 
 

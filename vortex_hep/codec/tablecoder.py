@@ -359,7 +359,7 @@ def _virtual_columns(model: TableModel, data: TableData, sources: Sources) -> di
             continue
         own = [data.columns.get(a) for a, _ in link.anchors]
         other = [source.columns.get(b) for _, b in link.anchors]
-        if any(not isinstance(c, np.ndarray) or c.dtype.kind != "f" for c in own + other):
+        if not all(_is_angle(c) for c in own + other):
             places = np.full(data.num_rows, -1, "<i2")
         else:
             places, _ = nearest(data.offsets, tuple(own), source.offsets, tuple(other))  # type: ignore[arg-type]
@@ -368,6 +368,11 @@ def _virtual_columns(model: TableModel, data: TableData, sources: Sources) -> di
         places[~ok] = -1
         out[f.columns[0]] = places
     return out
+
+
+def _is_angle(column: Array | VarBytes | None) -> bool:
+    """Whether distances can be formed in a column."""
+    return isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind == "f"
 
 
 def _own_link(model: TableModel) -> int | None:

@@ -40,7 +40,7 @@ class Network(NamedTuple):
     ``link_values`` holds the values of all links one after the other, link ``k``'s from
     ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
     ``own_link`` whether it stays within the table; ``has_match``, shape (links, tokens), whether
-    the token's field has a counterpart in the link's source.
+    the token's field has a counterpart in the link's source (so, alike for all its tokens).
     """
 
     embed: Array

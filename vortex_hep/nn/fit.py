@@ -36,8 +36,6 @@ _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
 _LEAST_STAKE = 2.4e4
 #: Time per symbol of training and core, for planning.
 _SYMBOL_SECONDS = 4e-7
-#: Components that folded lists may have in all.
-_MAX_FOLDED = 256
 #: A model that is used this often is not made smaller to save its own bytes.
 _MANY = 8.0
 #: A trailing token that costs this much of its width has no structure to learn.
@@ -210,11 +208,11 @@ def _prepare(
 def _folded(sample: TableSample) -> tuple[TableSample, int]:
     """The sample with lists of one length seen as rows, and that length; else as it is, and 0."""
     length = common_length(sample.data.offsets) if sample.plan.counter is not None else 0
-    specs = [s for s in sample.specs if s.name in sample.data.columns]
-    if not length or not foldable(sample.specs) or length * len(specs) > _MAX_FOLDED:
+    # Lists of several columns are objects, which resemble one another: rows serve them better.
+    if not length or not foldable(sample.specs) or len(sample.specs) != 1:
         return sample, 0
     plan = replace(sample.plan, jagged=False)
-    return TableSample(plan, fold_specs(specs, length), fold(sample.data, length)), length
+    return TableSample(plan, fold_specs(sample.specs, length), fold(sample.data, length)), length
 
 
 def _made_up(

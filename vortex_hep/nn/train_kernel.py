@@ -203,6 +203,7 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                     if rows.has_match[q, t]:
                         partner[paired] = q
                         paired += 1
+                one = partner[0] if paired > 0 else 0
                 for i in range(n):
                     r = batch[start + i]
                     m1 = 32
@@ -212,15 +213,30 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                         same[0, i] = same[0, i] if y == rows.tokens[r, t] else 0
                     m1 = (t * MATCHES + m1) * head
                     match[0, i] = m1
-                    for p in range(paired):
-                        q = partner[p]
-                        m2 = 32
-                        if f > q and rows.link[q, r] >= 0:
-                            y = np.int64(rows.tokens[rows.link[q, r], t])
-                            if y != UNKNOWN:
-                                m2 = y + same[1 + q, i]
-                            same[1 + q, i] = same[1 + q, i] if y == rows.tokens[r, t] else 0
-                        match[1 + p, i] = ((q * n_tokens + t) * MATCHES + m2) * head
+                    m2 = 32
+                    if paired > 0 and f > one and rows.link[one, r] >= 0:
+                        y = np.int64(rows.tokens[rows.link[one, r], t])
+                        if y != UNKNOWN:
+                            m2 = y + same[1, i]
+                        same[1, i] = same[1, i] if y == rows.tokens[r, t] else 0
+                    m2 = ((one * n_tokens + t) * MATCHES + m2) * head
+                    if paired > 0:
+                        match[1, i] = m2
+                    if paired > 1:  # z is scratch for what these add
+                        for p in range(1, paired):
+                            q = partner[p]
+                            m = 32
+                            if f > q and rows.link[q, r] >= 0:
+                                y = np.int64(rows.tokens[rows.link[q, r], t])
+                                if y != UNKNOWN:
+                                    m = y + same[1 + p, i]
+                                same[1 + p, i] = same[1 + p, i] if y == rows.tokens[r, t] else 0
+                            match[1 + p, i] = ((q * n_tokens + t) * MATCHES + m) * head
+                        for k in range(0, head, 16):
+                            v = load(w.match_link, match[2, i] + k)
+                            for p in range(2, paired):
+                                v = add(v, load(w.match_link, match[1 + p, i] + k))
+                            store(z, i * head + k, v)
                     if t > first:
                         y = np.int64(rows.tokens[r, t - 1])
                         add_to(own, i * head, w.nibble, ((t - 1) * 16 + y) * head, head)
@@ -228,8 +244,10 @@ def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, 
                         v = add(load(own, i * head + k), load(w.bias, t * head + k))
                         if jagged:
                             v = add(v, load(w.match_previous, m1 + k))
-                        for p in range(paired):
-                            v = add(v, load(w.match_link, match[1 + p, i] + k))
+                        if paired > 0:
+                            v = add(v, load(w.match_link, m2 + k))
+                        if paired > 1:
+                            v = add(v, load(z, i * head + k))
                         store(z, i * head + k, clip(v))
                 for i in range(0, n, ROWS):
                     product(z, i * head, w.head, t * head * 16, head, 16, logits, i * 16)

@@ -122,7 +122,7 @@ class TableTrainer:
         )
         self._random = np.random.default_rng(schedule.seed)
         self._order = np.zeros(0, np.int64)
-        self._lines = np.arange(len(rows.tokens)) if lines is None else lines
+        self._lines = np.arange(len(rows.lane)) if lines is None else lines
         self._pool = ThreadPoolExecutor(max(1, min(threads, SHARDS)))
         self._grads = [
             Weights(**{k: np.zeros(v.shape, np.float32) for k, v in self.parameters.items()})

@@ -68,4 +68,3 @@ def restore_opaque(
         while f"opaque/{number}" in blobs:
             writer.write(blobs[f"opaque/{number}"])
             number += 1
-        writer.commit()

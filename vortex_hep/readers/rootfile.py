@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,10 +200,21 @@ class RootFileSource:
                     sources[entry.path] = self._open_ntuple(entry, entry.path in sources)
         for name in wanted or ():
             if name not in sources:
-                msg = f"no tree {name!r}; the file has {', '.join(sources) or 'none'}"
-                raise NotFoundError(msg, path=self.path)
+                raise self._no_tree(name)
         self._sources = sources
         self.trees = dict(sources)
+
+    def _no_tree(self, name: str) -> NotFoundError:
+        known = dict.fromkeys(
+            entry.path
+            for entry in self.records.entries
+            if entry.key.class_name in (*TREE_CLASSES, *RNTUPLE_CLASSES)
+        )
+        near = difflib.get_close_matches(name, list(known), 3)
+        return NotFoundError(
+            f"no such tree; the file has {', '.join(known) or 'none'}", path=self.path, tree=name,
+            hint=f"did you mean {', '.join(map(repr, near))}?" if near else None,
+        )  # fmt: skip
 
     def _open_tree(self, entry: Entry, name: str, owned: set[int]) -> TreeRecord:
         key = entry.key

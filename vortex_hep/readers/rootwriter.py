@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from vortex_hep.codec.output import atomic_output
 from vortex_hep.errors import OutputError
 from vortex_hep.readers.compression import Compression, compress
 from vortex_hep.readers.tkey import START_BIG_FILE, FileHeader, Key
@@ -36,25 +35,24 @@ class Reserved:
 
 
 class RootWriter:
-    """An output file that gets its name only when :meth:`commit` has run.
+    """An output file that gets its name only when its ``with`` block ends without an exception.
 
     Parameters
     ----------
     path : str or path
     overwrite : bool
         Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The file exists, or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool) -> None:
         self.path = Path(path)
-        if not overwrite and self.path.exists():
-            msg = "exists already"
-            raise OutputError(msg, path=str(path), hint="choose another name or allow overwriting")
-        self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}.tmp")
-        try:
-            self._file = self._temporary.open("xb")
-        except OSError as error:
-            raise self._failed(error) from error
+        self._output = atomic_output(path, overwrite=overwrite)
+        self._file = self._output.__enter__()
         self.position = 0
         self.gaps: list[Reserved] = []
 
@@ -67,31 +65,19 @@ class RootWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
-
-    def _failed(self, error: OSError) -> OutputError:
-        msg = f"cannot be written: {error.strerror or error}"
-        return OutputError(msg, path=str(self.path))
+        self._output.__exit__(kind, error, trace)
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Append bytes."""
-        try:
-            for part in parts:
-                self._file.write(part)
-                self.position += len(part)
-        except OSError as error:
-            raise self._failed(error) from error
+        for part in parts:
+            self._file.write(part)
+            self.position += len(part)
 
     def overwrite(self, seek: int, data: bytes) -> None:
         """Replace bytes that were written before."""
-        try:
-            self._file.seek(seek)
-            self._file.write(data)
-            self._file.seek(self.position)
-        except OSError as error:
-            raise self._failed(error) from error
+        self._file.seek(seek)
+        self._file.write(data)
+        self._file.seek(self.position)
 
     def reserve(self, size: int) -> Reserved:
         """Set space aside for one record."""
@@ -136,7 +122,7 @@ class RootWriter:
         return key
 
     def finish(self, header: FileHeader, template: Key) -> None:
-        """Write the list of free segments and the file header, and give the file its name."""
+        """Write the list of free segments and the file header."""
         key = replace(template, seek=0, directory=header.begin, cycle=1)
         key = replace(key, keylen=len(key.pack()))
         size = len(self._free(0)) + (16 if self.position > START_BIG_FILE - 1000 else 0)
@@ -155,7 +141,6 @@ class RootWriter:
             nfree=1 + len(self.gaps),
         )  # fmt: skip
         self.overwrite(0, header.pack())
-        self.commit()
 
     def _free(self, end: int) -> bytes:
         segments = [(gap.seek, gap.seek + gap.size - 1) for gap in self.gaps]
@@ -167,21 +152,6 @@ class RootWriter:
             else:
                 out += _FREE_SMALL.pack(1, first, stop)
         return out
-
-    def commit(self) -> None:
-        """Give the file its name, once all of it is on disk."""
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._temporary, self.path)  # noqa: PTH105 - one system call, both names
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise self._failed(error) from error
 
 
 class BlobWriter:
