@@ -2,7 +2,6 @@
 
 import errno
 import io
-import resource
 import subprocess
 import sys
 
@@ -167,6 +166,7 @@ except vortex_hep.VortexError as error:
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are a thing of Unix")
 @pytest.mark.parametrize("command", ["compress", "restore"])
 def test_a_file_system_that_takes_no_more(example_file, tmp_path, out, command):
     source = example_file
@@ -180,7 +180,6 @@ def test_a_file_system_that_takes_no_more(example_file, tmp_path, out, command):
     assert run.stdout.startswith("OutputError")
     assert str(out / "a") in run.stdout
     assert list(out.iterdir()) == []
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 4000
 
 
 def test_interrupted_compression(example_file, out, monkeypatch):

@@ -155,11 +155,11 @@ def test_threads_may_share_an_archive(example_archive, truth, bits):
 
     def read(k):
         name = names[k % len(names)]
-        found = tree.arrays([name], entry_start=k, library="np")[name]
+        found = events.arrays([name], entry_start=k, library="np")[name]
         return bits(found) == bits(truth[name][k:])
 
     with vortex_hep.open(path, model=model, threads=2) as archive:
-        tree = archive["Events"]
+        events = archive["Events"]
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(read, range(40)))
 
@@ -167,10 +167,10 @@ def test_threads_may_share_an_archive(example_archive, truth, bits):
 def test_a_closed_archive_says_so(example_archive):
     path, model = example_archive
     with vortex_hep.open(path, model=model) as archive:
-        tree = archive["Events"]
+        events = archive["Events"]
     archive.close()
     with pytest.raises(SourceError, match="closed"):
-        tree.arrays("run")
+        events.arrays("run")
 
 
 def test_files_that_are_open_and_urls(example_archive, tmp_path):

@@ -1,11 +1,12 @@
 """The way back: files that uproot cannot tell from their source, and proof of it."""
 
+import numpy as np
 import pytest
 import uproot
 
 import vortex_hep
 from vortex_hep import compressing
-from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.errors import SourceError, UnsupportedTypeError
 from vortex_hep.model import Model
 from vortex_hep.readers import compare_sources, open_source
 
@@ -99,6 +100,29 @@ def test_compress_tree(example_file, tmp_path):
     assert vortex_hep.verify(tmp_path / "a.vxc", against=example_file).ok
     with pytest.raises(UnsupportedTypeError, match="expected an uproot TTree, got str"):
         vortex_hep.compress_tree("Events", path=tmp_path / "b.vxc")
+
+
+def test_compress_tree_of_an_rntuple(tmp_path):
+    source, path = tmp_path / "in.root", tmp_path / "a.vxc"
+    with uproot.recreate(source) as file:
+        values = np.linspace(-1, 1, 200)
+        file.mkrntuple("n", {"x": np.dtype("f8"), "k": np.dtype("i4")})
+        file["n"].extend({"x": values, "k": np.arange(200, dtype=np.int32)})
+    with uproot.open(source) as file:
+        vortex_hep.compress_tree(file["n"], Model({}), path=path)
+    with vortex_hep.open(path) as archive:
+        assert archive["n"].arrays("x", library="np")["x"].tobytes() == values.tobytes()
+    assert vortex_hep.verify(path, against=source).ok
+    vortex_hep.restore(path, tmp_path / "out.root")
+    assert vortex_hep.verify(path, against=tmp_path / "out.root").ok
+
+
+def test_compress_tree_of_a_closed_file(example_file, tmp_path):
+    with uproot.open(example_file) as file:
+        tree = file["Events"]
+    with pytest.raises(SourceError):
+        vortex_hep.compress_tree(tree, Model({}), path=tmp_path / "a.vxc")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tree_in_a_folder_and_an_empty_one(odd_file, tmp_path):

@@ -11,7 +11,9 @@ import pytest
 from vortex_hep.codec.fields import LINKED_ROW, NO_REFERENCE, PREVIOUS_ROW, Field
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.rows import Source
-from vortex_hep.codec.tablecoder import TableDecoder, TableEncoder, decoded_bytes
+from vortex_hep.codec.tablechunk import decoded_bytes
+from vortex_hep.codec.tabledecoder import TableDecoder
+from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn.tablemodel import Link, Shape, TableModel
@@ -133,7 +135,7 @@ def test_network_and_classical_columns_round_trip(seed: int, effort: str) -> Non
 
 def forced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the network code all it may, however much it costs."""
-    monkeypatch.setattr("vortex_hep.codec.tablecoder._SMALL_BYTES", 1 << 40)
+    monkeypatch.setattr("vortex_hep.codec.tableencoder._SMALL_BYTES", 1 << 40)
 
 
 @pytest.mark.parametrize("seed", range(4))

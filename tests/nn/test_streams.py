@@ -145,5 +145,6 @@ def test_pinned_words(name, pinned):
     used, tokens, _, links = decode(get_engine(name), case, 8, [np.array(pinned, np.uint32)])
     assert used == [len(pinned)]
     assert np.array_equal(tokens, case.tokens)
+    assert case.rows.link is not None
     assert np.array_equal(links, case.rows.link)
     assert (links >= 0).sum(axis=1).tolist() == [9, 5][: len(links)]

@@ -92,7 +92,7 @@ class Field:
             out = np.zeros(len(first), np.uint64)
             ok = np.ones(len(first), np.bool_)
             for name in self.columns:
-                b = transforms.bits_of(columns[name])
+                b = transforms.bits_of(components(columns[name])[:, self.component])
                 ok &= b <= 1
                 out = (out << np.uint64(1)) | (b & np.uint8(1))
             return out, ok
@@ -140,8 +140,8 @@ class Field:
         if self.is_flags:
             for place, name in enumerate(reversed(self.columns)):
                 bit = ((ordered >> np.uint64(place)) & np.uint64(1)).astype(np.uint8)
-                target = columns[name].view(np.uint8)
-                target[ok] = bit[ok]
+                target = components(columns[name]).view(np.uint8)
+                target[ok, self.component] = bit[ok]
             return
         column = columns[self.columns[0]]
         width = 8 * column.dtype.itemsize

@@ -104,5 +104,10 @@ def decode_step(freqs, states, words, at, symbols):  # type: ignore[no-untyped-d
 
 
 def initial_states(words: Array) -> Array:
-    """Return the states (uint64, shape (STATES,)) that a stream's first words hold."""
+    """Return the states (uint64, shape (STATES,)) that a stream's first words hold.
+
+    They are 0, which no stream ends with, where the stream is too short to hold them.
+    """
+    if len(words) < 2 * STATES:
+        return np.zeros(STATES, np.uint64)
     return np.ascontiguousarray(words[: 2 * STATES]).view("<u8").astype(np.uint64)

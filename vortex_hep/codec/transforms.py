@@ -99,7 +99,11 @@ def bits_from_ordered(ordered, kind, width, shift, out):  # type: ignore[no-unty
     for i in range(len(ordered)):
         v = ordered[i]
         if kind == 2:
-            v = ((half - one - v) << np.uint64(shift)) | sign if v < half else (v - half) << np.uint64(shift)
+            v = (
+                ((half - one - v) << np.uint64(shift)) | sign
+                if v < half
+                else (v - half) << np.uint64(shift)
+            )
         elif kind == 1:
             v = v ^ sign
         out[i] = v

@@ -14,7 +14,9 @@ from vortex_hep.codec import classical
 from vortex_hep.codec.container import check_decoded
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.codec.rows import Source, lane_buckets, source_of
-from vortex_hep.codec.tablecoder import TableChunk, TableDecoder, TableEncoder, decoded_bytes
+from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
+from vortex_hep.codec.tabledecoder import TableDecoder
+from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import CorruptionError, ModelMismatchError
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec

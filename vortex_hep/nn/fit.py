@@ -160,9 +160,7 @@ def _prepare(
         foreign = link[0].column
         if link[0].anchors:
             columns[foreign] = _made_up(link[0], columns, rows.offsets, link[1])
-    fields, within, across = find_fields(
-        sample.specs, columns, rows, sample.plan.table, foreign
-    )
+    fields, within, across = find_fields(sample.specs, columns, rows, sample.plan.table, foreign)
     if not fields:
         return None
     tokens = tokenise(fields, columns, rows)
@@ -215,16 +213,17 @@ def _folded(sample: TableSample) -> tuple[TableSample, int]:
     return TableSample(plan, fold_specs(sample.specs, length), fold(sample.data, length)), length
 
 
-def _made_up(
-    link: LinkPlan, columns: Mapping[str, Array], offsets: Array, source: Source
-) -> Array:
+def _made_up(link: LinkPlan, columns: Mapping[str, Array], offsets: Array, source: Source) -> Array:
     own = tuple(columns[a] for a, _ in link.anchors)
     other = tuple(source.columns[b] for _, b in link.anchors)
     return nearest(offsets, own, source.offsets, other)[0]  # type: ignore[arg-type]
 
 
 def _links(
-    sample: TableSample, fields: Sequence[Field], within: bool, foreign: tuple[LinkPlan, Source] | None
+    sample: TableSample,
+    fields: Sequence[Field],
+    within: bool,
+    foreign: tuple[LinkPlan, Source] | None,
 ) -> tuple[tuple[Link, ...], list[Source | None]]:
     """The links of a table in the order of their fields, and where they lead (None: within)."""
     links: list[Link] = []
@@ -234,9 +233,7 @@ def _links(
         sources.append(None)
     if foreign is not None:
         plan, source = foreign
-        names = tuple(
-            _counterpart(f, sample.plan.name, plan.source, source) for f in fields
-        )
+        names = tuple(_counterpart(f, sample.plan.name, plan.source, source) for f in fields)
         links.append(Link(plan.source, names, plan.anchors))
         sources.append(source)
     return tuple(links), sources
@@ -315,7 +312,9 @@ def _device(name: str) -> str:
 class _Fit:
     """One network in training for one table."""
 
-    def __init__(self, p: _Prepared, width: tuple[int, int], steps: int, options: FitOptions) -> None:
+    def __init__(
+        self, p: _Prepared, width: tuple[int, int], steps: int, options: FitOptions
+    ) -> None:
         self.prepared = p
         self.fields = p.fields
         self.shape = replace(p.shape, hidden=width[0], head=width[1])
@@ -381,7 +380,9 @@ def _fit_prepared(
     if cost >= float(p.classical_bits.sum()) * rows and not keep:
         return None
     expected = np.stack([bits, p.classical_bits], axis=1)
-    return TableModel(p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links, p.fold)
+    return TableModel(
+        p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links, p.fold
+    )
 
 
 class _SharedTask:

@@ -144,7 +144,11 @@ def _gain(a: TableView, b: TableView, column: str | None) -> float:
         share = float((place >= 0).mean())
         lists = float(np.diff(other_offsets).mean())
         # What pointing costs: whether at all, and where; neighbours tend to point in order.
-        cost = 0.0 if share in (0.0, 1.0) else -share * np.log2(share) - (1 - share) * np.log2(1 - share)
+        cost = (
+            0.0
+            if share in (0.0, 1.0)
+            else -share * np.log2(share) - (1 - share) * np.log2(1 - share)
+        )
         cost += share * 0.5 * np.log2(1 + lists)
         return float(_information(distance).mean() - cost)
     index = np.asarray(a.data.columns[column][:n]).astype(np.int64)  # type: ignore[index]
@@ -153,7 +157,9 @@ def _gain(a: TableView, b: TableView, column: str | None) -> float:
     row = (other_offsets[lane] + index)[good]
     turn = np.abs(own[1][good] - other[1][row])
     distance = np.full(n, NEAR)
-    distance[good] = np.abs(own[0][good] - other[0][row]) + np.minimum(turn, np.abs(2 * np.pi - turn))
+    distance[good] = np.abs(own[0][good] - other[0][row]) + np.minimum(
+        turn, np.abs(2 * np.pi - turn)
+    )
     return float(_information(np.minimum(distance, NEAR)).mean())
 
 

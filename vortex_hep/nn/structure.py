@@ -95,9 +95,7 @@ def _flag_fields(columns: Mapping[str, Array], names: Sequence[str]) -> list[Fie
         top = np.array([(1 << len(group)) - 1], np.uint64)
         probe = Field(group, 0, "|b1", 0, 0, Segments(np.zeros(1, np.uint64), top), top[:0])
         ordered, _ = probe.ordered(columns)
-        out.append(
-            Field(group, 0, "|b1", 0, 0, probe.segments, fd.fit_thresholds(ordered))
-        )
+        out.append(Field(group, 0, "|b1", 0, 0, probe.segments, fd.fit_thresholds(ordered)))
     return out
 
 
@@ -159,7 +157,9 @@ def find_fields(
     flags: list[str] = []
     for spec in specs:
         column = columns.get(spec.name)
-        if spec.name in (link_name, foreign if across else None) or not isinstance(column, np.ndarray):
+        if spec.name in (link_name, foreign if across else None) or not isinstance(
+            column, np.ndarray
+        ):
             continue
         size = int(np.prod(column.shape[1:], dtype=np.int64))
         if column.dtype == np.bool_ and column.ndim == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,18 +13,35 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.fields import BUCKETS, Field
+from vortex_hep.codec.fields import BUCKETS, FLAGS_PER_FIELD, NO_REFERENCE, Field
 from vortex_hep.codec.folding import MAX_FOLD
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_LINKS, WIDE, Link, Shape, TableModel
+from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.tablemodel import (
+    MAX_FIELDS,
+    MAX_HIDDEN,
+    MAX_LINKS,
+    WIDE,
+    Link,
+    Shape,
+    TableModel,
+)
 from vortex_hep.schema import COLUMN_DTYPES
 
 Array = npt.NDArray[Any]
 
 _ARRAY = struct.Struct("<HI")  # SPEC "Stored arrays": coder, payload size
 _MAX_TOKENS = 16
+#: Limits that keep a small file from asking for much memory.
+_MAX_DOCUMENT = 1 << 26
+_MAX_SEGMENTS = 1 << 24
+_MAX_WEIGHTS = 1 << 27
+#: Bits per row, in thousandths, that :attr:`TableModel.expected` can say.
+_MAX_EXPECTED = 10**9
+#: dtype of the links that the encoder makes up.
+_VIRTUAL_DTYPE = "<i2"
 
 
 def _integers(model: TableModel) -> list[tuple[str, Array]]:
@@ -115,13 +133,20 @@ def load(payload: bytes) -> TableModel:
     if len(head) < 4:
         raise CorruptionError("a table model is cut short")
     (size,) = struct.unpack_from("<I", head)
+    if size > _MAX_DOCUMENT:
+        raise CorruptionError("the description of a table model is larger than the format allows")
+    text = zstd.decompress(head[4:], size)
     try:
-        document = json.loads(zstd.decompress(head[4:], size))
-        return replace(_build(document, body), stored=payload)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        model = _build(json.loads(text), body)
+    except (
+        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         if isinstance(error, CorruptionError):
             raise
         raise CorruptionError("a table model holds values that make no sense") from error
+    if _json(_document(model)) != text:
+        raise CorruptionError("the description of a table model is not in its canonical form")
+    return replace(model, stored=payload)
 
 
 def _array(body: Reader, dtype: str, count: int) -> Array:
@@ -129,61 +154,103 @@ def _array(body: Reader, dtype: str, count: int) -> Array:
     return classical.decode(coder, body.take(size), dtype, count)
 
 
-def _build(d: dict[str, Any], body: Reader) -> TableModel:
-    entries = d["fields"]
-    counts = np.array([[e[6], e[7]] for e in entries], np.int64).reshape(-1, 2)
-    if (counts < 0).any() or (counts[:, 0] < 1).any() or (counts[:, 1] >= BUCKETS).any():
-        raise CorruptionError("a field's tables have sizes that make no sense")
-    total, thresholds = int(counts[:, 0].sum()), int(counts[:, 1].sum())
-    start = _array(body, "<u8", total)
-    length = _array(body, "<u8", total)
-    bound = _array(body, "<u8", thresholds)
-    expected = _array(body, "<u4", 2 * len(entries)).reshape(-1, 2) / 1000.0
+def _checked_fields(
+    entries: list[Any], start: Array, length: Array, bound: Array
+) -> tuple[Field, ...]:
     fields = []
     s = t = 0
-    for (names, component, dtype, shift, reference, flat, n, m) in entries:
-        if dtype not in COLUMN_DTYPES or not names or reference not in (0, 1, 2):
+    for names, component, dtype, shift, reference, flat, n, m in entries:
+        if dtype not in COLUMN_DTYPES or reference not in (0, 1, 2):
             raise CorruptionError("a field is of a kind that does not exist")
+        most = FLAGS_PER_FIELD if dtype == "|b1" and component == 0 else 1
+        if not 1 <= len(names) <= most or not all(isinstance(name, str) for name in names):
+            raise CorruptionError("a field has too many columns, or none")
         segments = Segments(start[s : s + n], length[s : s + n])
-        sizes = segments.length.astype(object)
-        if any(a + b >= c for a, b, c in zip(segments.start[:-1].tolist(), sizes[:-1].tolist(),
-                                             segments.start[1:].tolist(), strict=True)):  # fmt: skip
-            raise CorruptionError("segments of a field overlap")
+        first = segments.start.tolist()
+        last = [a + b for a, b in zip(first, segments.length.tolist(), strict=True)]
+        if any(a >= b for a, b in zip(last, [*first[1:], 1 << 64], strict=True)):
+            raise CorruptionError("segments of a field overlap or end beyond 64 bits")
+        thresholds = bound[t : t + m]
+        if (thresholds[1:] <= thresholds[:-1]).any():
+            raise CorruptionError("thresholds of a field do not increase")
         f = Field(
-            tuple(names), int(component), dtype, int(shift), reference, segments,
-            bound[t : t + m], int(flat),
+            tuple(names), int(component), dtype, int(shift), reference, segments, thresholds,
+            int(flat),
         )  # fmt: skip
-        width = 8 * np.dtype(dtype).itemsize
         if f.width > 64 or not 0 <= f.flat <= len(f.token_widths) <= _MAX_TOKENS or f.width == 0:
             raise CorruptionError("a field has more bits than its type")
-        if not 0 <= f.shift < width or f.component < 0:
+        widest = 8 * np.dtype(dtype).itemsize if np.dtype(dtype).kind == "f" else 1
+        if not 0 <= f.shift < widest or f.component < 0:
             raise CorruptionError("a field has a shift or component out of range")
         fields.append(f)
         s += n
         t += m
+    by_column = {name: f.columns for f in fields for name in f.columns}
+    if any(by_column[name] != f.columns for f in fields for name in f.columns) or len(
+        {(f.columns, f.component) for f in fields}
+    ) != len(fields):
+        raise CorruptionError("a column belongs to several fields")
+    return tuple(fields)
+
+
+def _check_links(fields: tuple[Field, ...], links: tuple[Link, ...], seen: tuple[int, ...]) -> None:
+    if len(links) > min(MAX_LINKS, len(fields)) or any(not 0 <= n <= MAX_FIELDS for n in seen):
+        raise CorruptionError("a table has more links than the format allows")
+    if any(len(link.counterparts) != len(fields) for link in links):
+        raise CorruptionError("a link's counterparts do not fit the fields")
+    for link, f in zip(links, fields, strict=False):
+        plain = f.component == 0 and f.reference == NO_REFERENCE
+        if not plain or np.dtype(f.dtype).kind not in "iu":
+            raise CorruptionError("a link's field is not a plain column of integers")
+        made_up = is_virtual(f.columns[0])
+        if made_up != bool(link.anchors) or (made_up and f.dtype != _VIRTUAL_DTYPE):
+            raise CorruptionError("a link is made up, but not its column, or the other way round")
+    if any(is_virtual(name) for f in fields[len(links) :] for name in f.columns):
+        raise CorruptionError("a made-up column is no link")
+
+
+def _build(d: dict[str, Any], body: Reader) -> TableModel:
+    entries = d["fields"]
+    if not 1 <= len(entries) <= MAX_FIELDS or len(d["lane_context"]) > MAX_FIELDS:
+        raise CorruptionError("a table has no fields, or more than the format allows")
+    counts = np.array([[e[6], e[7]] for e in entries], np.int64).reshape(-1, 2)
+    if (counts[:, 0] < 1).any() or (counts[:, 1] < 0).any() or (counts[:, 1] >= BUCKETS).any():
+        raise CorruptionError("a field's tables have sizes that make no sense")
+    if (counts > _MAX_SEGMENTS).any() or int(counts[:, 0].sum()) > _MAX_SEGMENTS:
+        raise CorruptionError("a table has more segments than the format allows")
+    total, thresholds = int(counts[:, 0].sum()), int(counts[:, 1].sum())
+    start = _array(body, "<u8", total)
+    length = _array(body, "<u8", total)
+    bound = _array(body, "<u8", thresholds)
+    expected = _array(body, "<u4", 2 * len(entries)).reshape(-1, 2)
+    if int(expected.max()) > _MAX_EXPECTED:
+        raise CorruptionError("a field is expected to cost more than the format can say")
+    fields = _checked_fields(entries, start, length, bound)
     context = tuple(d["lane_context"])
-    tokens = sum(len(f.token_widths) for f in fields)
+    if not all(isinstance(name, str) for name in context):
+        raise CorruptionError("a table's context is no list of names")
     shape = Shape(
-        len(fields), tokens, int(d["hidden"]), int(d["head"]), len(context),
-        bool(d["previous"]), tuple(int(entry[3]) for entry in d["links"]),
+        len(fields), sum(len(f.token_widths) for f in fields), int(d["hidden"]), int(d["head"]),
+        len(context), bool(d["previous"]), tuple(int(entry[3]) for entry in d["links"]),
     )  # fmt: skip
     fold = int(d["fold"])
-    if not 0 <= fold <= MAX_FOLD:
-        raise CorruptionError("a table folds longer lists than the format allows")
+    if fold != 0 and not 2 <= fold <= MAX_FOLD:
+        raise CorruptionError("a table folds lists of a length that the format does not allow")
     links = tuple(
         Link(str(source), tuple(map(str, same)), tuple((str(a), str(b)) for a, b in anchors))
         for source, same, anchors, _ in d["links"]
     )
-    if len(links) > min(MAX_LINKS, len(fields)) or any(not 0 <= n <= MAX_FIELDS for n in shape.links):
-        raise CorruptionError("a table has more links than the format allows")
-    if any(len(link.counterparts) != len(fields) for link in links):
-        raise CorruptionError("a link's counterparts do not fit the fields")
-    if shape.hidden > 512 or shape.head > 512 or shape.hidden < 8 or shape.head < 8:
+    _check_links(fields, links, shape.links)
+    if not (8 <= shape.hidden <= MAX_HIDDEN and 8 <= shape.head <= MAX_HIDDEN):
+        raise CorruptionError("network larger than the format allows")
+    sizes = {name: math.prod(size) for name, size in shape.weight_shapes().items()}
+    if sum(sizes.values()) > _MAX_WEIGHTS:
         raise CorruptionError("network larger than the format allows")
     weights = {}
     for name, size in shape.weight_shapes().items():
         kind = "<i4" if name in WIDE else "|i1"
-        flat_array = _array(body, kind, int(np.prod(size, dtype=np.int64)))
-        weights[name] = flat_array.astype(np.int32).reshape(size)
+        weights[name] = _array(body, kind, sizes[name]).astype(np.int32).reshape(size)
     body.finish()
-    return TableModel(str(d["table"]), tuple(fields), shape, context, weights, expected, links, fold)
+    return TableModel(
+        str(d["table"]), fields, shape, context, weights, expected / 1000.0, links, fold
+    )

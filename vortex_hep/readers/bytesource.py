@@ -69,7 +69,10 @@ class ByteReader:
         out = []
         wanted = [(low, high) for low, high in ranges if low < high]
         # All requests are under way before the first answer is waited for.
-        chunks = iter(self.source.chunks(wanted, notifications=queue.Queue()) if wanted else ())
+        try:
+            chunks = iter(self.source.chunks(wanted, notifications=queue.Queue()) if wanted else ())
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error}", path=self.path) from error
         for low, high in ranges:
             if low == high:
                 out.append(memoryview(b""))

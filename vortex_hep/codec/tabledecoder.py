@@ -1,0 +1,271 @@
+"""Decoding table chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import classical
+from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
+from vortex_hep.codec.folding import fold_specs, unfold
+from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
+from vortex_hep.codec.links import Sources, mothers, own_link, stack_rows
+from vortex_hep.codec.plan import Plan
+from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
+from vortex_hep.codec.sections import Reader
+from vortex_hep.codec.tablechunk import (
+    CLASSICAL,
+    HAS_COUNTS,
+    HAS_NETWORK,
+    HEAD,
+    NETWORK,
+    SOLID,
+    STRINGS,
+    fold_length,
+    number_column,
+    unpack_array,
+)
+from vortex_hep.errors import CorruptionError
+from vortex_hep.nn import cpu
+from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.tablemodel import TableModel
+from vortex_hep.schema import VARBYTES, ColumnSpec, TableData
+
+Array = npt.NDArray[Any]
+
+
+class TableDecoder:
+    """Decodes table chunks of one plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    specs : tuple of ColumnSpec
+    model : TableModel or None
+    pool : Executor
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        specs: tuple[ColumnSpec, ...],
+        model: TableModel | None,
+        pool: Executor,
+    ) -> None:
+        self.plan = plan
+        self.specs = specs
+        self.model = model
+        self.net = cpu.unpack(model) if model is not None else None
+        self._pool = pool
+
+    def decode(
+        self,
+        payload: bytes,
+        lanes: int,
+        counts: Array | None,
+        lane_buckets: Array,
+        sources: Sources = (),
+    ) -> tuple[TableData, list[Array] | None]:
+        """Decode a chunk; return its data and the fields' compact integers.
+
+        Parameters
+        ----------
+        payload : bytes
+        lanes : int
+            Lanes that the cluster has.
+        counts : int array or None
+            Rows per lane, where the core table knows them.
+        lane_buckets : uint8 array, shape (lanes, lane fields)
+        sources : sequence of Source or None
+            One per link of the model.
+        """
+        reader = Reader(payload)
+        flags, log2, stored_lanes, n = HEAD.unpack(reader.take(HEAD.size))
+        if flags & ~(HAS_NETWORK | HAS_COUNTS) or stored_lanes != lanes or log2 > MAX_LANES_LOG2:
+            raise CorruptionError("a table chunk has a head that makes no sense")
+        length = 0
+        specs = self.specs
+        if counts is not None and self.model is not None and self.model.fold:
+            known = np.zeros(lanes + 1, np.int64)
+            np.cumsum(counts, dtype=np.int64, out=known[1:])
+            length = fold_length(self.plan, self.model, known)
+            if length:
+                specs, counts = fold_specs(specs, length), None
+        modes = unpack_array(section := Reader(reader.section()), "|u1", len(specs))
+        section.finish()
+        if flags & HAS_COUNTS:
+            counts = unpack_array(section := Reader(reader.section()), "<u4", lanes)
+            section.finish()
+        elif counts is None:
+            counts = np.ones(lanes, np.int64)
+        offsets = np.zeros(lanes + 1, np.int64)
+        np.cumsum(counts, dtype=np.int64, out=offsets[1:])
+        if offsets[-1] != n or (np.diff(offsets) < 0).any():
+            raise CorruptionError("a table chunk has other rows than its counter says")
+        data = TableData(offsets, {})
+        self._classical(reader, specs, modes, data)
+        compact: list[Array] | None = None
+        rows = row_set(offsets)
+        if flags & HAS_NETWORK:
+            escapes, network = reader.section(), reader.section()
+            compact = self._network(
+                specs, modes, data, rows, lane_buckets, log2, escapes, network, sources
+            )
+        elif (modes == NETWORK).any():
+            raise CorruptionError("a table chunk lacks its network stream")
+        reader.finish()
+        if compact is None and self.model is not None and self.net is not None:
+            none = np.zeros(len(self.model.fields), np.bool_)
+            compact = tokenise_known(self.model, none, data, rows, self.net).compact
+        data.columns = {s.name: data.columns[s.name] for s in specs}
+        return (unfold(data, length) if length else data), compact
+
+    def _classical(
+        self, reader: Reader, specs: Sequence[ColumnSpec], modes: Array, data: TableData
+    ) -> None:
+        n = data.num_rows
+        apart, solid, strings = (Reader(reader.section()) for _ in range(3))
+        together: list[ColumnSpec] = []
+        for spec, mode in zip(specs, modes.tolist(), strict=True):
+            if (mode == STRINGS) != (spec.dtype == VARBYTES):
+                raise CorruptionError("a column is stored as another type", branch=spec.name)
+            count = n * int(np.prod(spec.inner, dtype=np.int64))
+            if mode == CLASSICAL:
+                column = unpack_array(apart, spec.dtype, count)
+                data.columns[spec.name] = column.reshape((n, *spec.inner))
+            elif mode == SOLID:
+                together.append(spec)
+            elif mode == STRINGS:
+                data.columns[spec.name] = classical.decode_varbytes(strings.section(), n)
+            elif mode == NETWORK:
+                data.columns[spec.name] = np.zeros((n, *spec.inner), spec.dtype)
+            else:
+                raise CorruptionError("a column is stored in no known way", branch=spec.name)
+        sizes = [(s.dtype, n * int(np.prod(s.inner, dtype=np.int64))) for s in together]
+        if together:
+            stream = classical.decode_solid(solid.take(solid.left), sizes)
+            for spec, column in zip(together, stream, strict=True):
+                data.columns[spec.name] = column.reshape((n, *spec.inner))
+        for part in (apart, solid, strings):
+            part.finish()
+
+    def _network(
+        self, specs: Sequence[ColumnSpec], modes: Array, data: TableData, rows: RowSet,
+        lane_buckets: Array, log2: int,
+        escapes: bytes, network: bytes, sources: Sources,
+    ) -> list[Array]:  # fmt: skip
+        model, net = self.model, self.net
+        if model is None or net is None:
+            raise CorruptionError("a table chunk needs a network that the model does not have")
+        by_network = {s.name for s, m in zip(specs, modes.tolist(), strict=True) if m == 0}
+        for f, source in zip(model.fields, sources, strict=False):
+            if is_virtual(f.columns[0]) and source is not None:
+                by_network.add(f.columns[0])
+        coded = np.array([all(n in by_network for n in f.columns) for f in model.fields], np.bool_)
+        covered = {n for f, c in zip(model.fields, coded, strict=True) if c for n in f.columns}
+        if covered != by_network:
+            raise CorruptionError("a column is left to a network that does not know it")
+        escaped = self._put_escapes(escapes, coded, data)
+        known = tokenise_known(model, coded, data, rows, net)
+        groups = cut_groups(rows.offsets, log2)
+        reader = Reader(network)
+        sizes = unpack_array(reader, "<u4", len(groups.lanes))
+        streams = [np.frombuffer(reader.take(4 * int(s)), "<u4").astype(np.uint32) for s in sizes]
+        reader.finish()
+        space = stack_rows(model, sources, known.tokens, rows)
+        links = np.zeros((len(model.links), len(rows.lane)), np.int64)
+        none = np.zeros(0, np.uint16)
+
+        def work(g: int) -> int:
+            return int(
+                cpu.run_group(
+                    net, groups.lanes[g], rows.offsets, groups.active[g], space.tokens,
+                    space.buckets, links, space.source_offsets, lane_buckets, ~coded, True, none,
+                    none, np.zeros(0), streams[g],
+                )
+            )  # fmt: skip
+
+        for g, used in enumerate(self._pool.map(work, range(len(groups.lanes)))):
+            if used != len(streams[g]):
+                raise CorruptionError("a network stream does not decode to its end")
+        mother = own_link(model)
+        rows.mother = None if mother is None else links[mother]
+        known.tokens = space.tokens[: len(rows.lane)]
+        self._restore(coded, known, data, rows, net.field_start, escaped)
+        return known.compact
+
+    def _put_escapes(self, escapes: bytes, coded: Array, data: TableData) -> list[Array]:
+        """Write escaped values to their rows; return those rows, per field."""
+        fields = self.model.fields if self.model is not None else ()
+        escaped = [np.zeros(0, np.int64)] * len(fields)
+        if not escapes:
+            return escaped
+        reader = Reader(escapes)
+        counts = unpack_array(reader, "<u4", len(fields)).astype(np.int64)
+        n = data.num_rows
+        if (counts[~coded] != 0).any() or (counts > n).any():
+            raise CorruptionError("escapes of a field that has none")
+        rows = unpack_array(reader, "<u4", int(counts.sum())).astype(np.int64)
+        widths = [np.dtype(f.dtype).itemsize for f in fields]
+        total = sum(
+            int(c) * w * len(f.columns) for c, w, f in zip(counts, widths, fields, strict=True)
+        )
+        values = unpack_array(reader, "|u1", total)
+        reader.finish()
+        at = first = 0
+        for k, f in enumerate(fields):
+            e = rows[first : first + counts[k]]
+            first += int(counts[k])
+            if len(e) and (e[-1] >= n or (np.diff(e) <= 0).any()):
+                raise CorruptionError("escapes out of order")
+            escaped[k] = e
+            for name in f.columns:
+                if not len(e):
+                    continue
+                column = number_column(data, name)
+                size = len(e) * widths[k]
+                part = values[at : at + size].view(column.dtype)
+                components(column)[e, f.component] = part
+                at += size
+        return escaped
+
+    def _restore(
+        self,
+        coded: Array,
+        known: Tokenised,
+        data: TableData,
+        rows: RowSet,
+        starts: Array,
+        escaped: list[Array],
+    ) -> None:
+        """Turn the decoded tokens into columns."""
+        if self.model is None:
+            return
+        references = (None, rows.previous, rows.mother)
+        for k, f in enumerate(self.model.fields):
+            if not coded[k]:
+                continue
+            compact = read_tokens(known.tokens, f.width, int(starts[k]))
+            if len(compact) and int(compact.max()) > f.segments.top:
+                raise CorruptionError("a value lies outside its segments", branch=f.columns[0])
+            known.compact[k] = compact
+            if is_virtual(f.columns[0]):
+                continue
+            columns = {n: number_column(data, n) for n in f.columns}
+            f.restore(compact, escaped[k], columns, references)
+
+
+def tokenise_known(
+    model: TableModel, coded: Array, data: TableData, rows: RowSet, net: cpu.Network
+) -> Tokenised:
+    """Tokens of the fields that are not coded; zero where the network is to fill them in."""
+    hidden = {n for f, c in zip(model.fields, coded, strict=True) if c for n in f.columns}
+    # A difference to a linked row cannot be formed before the links are decoded.
+    hidden |= {n for f in model.fields if f.reference == LINKED_ROW for n in f.columns}
+    columns = {k: v for k, v in data.columns.items() if k not in hidden}
+    rows.mother = mothers(model, net, columns, rows)
+    return tokenise(model.fields, columns, rows)

@@ -1,0 +1,244 @@
+"""Encoding table chunks: the network where it wins, classical coders where they do."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import classical
+from vortex_hep.codec.container import xxh3
+from vortex_hep.codec.folding import fold, fold_specs
+from vortex_hep.codec.links import Sources, mothers, virtual_columns
+from vortex_hep.codec.networkrun import NetworkRun
+from vortex_hep.codec.plan import Plan
+from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
+from vortex_hep.codec.sections import join
+from vortex_hep.codec.tablechunk import (
+    CLASSICAL,
+    CODED,
+    HAS_COUNTS,
+    HAS_NETWORK,
+    HEAD,
+    NETWORK,
+    SOLID,
+    STRINGS,
+    ColumnReport,
+    TableChunk,
+    decoded_bytes,
+    fold_length,
+    number_column,
+    pack_array,
+    raw_size,
+    stores_counts,
+)
+from vortex_hep.nn import cpu
+from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.tablemodel import TableModel
+from vortex_hep.schema import ColumnSpec, TableData, VarBytes
+
+Array = npt.NDArray[Any]
+
+#: A column whose network cost is below this many bytes is not worth a second look.
+_SMALL_BYTES = 16
+#: A network that was this much better than the best classical coder when it was trained, and
+#: costs no more now than then, is not compared again.
+_CLEAR_WIN = 0.85
+_DRIFT = 1.1
+#: Larger columns are not put into the solid group.
+_SOLID_BYTES = 1 << 16
+
+
+class TableEncoder:
+    """Encodes clusters of one plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    specs : tuple of ColumnSpec
+        Of the plan's columns, in order.
+    model : TableModel or None
+    effort : {"fast", "normal", "max"}
+        For classical coders; "max" compares all columns with all of them.
+    pool : Executor
+        Runs the groups of a chunk.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        specs: tuple[ColumnSpec, ...],
+        model: TableModel | None,
+        effort: classical.Effort,
+        pool: Executor,
+    ) -> None:
+        self.plan = plan
+        self.specs = specs
+        self.model = model
+        self.effort = effort
+        self.net = cpu.unpack(model) if model is not None else None
+        self._pool = pool
+
+    def tokenise(self, data: TableData, sources: Sources = ()) -> tuple[RowSet, Tokenised | None]:
+        """Compute the tokens of a cluster; other tables may need them as context.
+
+        Parameters
+        ----------
+        data : TableData
+        sources : sequence of Source or None
+            One per link of the model.
+        """
+        if self.model is None or self.net is None:
+            return row_set(data.offsets), None
+        if self.model.fold:
+            if not fold_length(self.plan, self.model, data.offsets):
+                return row_set(data.offsets), None
+            data = fold(data, self.model.fold)
+        rows = row_set(data.offsets)
+        columns = {**data.columns, **virtual_columns(self.model, data, sources)}
+        rows.mother = mothers(self.model, self.net, columns, rows)
+        return rows, tokenise(self.model.fields, columns, rows)
+
+    def encode(
+        self,
+        data: TableData,
+        rows: RowSet,
+        tokens: Tokenised | None,
+        lane_buckets: Array,
+        sources: Sources = (),
+    ) -> TableChunk:
+        """Encode one cluster; the parameters are what :meth:`tokenise` took and returned."""
+        whole = decoded_bytes(self.plan, self.specs, data)
+        specs = self.specs
+        length = fold_length(self.plan, self.model, data.offsets)
+        if length:
+            specs, data = fold_specs(specs, length), fold(data, length)
+        modes = {s.name: CLASSICAL for s in specs}
+        costs: dict[str, float] = {}
+        payloads: dict[str, tuple[int, bytes]] = {}
+        network = b""
+        escapes = b""
+        log2 = 0
+        model, net = self.model, self.net
+        if model is not None and net is not None and tokens is not None and len(rows.lane):
+            run = NetworkRun(model, net, rows, tokens, lane_buckets, sources)
+            while True:
+                run.predict(self._pool)
+                costs = run.column_costs(data)
+                modes = {s.name: CLASSICAL for s in specs}
+                self._choose(data, run, modes, costs, payloads)
+                coded = run.coded_fields(modes)
+                if not run.drop_linked(coded):
+                    break
+            network = run.encode(coded, self._pool)
+            escapes = run.encode_escapes(coded, data)
+            log2 = run.groups.log2
+        return self._assemble(data, specs, whole, modes, costs, payloads, network, escapes, log2)
+
+    def _choose(
+        self,
+        data: TableData,
+        run: NetworkRun,
+        modes: dict[str, int],
+        costs: dict[str, float],
+        payloads: dict[str, tuple[int, bytes]],
+    ) -> None:
+        """Decide for every group of columns that share fields whether the network codes them."""
+        row_count = max(1, len(run.rows.lane))
+        for names, fields in run.column_groups():
+            if not run.may_code(fields):
+                continue
+            if is_virtual(names[0]):
+                modes[names[0]] = NETWORK
+                continue
+            cost = sum(costs[n] for n in names)
+            expected, rival = run.expected(fields)
+            clear = expected < _CLEAR_WIN * rival and 8 * cost / row_count <= _DRIFT * expected
+            if cost > _SMALL_BYTES and (self.effort == "max" or not clear):
+                total = 0
+                for n in names:
+                    if n not in payloads:
+                        payloads[n] = classical.encode_best(
+                            number_column(data, n), effort=self.effort
+                        )
+                    total += len(payloads[n][1])
+                if total <= cost:
+                    continue
+            for n in names:
+                modes[n] = NETWORK
+
+    def _assemble(
+        self,
+        data: TableData,
+        specs: tuple[ColumnSpec, ...],
+        whole: bytes,
+        modes: dict[str, int],
+        costs: dict[str, float],
+        payloads: dict[str, tuple[int, bytes]],
+        network: bytes,
+        escapes: bytes,
+        log2: int,
+    ) -> TableChunk:
+        lanes = len(data.offsets) - 1
+        strings: list[bytes] = []
+        for spec in specs:
+            column = data.columns[spec.name]
+            if isinstance(column, VarBytes):
+                modes[spec.name] = STRINGS
+                strings.append(classical.encode_varbytes(column))
+                costs[spec.name] = len(strings[-1])
+            elif modes[spec.name] == CLASSICAL:
+                if spec.name not in payloads:
+                    payloads[spec.name] = classical.encode_best(column, effort=self.effort)
+                costs[spec.name] = len(payloads[spec.name][1])
+        solid = self._solid(data, modes, payloads)
+        apart = b"".join(
+            CODED.pack(payloads[s.name][0], len(payloads[s.name][1])) + payloads[s.name][1]
+            for s in specs
+            if modes[s.name] == CLASSICAL
+        )
+        flags = (HAS_NETWORK if network else 0) | (HAS_COUNTS if stores_counts(self.plan) else 0)
+        sections = [pack_array(np.array([modes[s.name] for s in specs], np.uint8))]
+        if flags & HAS_COUNTS:
+            sections.append(pack_array(np.diff(data.offsets).astype(np.uint32)))
+        sections += [apart, solid, join(strings)]
+        if flags & HAS_NETWORK:
+            sections += [escapes, network]
+        payload = HEAD.pack(flags, log2, lanes, data.num_rows) + join(sections)
+        reports = [
+            ColumnReport(
+                s.name,
+                self._coder_name(s.name, modes, payloads),
+                raw_size(data.columns[s.name]),
+                costs.get(s.name, 0.0),
+            )
+            for s in specs
+        ]
+        return TableChunk(payload, len(whole), xxh3(whole), bool(network), reports)
+
+    def _coder_name(
+        self, name: str, modes: dict[str, int], payloads: dict[str, tuple[int, bytes]]
+    ) -> str:
+        if modes[name] == CLASSICAL:
+            return classical.COLUMN_CODERS.get(payloads[name][0]).name
+        return {NETWORK: "network", SOLID: "solid", STRINGS: "strings"}[modes[name]]
+
+    def _solid(
+        self, data: TableData, modes: dict[str, int], payloads: dict[str, tuple[int, bytes]]
+    ) -> bytes:
+        """Put small classical columns into one stream where that is smaller in total."""
+        names = [
+            s.name
+            for s in self.specs
+            if modes[s.name] == CLASSICAL and number_column(data, s.name).nbytes <= _SOLID_BYTES
+        ]
+        if len(names) < 2 or data.num_rows == 0:
+            return b""
+        solid = classical.encode_solid([number_column(data, n) for n in names])
+        if len(solid) >= sum(len(payloads[n][1]) + CODED.size for n in names):
+            return b""
+        for n in names:
+            modes[n] = SOLID
+        return solid
