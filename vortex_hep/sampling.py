@@ -9,7 +9,7 @@ import numpy as np
 from vortex_hep.arrays import join_tables
 from vortex_hep.codec.plan import make_plans
 from vortex_hep.codec.treecoder import plan_specs
-from vortex_hep.nn.fit import TableSample
+from vortex_hep.nn.prepare import TableSample
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.schema import VARBYTES, Cluster, TableData, TableSpec, TreeSource
 

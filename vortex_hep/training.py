@@ -25,13 +25,13 @@ _SPEND = {"fast": (300, 2.0), "normal": (1200, 8.0), "max": (3000, 16.0)}
 
 def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
     """Translate what a user asked for into what the fit needs."""
-    from vortex_hep.nn.fit import FitOptions
+    from vortex_hep.nn.prepare import FitOptions
 
     steps, passes = _SPEND[options.effort]
     return FitOptions(
         steps=steps,
         passes=passes if options.passes is None else options.passes,
-        shrink=0.15 if self_contained else 0.04,
+        shrink=0.1 if self_contained else 0.04,
         self_contained=self_contained,
         seed=options.seed,
         threads=thread_count(options.threads),

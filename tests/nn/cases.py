@@ -179,7 +179,7 @@ def make_case(
     numbers = int(net.field_start[len(links)])
     for k in range(len(links)):
         assert rows.link is not None
-        for r in np.flatnonzero((rows.link[k] >= 0) & (rng.random(len(tokens)) < 0.4)):
+        for r in np.flatnonzero((rows.link[k] >= 0) & (rng.random(len(tokens)) < 0.4)).tolist():
             there = stacked[rows.link[k, r], numbers:]
             keep = (there != cpu.UNKNOWN) & (rng.random(len(there)) < 0.9)
             tokens[r, numbers:][keep] = there[keep]

@@ -241,6 +241,12 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         for source, same, anchors, _ in d["links"]
     )
     _check_links(fields, links, shape.links)
+    for link in links:
+        several = any(
+            c and len(f.columns) > 1 for c, f in zip(link.counterparts, fields, strict=True)
+        )
+        if several and link.source != d["table"]:
+            raise CorruptionError("several columns have one counterpart")
     if not (8 <= shape.hidden <= MAX_HIDDEN and 8 <= shape.head <= MAX_HIDDEN):
         raise CorruptionError("network larger than the format allows")
     sizes = {name: math.prod(size) for name, size in shape.weight_shapes().items()}
