@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,6 +229,23 @@ def test_every_cut_of_a_chunk_is_refused() -> None:
 
 FOLDED = Plan("W", "W", ("w", "v"), "nW", True)
 FOLDED_SPECS = (ColumnSpec("w", "<f4"), ColumnSpec("v", "<u2"))
+
+
+def test_components_that_no_field_covers_are_left_to_classical_coders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forced(monkeypatch)
+    model = make_model(6)
+    fields = tuple(f for f in model.fields if f.component != 1)
+    tokens = sum(len(f.token_widths) for f in fields)
+    shape = replace(model.shape, fields=len(fields), tokens=tokens, links=(len(fields),))
+    weights = {k: np.ones(s, np.int32) for k, s in shape.weight_shapes().items()}
+    links = (Link("T", tuple(f.columns[0] for f in fields)),)
+    model = replace(
+        model, fields=fields, shape=shape, weights=weights, links=links,
+        expected=np.ones((len(fields), 2)) * [1.0, 1e5],
+    )  # fmt: skip
+    assert "network" in round_trip(make_data(6), model)
 
 
 def folded_case(length: int, lanes: int) -> tuple[TableData, TableModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -13,7 +14,7 @@ from vortex_hep.codec.fields import LINKED_ROW, components
 from vortex_hep.codec.lanes import cut_groups, group_log2
 from vortex_hep.codec.links import Sources, stack_rows
 from vortex_hep.codec.rows import RowSet, Tokenised
-from vortex_hep.codec.tablechunk import NETWORK, number_column, pack_array
+from vortex_hep.codec.tablechunk import NETWORK, covers, number_column, pack_array
 from vortex_hep.nn import cpu
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
@@ -33,6 +34,7 @@ class NetworkRun:
         tokens: Tokenised,
         lane_buckets: Array,
         sources: Sources,
+        widths: Mapping[str, int],
     ) -> None:
         self.model = model
         self.net = net
@@ -56,8 +58,8 @@ class NetworkRun:
             size = np.dtype(f.dtype).itemsize * len(f.columns)
             self.escape_bytes[k] = len(tokens.escapes[k]) * (size + 1.5)
         # Columns of one field, and fields of one column, stand or fall together.
-        for _, members in self.column_groups():
-            if self._given[members].any():
+        for names, members in self.column_groups():
+            if self._given[members].any() or not covers(model, members, widths.get(names[0], 1)):
                 self._given[members] = True
         self.drop_linked(~self._given)
 

@@ -91,6 +91,16 @@ def stores_counts(plan: Plan) -> bool:
     return plan.jagged and plan.counter is None
 
 
+def column_widths(specs: Sequence[ColumnSpec]) -> dict[str, int]:
+    """Components of every fixed-width column."""
+    return {s.name: int(np.prod(s.inner, dtype=np.int64)) for s in specs}
+
+
+def covers(model: TableModel, fields: Sequence[int], width: int) -> bool:
+    """Whether these fields of one column are all of its components, each once."""
+    return sorted(model.fields[k].component for k in fields) == list(range(width))
+
+
 def number_column(data: TableData, name: str) -> Array:
     """A fixed-width column of a table."""
     column = data.columns[name]

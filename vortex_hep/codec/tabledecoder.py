@@ -25,6 +25,8 @@ from vortex_hep.codec.tablechunk import (
     NETWORK,
     SOLID,
     STRINGS,
+    column_widths,
+    covers,
     fold_length,
     number_column,
     unpack_array,
@@ -69,6 +71,7 @@ class TableDecoder:
         counts: Array | None,
         lane_buckets: Array,
         sources: Sources = (),
+        decoded_size: int | None = None,
     ) -> tuple[TableData, list[Array] | None]:
         """Decode a chunk; return its data and the fields' compact integers.
 
@@ -82,6 +85,8 @@ class TableDecoder:
         lane_buckets : uint8 array, shape (lanes, lane fields)
         sources : sequence of Source or None
             One per link of the model.
+        decoded_size : int, optional
+            Bytes that the data may have: what claims more is refused before memory is taken.
         """
         reader = Reader(payload)
         flags, log2, stored_lanes, n = HEAD.unpack(reader.take(HEAD.size))
@@ -106,6 +111,13 @@ class TableDecoder:
         np.cumsum(counts, dtype=np.int64, out=offsets[1:])
         if offsets[-1] != n or (np.diff(offsets) < 0).any():
             raise CorruptionError("a table chunk has other rows than its counter says")
+        width = sum(
+            np.dtype(s.dtype).itemsize * int(np.prod(s.inner, dtype=np.int64))
+            for s in specs
+            if s.dtype != VARBYTES
+        )
+        if decoded_size is not None and n * max(width, 1) > decoded_size:
+            raise CorruptionError("a table chunk claims more rows than its data have")
         data = TableData(offsets, {})
         self._classical(reader, specs, modes, data)
         compact: list[Array] | None = None
@@ -166,9 +178,13 @@ class TableDecoder:
             if is_virtual(f.columns[0]) and source is not None:
                 by_network.add(f.columns[0])
         coded = np.array([all(n in by_network for n in f.columns) for f in model.fields], np.bool_)
-        covered = {n for f, c in zip(model.fields, coded, strict=True) if c for n in f.columns}
-        if covered != by_network:
-            raise CorruptionError("a column is left to a network that does not know it")
+        widths = column_widths(specs)
+        for name in by_network:
+            members = [k for k, f in enumerate(model.fields) if name in f.columns and coded[k]]
+            if not covers(model, members, widths.get(name, 1)):
+                raise CorruptionError(
+                    "a column is left to a network that does not know it", branch=name
+                )
         escaped = self._put_escapes(escapes, coded, data)
         known = tokenise_known(model, coded, data, rows, net)
         groups = cut_groups(rows.offsets, log2)

@@ -27,6 +27,7 @@ from vortex_hep.codec.tablechunk import (
     STRINGS,
     ColumnReport,
     TableChunk,
+    column_widths,
     decoded_bytes,
     fold_length,
     number_column,
@@ -123,7 +124,7 @@ class TableEncoder:
         log2 = 0
         model, net = self.model, self.net
         if model is not None and net is not None and tokens is not None and len(rows.lane):
-            run = NetworkRun(model, net, rows, tokens, lane_buckets, sources)
+            run = NetworkRun(model, net, rows, tokens, lane_buckets, sources, column_widths(specs))
             while True:
                 run.predict(self._pool)
                 costs = run.column_costs(data)

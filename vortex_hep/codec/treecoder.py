@@ -302,6 +302,8 @@ class TreeDecoder:
         counts: Array | None, buckets: Array, sources: Sequence[Source | None] = (),
     ) -> tuple[TableData, list[Array] | None]:  # fmt: skip
         decoder = self._decoders[name]
-        data, compact = decoder.decode(payloads[name], lanes, counts, buckets, sources)
+        data, compact = decoder.decode(
+            payloads[name], lanes, counts, buckets, sources, int(chunks[name]["decoded_size"])
+        )
         check_decoded(chunks[name], decoded_bytes(decoder.plan, decoder.specs, data))
         return data, compact

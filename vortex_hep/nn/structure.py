@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,7 @@ def cost_estimate(integers: Array) -> float:
     return float(-(share * np.log2(share)).sum() + below.mean())
 
 
-def _number_field(
-    name: str, component: int, column: Array, rows: RowSet, is_link: bool
-) -> Field | None:
+def _number_field(name: str, component: int, column: Array, rows: RowSet, is_link: bool) -> Field:
     values = fd.components(column)[:, component]
     kind = tf.order_kind(column.dtype.str)
     shift = trailing_zeros(values) if kind == tf.FLOAT else 0
@@ -78,6 +77,13 @@ def _number_field(
         rows_of = rows.previous if reference == fd.PREVIOUS_ROW else rows.mother
         ordered = tf.subtract_reference(ordered, rows_of)
     return _field((name,), component, column.dtype.str, shift, reference, ordered)
+
+
+def _widened(f: Field) -> Field:
+    """The field of a constant with room for a second value, so that it has a token."""
+    start = np.minimum(f.segments.start, np.uint64((1 << 64) - 2))
+    segments = Segments(start, np.ones(1, np.uint64))
+    return replace(f, segments=segments, thresholds=np.ones(1, np.uint64))
 
 
 def _field(
@@ -138,7 +144,7 @@ def find_fields(
             rows.mother = None
             candidate = _number_field(spec.name, 0, column, rows, True)
             targets = resolve_links(rows, column.astype(np.int64))
-            if candidate is None or candidate.segments.top >= MAX_LINK_VALUES:
+            if candidate.segments.top >= MAX_LINK_VALUES:
                 continue
             if (targets >= 0).mean() > 0.05:
                 link_name = spec.name
@@ -151,7 +157,7 @@ def find_fields(
         if is_virtual(foreign):
             column = np.concatenate([column, np.array([-1], column.dtype)])
         candidate = _number_field(foreign, 0, column, rows, True)
-        if candidate is not None and candidate.segments.top < MAX_LINK_VALUES and candidate.width:
+        if candidate.segments.top < MAX_LINK_VALUES and candidate.width:
             across = True
             out.append(candidate)
     flags: list[str] = []
@@ -169,9 +175,9 @@ def find_fields(
             continue
         if size > _MAX_COMPONENTS:
             continue
-        for component in range(size):
-            candidate = _number_field(spec.name, component, column, rows, False)
-            if candidate is not None and candidate.width > 0:
-                out.append(candidate)
+        found = [_number_field(spec.name, k, column, rows, False) for k in range(size)]
+        if any(f.width for f in found):
+            # All components of a column are coded the same way, constant ones too.
+            out.extend(f if f.width else _widened(f) for f in found)
     out.extend(_flag_fields(columns, flags))
     return tuple(out), link_name is not None, across
