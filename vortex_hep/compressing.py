@@ -14,10 +14,12 @@ from vortex_hep import _version
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import KIND_ARCHIVE, ContainerWriter, atomic_output, xxh3
 from vortex_hep.codec.plan import make_plans
-from vortex_hep.codec.treecoder import TreeEncoder
-from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.codec.tablechunk import TableChunk
+from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
+from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.metadata import pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
+from vortex_hep.nn.linking import is_virtual
 from vortex_hep.options import (
     CompressReport,
     TrainOptions,
@@ -46,6 +48,7 @@ def compress_file(
     device: str = "cpu",
     overwrite: bool = False,
     embed_model: bool = True,
+    check: bool = True,
     progress: Progress | None = None,
 ) -> CompressReport:
     """Compress a file to an archive that restores it.
@@ -73,6 +76,8 @@ def compress_file(
     embed_model : bool
         Whether a given model is stored in the archive, that is, those of its tables that code
         any of it; if not, readers must be given it.
+    check : bool
+        Decode every chunk right after it is made and compare it with the source.
     progress : Progress, optional
 
     Returns
@@ -92,7 +97,10 @@ def compress_file(
     check_device(device)
     began = time.monotonic()
     selected = tree_names(trees)
-    how = _How(effort, thread_count(threads), model is None or embed_model, progress or SILENT)
+    how = _How(
+        effort, thread_count(threads), model is None or embed_model, progress or SILENT, check,
+        model is not None,
+    )  # fmt: skip
     with (
         open_source(source, trees=selected) as file,
         atomic_output(path, overwrite=overwrite) as out,
@@ -149,6 +157,8 @@ class _How:
     workers: int
     embed_model: bool
     progress: Progress
+    check: bool = True
+    may_leave_out: bool = False
 
 
 def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
@@ -211,7 +221,8 @@ def _write_once(
             plans = make_plans(tree.tables)
             models = model.tables(name)
             encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner)
-            trees.append(_write_tree(tree, encoder, writer, report, task))
+            decoder = TreeDecoder(plans, tree.tables, models, outer, inner) if how.check else None
+            trees.append(_write_tree(tree, encoder, decoder, writer, report, task))
             used[name] = encoder.used
             _say_what_is_new(tree, model, report)
     document["trees"] = trees
@@ -223,6 +234,12 @@ def _write_once(
     report.remainder_bytes = writer.position - before
     writer.finish(document)
     report.stored_bytes = writer.position
+    if report.model_bytes > 0.1 * report.stored_bytes and how.may_leave_out:
+        report.messages.append(
+            f"the model stored inside is {report.model_bytes / report.stored_bytes:.0%} of the"
+            " archive: without it (--no-embed, embed_model=False) the archive is smaller but"
+            " needs the model to be read"
+        )
     return report
 
 
@@ -245,6 +262,7 @@ def _write_model(
 def _write_tree(
     tree: TreeSource,
     encoder: TreeEncoder,
+    decoder: TreeDecoder | None,
     writer: ContainerWriter,
     report: CompressReport,
     task: Task,
@@ -255,7 +273,10 @@ def _write_tree(
         if stop <= start:
             continue
         ids = []
-        for chunk in encoder.encode(tree.read(start, stop)).values():
+        chunks = encoder.encode(tree.read(start, stop))
+        if decoder is not None:
+            _prove(chunks, decoder, tree.name, stop - start)
+        for chunk in chunks.values():
             ids.append(
                 writer.add(
                     CHUNK_TABLE, chunk.payload,
@@ -284,6 +305,24 @@ def _write_tree(
     }
 
 
+def _prove(chunks: Mapping[str, TableChunk], decoder: TreeDecoder, tree: str, lanes: int) -> None:
+    """Decode chunks before they are written; raise unless they give back what went in."""
+    promised = {
+        name: {
+            "id": 0, "offset": 0,
+            "decoded_size": c.decoded_size, "decoded_xxh3": c.decoded_xxh3,
+        }
+        for name, c in chunks.items()
+    }  # fmt: skip
+    try:
+        decoder.decode({name: c.payload for name, c in chunks.items()}, promised, lanes)
+    except CorruptionError as error:
+        raise CorruptionError(
+            f"what was encoded does not decode: {error.message}", tree=tree, branch=error.branch,
+            hint="this is a fault of vortex_hep; nothing was written, please report it",
+        ) from error  # fmt: skip
+
+
 def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> None:
     """Name what the model does not know of the tree, and what the tree lacks of the model."""
     if not model.trees or not tree.num_entries:
@@ -294,7 +333,7 @@ def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> 
         )
         return
     fields = [f for m in model.tables(tree.name).values() for f in m.fields]
-    learnt = {name: f.dtype for f in fields for name in f.columns}
+    learnt = {n: f.dtype for f in fields for n in f.columns if not is_virtual(n)}
     here = {c.name: c.dtype for t in tree.tables for c in t.columns}
     missing = sorted(learnt.keys() - here.keys())
     if missing:

@@ -37,6 +37,7 @@ def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
         threads=thread_count(options.threads),
         device=options.device,
         seconds=options.seconds,
+        across=not options.independent,
     )
 
 

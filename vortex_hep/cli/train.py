@@ -58,6 +58,11 @@ def register(commands: Any) -> None:
         help="events the model will serve in all: more of them carry a larger model",
     )
     parser.add_argument(
+        "--independent",
+        action="store_true",
+        help="let no table lean on another: single collections read faster, archives are larger",
+    )
+    parser.add_argument(
         "--checkpoint", metavar="PATH", help="keep the state here, and go on from it if it exists"
     )
     add_effort(parser)
@@ -85,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         effort=args.effort,
         expected_rows=args.expected_rows,
+        independent=args.independent,
     )
     model = vortex_hep.train(args.sources, options=options, progress=progress_for(quiet=args.quiet))
     model.save(output, overwrite=args.overwrite)

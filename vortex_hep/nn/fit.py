@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -36,8 +36,9 @@ WIDTHS = ((16, 16), (32, 16), (48, 32), (64, 32), (96, 48))
 _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
 #: Tables with fewer classical bytes at stake are not worth a network.
 _LEAST_STAKE = 2.4e4
-#: Time per symbol of training and core, for planning.
-_SYMBOL_SECONDS = 4e-7
+#: Time per symbol of training, for planning: a constant, so that the plan does not depend on the
+#: machine, and with it the weights.
+_SYMBOL_SECONDS = 1.2e-7
 #: Rows for which ``shrink`` is as given; fewer rows are shrunk more, as they overfit sooner.
 _SHRINK_ROWS = 60_000
 #: A model that is used this often is not made smaller to save its own bytes.
@@ -106,7 +107,9 @@ def _total_bits(p: Prepared, bits: Array, rows: float, model_bytes: int) -> floa
     return float(cheaper.sum() * rows + 8 * model_bytes)
 
 
-def _choose_width(p: Prepared, steps: int, options: FitOptions) -> tuple[int, int]:
+def _choose_width(
+    p: Prepared, steps: int, options: FitOptions, task: _SharedTask
+) -> tuple[int, int]:
     """Choose the width of least description length among the two that fit the table's size."""
     rows = len(p.train) * options.served
     top = int(np.searchsorted(_WORTH, p.stake(options)))
@@ -118,7 +121,7 @@ def _choose_width(p: Prepared, steps: int, options: FitOptions) -> tuple[int, in
     costs = []
     for width in (WIDTHS[top - 1], WIDTHS[top]):
         trial = _Fit(p, width, max(60, steps // 6), options)
-        trial.trainer.advance(trial.schedule.steps)
+        trial.trainer.advance(trial.schedule.steps, task.check)
         size = stored_size(trial.trainer.integer_weights())
         costs.append((_total_bits(p, trial.bits_per_row(), rows, size), width))
     return min(costs)[1]
@@ -128,7 +131,7 @@ def _fit_prepared(
     p: Prepared, steps: int, options: FitOptions, task: _SharedTask, *, keep: bool
 ) -> TableModel | None:
     """Train the network of a table; None where the classical coders are cheaper."""
-    width = _choose_width(p, steps, options)
+    width = _choose_width(p, steps, options, task)
     fit = _Fit(p, width, steps, options)
     report = task.reporter(p)
     fit.trainer.advance(steps * 2 // 5, report)
@@ -147,17 +150,25 @@ def _fit_prepared(
 
 
 class _SharedTask:
-    """One progress bar for tables that are trained side by side."""
+    """One progress bar for tables that are trained side by side, and one way to stop them."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._lock = threading.Lock()
+        self.stop = threading.Event()
+
+    def check(self, rows: int, bits: float) -> None:
+        """Raise if the training was called off; to be called after every step."""
+        del rows, bits
+        if self.stop.is_set():
+            raise CancelledError
 
     def reporter(self, p: Prepared) -> Callable[[int, float], None]:
         """A callback for one table's trainer."""
         seen = [0.0, 0.0, 0]
 
         def report(rows: int, bits: float) -> None:
+            self.check(rows, bits)
             seen[0] += rows
             seen[1] += bits
             seen[2] += 1
@@ -215,11 +226,12 @@ def fit_tree(
     """
     prepared = prepare_all(samples, options)
     models: dict[str, TableModel | None] = dict(done or {})
-    worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE or p.name == CORE]
-    if not any(p.name != CORE for p in worthy) and all(
-        p.stake(options) < _LEAST_STAKE for p in worthy
-    ):
+    worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE]
+    if not worthy:
         return {}
+    # What others lean on stays, whether or not it pays for itself.
+    needed = {link.source for p in worthy for link in p.links} | {CORE}
+    worthy = [p for p in prepared if p in worthy or p.name in needed]
     steps = _share_steps(worthy, options)
     todo = [p for p in worthy if p.name not in models]
     todo.sort(key=lambda p: -steps[p.name] * p.row_bytes)
@@ -229,14 +241,20 @@ def fit_tree(
         task = _SharedTask(bar)
 
         def work(p: Prepared) -> None:
-            model = _fit_prepared(p, steps[p.name], options, task, keep=p.name == CORE)
+            model = _fit_prepared(p, steps[p.name], options, task, keep=p.name in needed)
             with lock:
                 models[p.name] = model
                 if on_table is not None:
                     on_table(p.name, model)
 
         with ThreadPoolExecutor(max(1, options.threads)) as pool:
-            list(pool.map(work, todo))
+            try:
+                list(pool.map(work, todo))
+            except BaseException:
+                # Ctrl-C above all: training goes on in the workers unless they are told.
+                task.stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
     kept = {p.name: models[p.name] for p in worthy}
     return {name: m for name, m in kept.items() if m is not None}
 
@@ -248,6 +266,6 @@ def _share_steps(tables: Sequence[Prepared], options: FitOptions) -> dict[str, i
     }
     if options.seconds is not None:
         symbols = sum(steps[p.name] * p.batch * p.shape.tokens for p in tables)
-        scale = options.seconds * min(options.threads, 2) / max(1e-9, symbols * _SYMBOL_SECONDS)
+        scale = options.seconds / max(1e-9, symbols * _SYMBOL_SECONDS)
         steps = {name: max(20, int(n * min(1.0, scale))) for name, n in steps.items()}
     return steps

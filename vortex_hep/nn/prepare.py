@@ -84,7 +84,7 @@ class TableSample:
     data: TableData
 
 
-@dataclass
+@dataclass(eq=False)
 class Prepared:
     """One table, ready for training.
 
