@@ -221,8 +221,7 @@ def _write_once(
             plans = make_plans(tree.tables)
             models = model.tables(name)
             encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner)
-            decoder = TreeDecoder(plans, tree.tables, models, outer, inner) if how.check else None
-            trees.append(_write_tree(tree, encoder, decoder, writer, report, task))
+            trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
             used[name] = encoder.used
             _say_what_is_new(tree, model, report)
     document["trees"] = trees
@@ -262,10 +261,11 @@ def _write_model(
 def _write_tree(
     tree: TreeSource,
     encoder: TreeEncoder,
-    decoder: TreeDecoder | None,
     writer: ContainerWriter,
     report: CompressReport,
     task: Task,
+    *,
+    check: bool,
 ) -> dict[str, Any]:
     clusters = []
     costs: dict[str, tuple[str, int, float]] = {}
@@ -274,8 +274,8 @@ def _write_tree(
             continue
         ids = []
         chunks = encoder.encode(tree.read(start, stop))
-        if decoder is not None:
-            _prove(chunks, decoder, tree.name, stop - start)
+        if check:
+            _prove(chunks, encoder.decoder(), tree.name, stop - start)
         for chunk in chunks.values():
             ids.append(
                 writer.add(

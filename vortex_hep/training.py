@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vortex_hep.nn.tablemodel import TableModel
 
 #: Steps and passes per effort.
-_SPEND = {"fast": (300, 2.0), "normal": (1200, 8.0), "max": (3000, 16.0)}
+_SPEND = {"fast": (400, 2.5), "normal": (1500, 8.0), "max": (3000, 16.0)}
 
 
 def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:

@@ -171,8 +171,8 @@ def test_layout_that_a_later_basket_contradicts(example_file, tmp_path, monkeypa
     calls = []
     write_tree = compressing._write_tree
 
-    def fail_once(tree, *rest):
-        out = write_tree(tree, *rest)
+    def fail_once(tree, *rest, check):
+        out = write_tree(tree, *rest, check=check)
         calls.append(tree.name)
         if len(calls) == 1:
             raise LayoutError("a later basket contradicts its branch")

@@ -19,8 +19,14 @@ MAX_FOLD = 128
 
 def common_length(offsets: Array) -> int:
     """Return the length that all lists have, or 0 where they differ or are not to be folded."""
-    counts = np.diff(offsets)
-    if len(counts) == 0 or counts.min() != counts.max() or not 2 <= counts[0] <= MAX_FOLD:
+    return common_length_of(np.diff(offsets))
+
+
+def common_length_of(counts: Array | None) -> int:
+    """Return the value that all counts have, or 0 where they differ or are not known."""
+    if counts is None or len(counts) == 0:
+        return 0
+    if counts.min() != counts.max() or not 2 <= counts[0] <= MAX_FOLD:
         return 0
     return int(counts[0])
 

@@ -30,6 +30,7 @@ HEAD = struct.Struct("<BBII")  # SPEC "Table chunks": flags, log2 of group lanes
 CODED = struct.Struct("<HI")  # coder, payload size
 HAS_NETWORK = 1
 HAS_COUNTS = 2
+FOLDED = 4
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
-from vortex_hep.codec.folding import fold_specs, unfold
+from vortex_hep.codec.folding import common_length_of, fold_specs, foldable, unfold
 from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
 from vortex_hep.codec.links import Sources, mothers, own_link, stack_rows
 from vortex_hep.codec.plan import Plan
@@ -19,6 +19,7 @@ from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
 from vortex_hep.codec.sections import Reader
 from vortex_hep.codec.tablechunk import (
     CLASSICAL,
+    FOLDED,
     HAS_COUNTS,
     HAS_NETWORK,
     HEAD,
@@ -27,7 +28,6 @@ from vortex_hep.codec.tablechunk import (
     STRINGS,
     column_widths,
     covers,
-    fold_length,
     number_column,
     unpack_array,
 )
@@ -90,16 +90,19 @@ class TableDecoder:
         """
         reader = Reader(payload)
         flags, log2, stored_lanes, n = HEAD.unpack(reader.take(HEAD.size))
-        if flags & ~(HAS_NETWORK | HAS_COUNTS) or stored_lanes != lanes or log2 > MAX_LANES_LOG2:
+        if (
+            flags & ~(HAS_NETWORK | HAS_COUNTS | FOLDED)
+            or stored_lanes != lanes
+            or log2 > MAX_LANES_LOG2
+        ):
             raise CorruptionError("a table chunk has a head that makes no sense")
         length = 0
         specs = self.specs
-        if counts is not None and self.model is not None and self.model.fold:
-            known = np.zeros(lanes + 1, np.int64)
-            np.cumsum(counts, dtype=np.int64, out=known[1:])
-            length = fold_length(self.plan, self.model, known)
-            if length:
-                specs, counts = fold_specs(specs, length), None
+        if flags & FOLDED:
+            length = common_length_of(counts)
+            if not length or not foldable(specs):
+                raise CorruptionError("a table chunk folds lists that are not equally long")
+            specs, counts = fold_specs(specs, length), None
         modes = unpack_array(section := Reader(reader.section()), "|u1", len(specs))
         section.finish()
         if flags & HAS_COUNTS:
@@ -123,6 +126,8 @@ class TableDecoder:
         compact: list[Array] | None = None
         rows = row_set(offsets)
         if flags & HAS_NETWORK:
+            if self.model is not None and self.model.fold != length:
+                raise CorruptionError("a table chunk is folded otherwise than its model")
             escapes, network = reader.section(), reader.section()
             compact = self._network(
                 specs, modes, data, rows, lane_buckets, log2, escapes, network, sources
@@ -130,7 +135,8 @@ class TableDecoder:
         elif (modes == NETWORK).any():
             raise CorruptionError("a table chunk lacks its network stream")
         reader.finish()
-        if compact is None and self.model is not None and self.net is not None:
+        fits = self.model is not None and self.model.fold == length
+        if compact is None and fits and self.model is not None and self.net is not None:
             none = np.zeros(len(self.model.fields), np.bool_)
             compact = tokenise_known(self.model, none, data, rows, self.net).compact
         data.columns = {s.name: data.columns[s.name] for s in specs}

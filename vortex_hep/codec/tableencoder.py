@@ -19,6 +19,7 @@ from vortex_hep.codec.sections import join
 from vortex_hep.codec.tablechunk import (
     CLASSICAL,
     CODED,
+    FOLDED,
     HAS_COUNTS,
     HAS_NETWORK,
     HEAD,
@@ -201,6 +202,7 @@ class TableEncoder:
             if modes[s.name] == CLASSICAL
         )
         flags = (HAS_NETWORK if network else 0) | (HAS_COUNTS if stores_counts(self.plan) else 0)
+        flags |= FOLDED if specs is not self.specs else 0
         sections = [pack_array(np.array([modes[s.name] for s in specs], np.uint8))]
         if flags & HAS_COUNTS:
             sections.append(pack_array(np.diff(data.offsets).astype(np.uint32)))

@@ -127,6 +127,9 @@ class TreeEncoder:
         self._levels = _by_level(plans, self._models)
         self.plans = tuple(plans)
         self.used: set[str] = set()
+        self._tables = tables
+        self._inner = inner
+        self._decoder: tuple[int, TreeDecoder] | None = None
         self._encoders = {
             p.name: TableEncoder(p, plan_specs(p, tables), self._models.get(p.name), effort, inner)
             for p in plans
@@ -170,6 +173,14 @@ class TreeEncoder:
                 chunks[plan.name] = chunk
                 found[plan.name] = source
         return {p.name: chunks[p.name] for p in self.plans}
+
+    def decoder(self) -> TreeDecoder:
+        """A decoder of what was encoded so far, with no more models than an archive will hold."""
+        if self._decoder is None or self._decoder[0] != len(self.used):
+            models = {name: m for name, m in self._models.items() if name in self.used}
+            decoder = TreeDecoder(self.plans, self._tables, models, self._outer, self._inner)
+            self._decoder = (len(self.used), decoder)
+        return self._decoder[1]
 
     def _use(self, name: str) -> None:
         """Note that a plan's model is needed, and those of the plans that it leans on."""

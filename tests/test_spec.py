@@ -1,0 +1,287 @@
+"""The worked numbers of docs/SPEC.md, sections 5 to 8, are what the code computes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vortex_hep.archive import Archive
+from vortex_hep.codec import rans
+from vortex_hep.codec.fields import Field, write_tokens
+from vortex_hep.codec.folding import MAX_FOLD
+from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
+from vortex_hep.codec.rows import row_set
+from vortex_hep.codec.sections import join
+from vortex_hep.codec.tablechunk import HEAD
+from vortex_hep.codec.transforms import (
+    FLOAT,
+    SIGNED,
+    Segments,
+    add_reference,
+    bits_from_ordered,
+    bits_of,
+    ordered_view,
+    subtract_reference,
+)
+from vortex_hep.errors import CorruptionError
+from vortex_hep.model import Model
+from vortex_hep.nn import weights
+from vortex_hep.nn.arithmetic import exp2_weight, frequencies
+from vortex_hep.nn.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.reference import frequencies_of_rows
+from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
+
+TEXT = (Path(__file__).parents[1] / "docs" / "SPEC.md").read_text(encoding="utf-8")
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def section(number: str) -> str:
+    """Text of a section, without those behind it."""
+    start = re.search(rf"^#+ {re.escape(number)}\.? ", TEXT, re.MULTILINE)
+    assert start is not None
+    stop = re.search(r"^#+ \d", TEXT[start.end() :], re.MULTILINE)
+    return TEXT[start.start() : start.end() + stop.start()] if stop else TEXT[start.start() :]
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Cells of all tables in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_sections_5_1():
+    assert join([b"ab", b""]).hex(" ") in section("5.1")
+
+
+def test_weights_of_distances_5_3():
+    rows = table_rows(section("5.3"))
+    distances = [int(cell.split()[0]) for cell in rows[0][1:]]
+    assert exp2_weight(np.array(distances)).tolist() == [int(cell) for cell in rows[1][1:]]
+
+
+def test_frequencies_5_3():
+    logits = np.full((1, 16), -2000)
+    logits[0, :3] = 3000, 3000, 1000
+    weight = exp2_weight(3000 - logits)
+    assert weight[0, :4].tolist() == [32768, 32768, 8450, 1107]
+    assert (weight.sum(), (65520 << 15) // weight.sum()) == (88377, 24293)
+    assert frequencies(logits)[0].tolist() == [24304, 24294, 6265] + 13 * [821]
+    for number in ("88377", "24293", "24304, 24294, 6265, 821"):
+        assert number in section("5.3")
+
+
+def worked_model() -> TableModel:
+    """The table model of section 5.4."""
+    segments = Segments(np.array([0], np.uint64), np.array([31], np.uint64))
+    field = Field(("x",), 0, "|u1", 0, 0, segments, np.array([16], np.uint64))
+    shape = Shape(1, 2, 8, 8, 0, True)
+    w = {k: np.zeros(s, np.int32) for k, s in shape.weight_shapes().items()}
+    w["position"][:2, 0] = 30, 40
+    w["previous"][0, 1, 0] = 20
+    w["gate"][0, 0] = 34
+    w["trunk"][0, 0, 0] = 90
+    w["bias"][:, 0] = -10, 5
+    w["nibble"][0, 9, 0] = 7
+    w["match_previous"][0, 25, 0] = 50
+    w["match_previous"][1, 17, 0] = 3
+    w["match_previous"][:, 32, 0] = -2
+    w["head"][0, 0, 9] = 20
+    w["head"][1, 0, 1] = -8
+    w["head_bias"][1, 0] = 100
+    return TableModel("t", (field,), shape, (), w, np.zeros((1, 2)))
+
+
+def test_worked_network_5_4():
+    tokens = np.array([[9, 1], [9, 1]])
+    found = frequencies_of_rows(
+        worked_model(), tokens, np.zeros((2, 1)), row_set(np.array([0, 2])), np.zeros((1, 0))
+    )
+    first = table_rows(section("5.4"))
+    lines = [row[-1] for row in first if row[0] in ("0", "1")]
+    for freq, line in zip(found.reshape(4, 16), lines, strict=True):
+        named = {}
+        for value, symbol in re.findall(r"(\d+) of (\d+|others)", line):
+            named[symbol] = int(value)
+        assert freq.tolist() == [named.get(str(y), named["others"]) for y in range(16)]
+
+
+def test_names_of_models_5_2_and_5_4():
+    canonical = weights.canonical(worked_model())
+    assert f"{len(canonical):,}" in section("5.4")
+    size = int.from_bytes(canonical[:4], "little")
+    assert canonical[:4].hex(" ").upper() in section("5.4")
+    assert canonical[4 : 4 + size].decode() in section("5.4")
+    digest = Model({"t": {"t": worked_model()}}).sha256
+    assert digest in section("5.4")
+    assert digest == hashlib.sha256(join([b"t", b"t", canonical])).hexdigest()
+    assert Model({}).sha256.startswith("e3b0c442")
+    assert Model({}).sha256.endswith("b855")
+
+
+def test_arrays_of_a_table_model_5_2():
+    names = [row[0] for row in table_rows(section("5.2"))]
+    shape = worked_model().shape
+    order = ["start", "length", "thresholds", "expected", *shape.weight_shapes()]
+    assert names[names.index("array") + 1 :] == order
+    for row in table_rows(section("5.2")):
+        if row[0] in shape.weight_shapes() and row[1].startswith("`"):
+            assert (row[1] == "`<i4`") == (row[0] in WIDE)
+
+
+def test_ordered_integers_6_1():
+    for dtype, shift, value, bits, ordered in table_rows(section("6.1"))[-6:]:
+        name = dtype.strip("`")
+        column = np.array([float(value)]).astype(name)
+        width = 8 * column.dtype.itemsize
+        kind = FLOAT if name == "<f4" else SIGNED
+        assert bits_of(column)[0] == int(bits, 16)
+        found, ok = ordered_view(bits_of(column), kind, width, int(shift))
+        assert ok[0]
+        assert found[0] == int(ordered, 16)
+        back = np.zeros(1, f"<u{width // 8}")
+        bits_from_ordered(found, kind, width, int(shift), back)
+        assert back[0] == int(bits, 16)
+
+
+def test_references_6_1():
+    ordered, reference = np.array([10, 7, 12, 12], np.uint64), np.array([-1, 0, 1, 2])
+    folded = subtract_reference(ordered, reference)
+    assert folded.tolist() == [20, 5, 10, 0]
+    assert "10, 7, 12, 12" in section("6.1")
+    assert "v = 20, 5, 10, 0" in section("6.1")
+    back = add_reference(folded, reference, np.ones(4, np.bool_), ordered)
+    assert back.tolist() == ordered.tolist()
+
+
+def test_segments_tokens_and_buckets_6_4():
+    segments = Segments(np.array([100, 500], np.uint64), np.array([9, 20], np.uint64))
+    field = Field(("x",), 0, "<u2", 0, 0, segments, np.array([3, 10, 30], np.uint64))
+    assert (segments.base.tolist(), segments.top, segments.width) == ([0, 10], 30, 5)
+    assert field.token_widths == (4, 1)
+    for value, compact, tokens, bucket in table_rows(section("6.4"))[1:]:
+        found, ok = segments.compact(np.array([int(value)], np.uint64))
+        assert ok[0] == (compact != "escape")
+        assert found[0] == (int(compact) if ok[0] else 0)
+        cut = np.zeros((1, 2), np.uint8)
+        write_tokens(found, field.width, cut, 0)
+        assert cut[0].tolist() == [int(t) for t in tokens.split(",")]
+        assert field.buckets(found)[0] == int(bucket)
+
+
+def test_order_of_lanes_7_1():
+    groups = cut_groups(np.array([0, 1, 4, 4, 7]), 9)
+    assert groups.lanes[0].tolist() == [1, 3, 0, 2]
+    assert groups.active[0].tolist() == [3, 2, 2]
+    assert "1, 3, 0, 2" in section("7.1")
+
+
+def stream(freq: list[int], cum: list[int], active: list[int]) -> str:
+    words = np.zeros(64, np.uint32)
+    n = rans.encode_words(
+        np.array(freq, np.uint16), np.array(cum, np.uint16), np.array(active, np.int64),
+        np.array([False]), words,
+    )  # fmt: skip
+    return " ".join(f"{word:08X}" for word in words[64 - n :])
+
+
+def test_streams_7_2():
+    text = section("7.2")
+    freq = [0x8000, 0x4000, 0x4000, 0x8000, 0x8000, 0x8000]
+    assert stream(freq, [0, 0x8000, 0xC000, 0, 0x8000, 0x8000], [5, 1]) in text
+    assert stream(12 * [1], list(range(12)), [12]) in text
+
+
+def test_streams_end_as_they_began_7_2():
+    empty = stream([], [], [])
+    assert empty == " ".join(4 * ["00000000 00000001"])
+    text = re.findall(r"`((?:[0-9A-F]{8} ?){9,})`", section("7.2"))[0]
+    words = np.array([int(word, 16) for word in text.split()], np.uint32)
+    states = rans.initial_states(words)
+    symbols = np.zeros(12, np.uint8)
+    freqs = np.ones((12, 16), np.int32)
+    freqs[:, 15] = 65536 - 15
+    at = rans.decode_step(freqs, states, words, 2 * rans.STATES, symbols)
+    assert at == len(words)
+    assert symbols.tolist() == list(range(12))
+    assert (states == rans.LOWER).all()
+    assert rans.decode_step(freqs, states, words[:8], 8, symbols) == -1
+    assert not rans.initial_states(words[:3]).any()
+
+
+def test_limits_8_7():
+    rows = dict(table_rows(section("8.7"))[1:])
+    assert rows["fields, links, tokens of a field"] == "2^14, 4, 16"
+    assert (MAX_FIELDS, MAX_LINKS) == (1 << 14, 4)
+    assert int(rows["H, J"]) == MAX_HIDDEN
+    assert int(rows["length of folded lists"]) == MAX_FOLD
+    assert (MAX_LINK_VALUES, MAX_LANES_LOG2, HEAD.size) == (1 << 16, 20, 10)
+
+
+def test_metadata_keys_8():
+    """Every key of the golden archive's documents is described."""
+    text = TEXT[TEXT.index("## 8.") :]
+    with Archive(GOLDEN / "archive-v1.vxc") as archive:
+        document = archive.reader.metadata
+    tree = document["trees"][0]
+    for found in (document, tree, tree["tables"][0], document["model"], document["source"]):
+        for key in found:
+            assert f"`{key}`" in text or f'"{key}"' in text, key
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"fold":0', b'"fold":1'),
+        (b'"fold":0', b'"fold":0 '),
+        (b'"hidden":8', b'"hidden":7'),
+        (b'"hidden":8', b'"hidden":1024'),
+        (b'["x"],0', b'[],0'),
+        (b'["x"],0', b'["x","y"],0'),
+        (b'["x"],0', b'["@x"],0'),
+        (b'["x"],0', b'["x"],-1'),
+        (b'"|u1",0,0,0', b'"|u1",1,0,0'),
+        (b'"|u1",0,0,0', b'"|u1",0,3,0'),
+        (b'"|u1",0,0,0', b'"|u1",0,0,3'),
+        (b'"|u1"', b'">u2"'),
+        (b"0,0,0,1,1]", b"0,0,0,0,1]"),
+        (b"0,0,0,1,1]", b"0,0,0,1,32]"),
+        (b"0,0,0,1,1]", b"0,0,0,1.5,1]"),
+        (b"0,0,0,1,1]", b"0,0,0,99999999999,1]"),
+        (b'"links":[]', b'"links":[["t",[""],[],1]]'),
+        (b'"previous":true', b'"previous":1'),
+        (b'"table":"t"', b'"table":"t","more":0'),
+        (b'"lane_context":[]', b'"lane_context":[1]'),
+        (b'{"fields"', b"[" * 200_000),
+    ],
+)  # fmt: skip
+def test_documents_that_must_be_rejected_5_2(old: bytes, new: bytes):
+    from vortex_hep.codec import zstd
+    from vortex_hep.codec.sections import Reader
+
+    reader = Reader(weights.dump(worked_model()))
+    head, arrays = reader.section(), reader.section()
+    text = zstd.decompress(head[4:], int.from_bytes(head[:4], "little"))
+    assert old in text
+
+    def load(document: bytes) -> TableModel:
+        packed = len(document).to_bytes(4, "little") + zstd.compress(document)
+        return weights.load(join([packed, arrays]))
+
+    assert weights.canonical(load(text)) == weights.canonical(worked_model())
+    with pytest.raises(CorruptionError):
+        load(text.replace(old, new))
+
+
+def test_a_golden_chunk_has_the_head_of_8_5():
+    with Archive(GOLDEN / "archive-v1.vxc") as archive:
+        tree = archive["Events"]
+        start, stop, ids = tree.clusters[0]
+        for plan, number in zip(tree.plans, ids, strict=True):
+            flags, log2, lanes, _ = HEAD.unpack(archive.reader.read(number)[: HEAD.size])
+            assert lanes == stop - start
+            assert bool(flags & 2) == (plan.jagged and plan.counter is None)
+            assert log2 == (9 if flags & 1 else 0)
