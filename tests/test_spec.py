@@ -285,3 +285,4 @@ def test_a_golden_chunk_has_the_head_of_8_5():
             assert lanes == stop - start
             assert bool(flags & 2) == (plan.jagged and plan.counter is None)
             assert log2 == (9 if flags & 1 else 0)
+            assert bool(flags & 4) == (plan.name == "W")

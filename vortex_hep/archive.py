@@ -15,6 +15,7 @@ from vortex_hep.codec import classical
 from vortex_hep.codec.container import KIND_ARCHIVE, ContainerReader, check_decoded
 from vortex_hep.errors import CorruptionError, ModelMismatchError, NotFoundError, NotVortexError
 from vortex_hep.model import CHUNK_REMAINDER, Model
+from vortex_hep.nn.engine import get_engine
 from vortex_hep.options import thread_count
 
 __all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "open"]
@@ -31,6 +32,8 @@ class Archive(Mapping[str, ArchiveTree]):
         Needed where the archive names a model but does not hold it.
     threads : int, optional
         Workers; one per core by default.
+    device : {"auto", "cpu", "cuda"}
+        Where the network runs; the data do not depend on it.
 
     Raises
     ------
@@ -50,8 +53,10 @@ class Archive(Mapping[str, ArchiveTree]):
         *,
         model: Model | None = None,
         threads: int | None = None,
+        device: str = "auto",
     ) -> None:
         workers = thread_count(threads)
+        self.engine = get_engine(device)
         self.reader = ContainerReader(source)
         self.path = str(self.reader.path)
         # Neither starts a thread before it is given work.
@@ -221,6 +226,7 @@ def open(
     *,
     model: Model | None = None,
     threads: int | None = None,
+    device: str = "auto",
 ) -> Archive:
     """Open an archive for reading.
 
@@ -232,6 +238,8 @@ def open(
         Needed where the archive names a model but does not hold it.
     threads : int, optional
         Workers; one per core by default.
+    device : {"auto", "cpu", "cuda"}
+        Where the network runs; the data do not depend on it.
 
     Returns
     -------
@@ -243,4 +251,4 @@ def open(
     VortexError
         As :class:`Archive` lists them.
     """
-    return Archive(path, model=model, threads=threads)
+    return Archive(path, model=model, threads=threads, device=device)

@@ -211,7 +211,7 @@ class ArchiveTree:
         if self._decoder is None:
             a = self._archive
             models = {} if a.model is None else a.model.tables(self.name)
-            self._decoder = TreeDecoder(self.plans, self.tables, models, a.outer, a.inner)
+            self._decoder = TreeDecoder(self.plans, self.tables, models, a.outer, a.inner, a.engine)
         return self._decoder
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.metadata import pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
+from vortex_hep.nn.engine import Engine, get_engine
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.options import (
     CompressReport,
@@ -70,7 +71,7 @@ def compress_file(
     threads : int, optional
         Workers; one per core by default. The archive does not depend on it.
     device : {"cpu", "cuda", "auto"}
-        Where a model is fitted.
+        Where a model is fitted and the network runs; what is read back does not depend on it.
     overwrite : bool
         Whether an existing archive may be replaced.
     embed_model : bool
@@ -99,7 +100,7 @@ def compress_file(
     selected = tree_names(trees)
     how = _How(
         effort, thread_count(threads), model is None or embed_model, progress or SILENT, check,
-        model is not None,
+        model is not None, get_engine(device),
     )  # fmt: skip
     with (
         open_source(source, trees=selected) as file,
@@ -159,6 +160,7 @@ class _How:
     progress: Progress
     check: bool = True
     may_leave_out: bool = False
+    engine: Engine | None = None
 
 
 def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
@@ -220,7 +222,7 @@ def _write_once(
         for name, tree in file.trees.items():
             plans = make_plans(tree.tables)
             models = model.tables(name)
-            encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner)
+            encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner, how.engine)
             trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
             used[name] = encoder.used
             _say_what_is_new(tree, model, report)

@@ -16,6 +16,7 @@ from vortex_hep.codec.links import Sources, stack_rows
 from vortex_hep.codec.rows import RowSet, Tokenised
 from vortex_hep.codec.tablechunk import NETWORK, covers, number_column, pack_array
 from vortex_hep.nn import cpu
+from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import TableData
@@ -81,7 +82,7 @@ class NetworkRun:
             self._bits[:] = 0.0
         return changed
 
-    def predict(self, pool: Executor) -> None:
+    def predict(self, pool: Executor, engine: Engine) -> None:
         """Run the network over all groups."""
         n_tokens = self.tokens.tokens.shape[1]
         space = stack_rows(self.model, self._sources, self.tokens.tokens, self.rows)
@@ -91,7 +92,7 @@ class NetworkRun:
         def work(g: int) -> tuple[Array, Array]:
             freq = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
             cum = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
-            cpu.run_group(
+            engine.run_group(
                 self.net, self.groups.lanes[g], self.rows.offsets, self.groups.active[g],
                 space.tokens, space.buckets, links, space.source_offsets, self.lane_buckets,
                 self._given, False, freq, cum, self._bits[g], none,

@@ -33,6 +33,7 @@ from vortex_hep.codec.tablechunk import (
 )
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn import cpu
+from vortex_hep.nn.engine import CompiledEngine, Engine
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import VARBYTES, ColumnSpec, TableData
@@ -49,6 +50,8 @@ class TableDecoder:
     specs : tuple of ColumnSpec
     model : TableModel or None
     pool : Executor
+    engine : Engine, optional
+        As :class:`TableEncoder <vortex_hep.codec.tableencoder.TableEncoder>` takes it.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class TableDecoder:
         specs: tuple[ColumnSpec, ...],
         model: TableModel | None,
         pool: Executor,
+        engine: Engine | None = None,
     ) -> None:
         self.plan = plan
         self.specs = specs
         self.model = model
         self.net = cpu.unpack(model) if model is not None else None
         self._pool = pool
+        self._engine = engine or CompiledEngine()
 
     def decode(
         self,
@@ -204,7 +209,7 @@ class TableDecoder:
 
         def work(g: int) -> int:
             return int(
-                cpu.run_group(
+                self._engine.run_group(
                     net, groups.lanes[g], rows.offsets, groups.active[g], space.tokens,
                     space.buckets, links, space.source_offsets, lane_buckets, ~coded, True, none,
                     none, np.zeros(0), streams[g],

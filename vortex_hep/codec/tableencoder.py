@@ -37,6 +37,7 @@ from vortex_hep.codec.tablechunk import (
     stores_counts,
 )
 from vortex_hep.nn import cpu
+from vortex_hep.nn.engine import CompiledEngine, Engine
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import ColumnSpec, TableData, VarBytes
@@ -66,6 +67,8 @@ class TableEncoder:
         For classical coders; "max" compares all columns with all of them.
     pool : Executor
         Runs the groups of a chunk.
+    engine : Engine, optional
+        Computes the frequencies; all engines give the same. The compiled one by default.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class TableEncoder:
         model: TableModel | None,
         effort: classical.Effort,
         pool: Executor,
+        engine: Engine | None = None,
     ) -> None:
         self.plan = plan
         self.specs = specs
@@ -82,6 +86,7 @@ class TableEncoder:
         self.effort = effort
         self.net = cpu.unpack(model) if model is not None else None
         self._pool = pool
+        self._engine = engine or CompiledEngine()
 
     def tokenise(self, data: TableData, sources: Sources = ()) -> tuple[RowSet, Tokenised | None]:
         """Compute the tokens of a cluster; other tables may need them as context.
@@ -127,7 +132,7 @@ class TableEncoder:
         if model is not None and net is not None and tokens is not None and len(rows.lane):
             run = NetworkRun(model, net, rows, tokens, lane_buckets, sources, column_widths(specs))
             while True:
-                run.predict(self._pool)
+                run.predict(self._pool, self._engine)
                 costs = run.column_costs(data)
                 modes = {s.name: CLASSICAL for s in specs}
                 self._choose(data, run, modes, costs, payloads)

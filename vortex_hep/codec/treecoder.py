@@ -18,6 +18,7 @@ from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
 from vortex_hep.codec.tabledecoder import TableDecoder
 from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import CorruptionError, ModelMismatchError
+from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec
 
@@ -107,6 +108,8 @@ class TreeEncoder:
     effort : {"fast", "normal", "max"}
     outer, inner : Executor
         For plans, and for the lane groups within a plan; they must not be the same.
+    engine : Engine, optional
+        Computes the frequencies; all engines give the same. The compiled one by default.
 
     Attributes
     ----------
@@ -122,6 +125,7 @@ class TreeEncoder:
         effort: classical.Effort,
         outer: Executor,
         inner: Executor,
+        engine: Engine | None = None,
     ) -> None:
         self._models = _usable(plans, models)
         self._levels = _by_level(plans, self._models)
@@ -129,9 +133,12 @@ class TreeEncoder:
         self.used: set[str] = set()
         self._tables = tables
         self._inner = inner
+        self._engine = engine
         self._decoder: tuple[int, TreeDecoder] | None = None
         self._encoders = {
-            p.name: TableEncoder(p, plan_specs(p, tables), self._models.get(p.name), effort, inner)
+            p.name: TableEncoder(
+                p, plan_specs(p, tables), self._models.get(p.name), effort, inner, engine
+            )
             for p in plans
         }
         self._outer = outer
@@ -178,7 +185,9 @@ class TreeEncoder:
         """A decoder of what was encoded so far, with no more models than an archive will hold."""
         if self._decoder is None or self._decoder[0] != len(self.used):
             models = {name: m for name, m in self._models.items() if name in self.used}
-            decoder = TreeDecoder(self.plans, self._tables, models, self._outer, self._inner)
+            decoder = TreeDecoder(
+                self.plans, self._tables, models, self._outer, self._inner, self._engine
+            )
             self._decoder = (len(self.used), decoder)
         return self._decoder[1]
 
@@ -225,12 +234,14 @@ class TreeDecoder:
         models: Mapping[str, TableModel],
         outer: Executor,
         inner: Executor,
+        engine: Engine | None = None,
     ) -> None:
         models = _usable(plans, models)
         self._levels = _by_level(plans, models)
         self.plans = {p.name: p for p in plans}
         self._decoders = {
-            p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner) for p in plans
+            p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner, engine)
+            for p in plans
         }
         self._outer = outer
 
