@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.errors import CorruptionError
 from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, TableSpec
+
+#: Items that a row of a column may have.
+MAX_COMPONENTS = 1 << 24
 
 
 def pack_tables(
@@ -109,6 +113,9 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
             raise
         raise CorruptionError("the description of a tree makes no sense") from error
     names = [n for p in plans for n in p.columns]
+    whole = [c.name for t in tables for c in t.columns]
+    if len(set(whole)) != len(whole) or len({t.name for t in tables}) != len(tables):
+        raise CorruptionError("a tree names a column or a table twice")
     if len(set(names)) != len(names) or len({p.name for p in plans}) != len(plans):
         raise CorruptionError("a tree names a column or a plan twice")
     if any(len(ids) != len(plans) for _, _, ids in document["clusters"]):
@@ -142,8 +149,8 @@ def _table(t: Mapping[str, Any]) -> TableSpec:
         if link is not None and not isinstance(link, str):
             raise CorruptionError("a link that is no name", branch=name)
         shape = tuple(int(n) for n in inner)
-        if any(n < 0 for n in shape):
-            raise CorruptionError("a column of negative size", branch=str(name))
+        if any(n < 0 for n in shape) or math.prod(shape) > MAX_COMPONENTS:
+            raise CorruptionError("a column of a size that is not allowed", branch=str(name))
         columns.append(ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation))
     counter = t["counter"]
     if counter is not None and not isinstance(counter, str):

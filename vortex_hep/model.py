@@ -63,7 +63,8 @@ class Model:
         """Hexadecimal SHA-256 of the canonical bytes of all tables."""
         digest = hashlib.sha256()
         for tree, plan, model in self._items():
-            digest.update(join([tree.encode(), plan.encode(), weights.canonical(model)]))
+            names = (name.encode("utf-8", "surrogatepass") for name in (tree, plan))
+            digest.update(join([*names, weights.canonical(model)]))
         return digest.hexdigest()
 
     @cached_property
@@ -135,7 +136,11 @@ class Model:
         payloads = reader.read_many([c for _, _, c in entries])
         for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
             try:
+                if reader.chunks[chunk]["kind"] != CHUNK_TABLE_MODEL:
+                    raise CorruptionError("a model names a chunk of another kind")
                 table = weights.load(payload)
+                if table.table != plan or plan in trees.get(tree, {}):
+                    raise CorruptionError("a model names a table twice, or by another name")
                 check_decoded(reader.chunks[chunk], weights.canonical(table), path=reader.path)
             except VortexError as error:
                 error.path, error.tree, error.branch = reader.path, tree, plan

@@ -193,9 +193,9 @@ def test_options_reach_the_fit(example_file, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "fit_model", fit_model)
     vortex_hep.compress_file(
-        example_file, tmp_path / "a.vxc", device="cuda", threads=1, effort="fast"
+        example_file, tmp_path / "a.vxc", device="auto", threads=1, effort="fast"
     )
-    assert seen == [(["Events"], "cuda", 1, "fast", True)]
+    assert seen == [(["Events"], "auto", 1, "fast", True)]
     with pytest.raises(UnsupportedTypeError, match="device"):
         vortex_hep.compress_file(example_file, tmp_path / "b.vxc", device="tpu")
     with pytest.raises(UnsupportedTypeError, match="0 threads"):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 #: Lanes of a group: at least this many, and enough for this many symbols.
-_MIN_LANES_LOG2 = 9
+MIN_LANES_LOG2 = 9
 _GROUP_SYMBOLS = 1 << 17
 MAX_LANES_LOG2 = 20
 
@@ -43,7 +43,7 @@ def cut_groups(offsets: Array, log2: int) -> Groups:
 
 def group_log2(lanes: int, symbols: int) -> int:
     """Choose the size of groups: small enough to run side by side, with little overhead each."""
-    log2 = _MIN_LANES_LOG2
+    log2 = MIN_LANES_LOG2
     while log2 < MAX_LANES_LOG2 and (1 << log2) < lanes:
         if symbols * (1 << log2) / max(1, lanes) >= _GROUP_SYMBOLS:
             break

@@ -78,9 +78,16 @@ def usable(field: Field, columns: Mapping[str, Array | VarBytes], extent: int) -
 
 
 def tokenise(
-    fields: tuple[Field, ...], columns: Mapping[str, Array | VarBytes], rows: RowSet
+    fields: tuple[Field, ...],
+    columns: Mapping[str, Array | VarBytes],
+    rows: RowSet,
+    hidden: Array | None = None,
 ) -> Tokenised:
-    """Compute all tokens of a table; fields whose columns are missing are absent, all zero."""
+    """Compute all tokens of a table.
+
+    Fields whose columns are missing, and those that are ``hidden`` (bool, shape (fields,)), are
+    absent: all zero.
+    """
     n = len(rows.lane)
     widths = [len(f.token_widths) for f in fields]
     tokens = np.zeros((n, sum(widths)), np.uint8)
@@ -90,7 +97,7 @@ def tokenise(
     first = 0
     references = (None, rows.previous, rows.mother)
     for k, f in enumerate(fields):
-        if usable(f, columns, n):
+        if (hidden is None or not hidden[k]) and usable(f, columns, n):
             value, ok = f.compact(columns, references)  # type: ignore[arg-type]
             write_tokens(value, f.width, tokens, first)
             escapes.append(np.flatnonzero(~ok))

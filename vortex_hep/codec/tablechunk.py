@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.folding import common_length
+from vortex_hep.codec.folding import common_length, foldable
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.sections import Reader
 from vortex_hep.errors import CorruptionError
@@ -64,12 +64,14 @@ class TableChunk:
     columns: list[ColumnReport] = field(default_factory=list)
 
 
-def fold_length(plan: Plan, model: TableModel | None, offsets: Array) -> int:
+def fold_length(
+    plan: Plan, specs: Sequence[ColumnSpec], model: TableModel | None, offsets: Array
+) -> int:
     """Length of the lists if the model has them folded and they are all as long, else 0.
 
     The decoder must know the lengths beforehand, from a counter.
     """
-    if model is None or not model.fold or plan.counter is None:
+    if model is None or not model.fold or plan.counter is None or not foldable(specs):
         return 0
     return model.fold if common_length(offsets) == model.fold else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from vortex_hep.codec import classical
 from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
 from vortex_hep.codec.folding import common_length_of, fold_specs, foldable, unfold
-from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
+from vortex_hep.codec.lanes import MAX_LANES_LOG2, MIN_LANES_LOG2, cut_groups
 from vortex_hep.codec.links import Sources, mothers, own_link, stack_rows
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
@@ -29,6 +30,7 @@ from vortex_hep.codec.tablechunk import (
     column_widths,
     covers,
     number_column,
+    stores_counts,
     unpack_array,
 )
 from vortex_hep.errors import CorruptionError
@@ -101,6 +103,7 @@ class TableDecoder:
             or log2 > MAX_LANES_LOG2
         ):
             raise CorruptionError("a table chunk has a head that makes no sense")
+        self._check_head(flags, log2, lanes, n, counts, decoded_size)
         length = 0
         specs = self.specs
         if flags & FOLDED:
@@ -115,17 +118,14 @@ class TableDecoder:
             section.finish()
         elif counts is None:
             counts = np.ones(lanes, np.int64)
+        counts = counts.astype(np.int64)
         offsets = np.zeros(lanes + 1, np.int64)
-        np.cumsum(counts, dtype=np.int64, out=offsets[1:])
-        if offsets[-1] != n or (np.diff(offsets) < 0).any():
+        # Each count is bounded first, so that the sum cannot wrap.
+        if not ((counts >= 0) & (counts <= n)).all():
             raise CorruptionError("a table chunk has other rows than its counter says")
-        width = sum(
-            np.dtype(s.dtype).itemsize * int(np.prod(s.inner, dtype=np.int64))
-            for s in specs
-            if s.dtype != VARBYTES
-        )
-        if decoded_size is not None and n * max(width, 1) > decoded_size:
-            raise CorruptionError("a table chunk claims more rows than its data have")
+        np.cumsum(counts, dtype=np.int64, out=offsets[1:])
+        if offsets[-1] != n:
+            raise CorruptionError("a table chunk has other rows than its counter says")
         data = TableData(offsets, {})
         self._classical(reader, specs, modes, data)
         compact: list[Array] | None = None
@@ -146,6 +146,29 @@ class TableDecoder:
             compact = tokenise_known(self.model, none, data, rows, self.net).compact
         data.columns = {s.name: data.columns[s.name] for s in specs}
         return (unfold(data, length) if length else data), compact
+
+    def _check_head(
+        self, flags: int, log2: int, lanes: int, n: int, counts: Array | None,
+        decoded_size: int | None,
+    ) -> None:  # fmt: skip
+        """Refuse what contradicts the plan, or claims more than the data have, at the outset."""
+        if bool(flags & HAS_COUNTS) != stores_counts(self.plan):
+            raise CorruptionError("a table chunk stores counts that it should not, or lacks them")
+        groups = MIN_LANES_LOG2 if flags & HAS_NETWORK else 0
+        if log2 < groups or (not groups and log2):
+            raise CorruptionError("a table chunk has lane groups of a size that is not allowed")
+        if decoded_size is None:
+            return
+        width = sum(
+            np.dtype(s.dtype).itemsize * math.prod(s.inner)
+            for s in self.specs
+            if s.dtype != VARBYTES
+        )
+        rows = n * (common_length_of(counts) or 1) if flags & FOLDED else n
+        offsets = 8 * (lanes + 1) if flags & HAS_COUNTS else 0
+        one_each = counts is None and not flags & HAS_COUNTS
+        if rows * width + offsets > decoded_size or (one_each and n != lanes):
+            raise CorruptionError("a table chunk claims more rows than its data have")
 
     def _classical(
         self, reader: Reader, specs: Sequence[ColumnSpec], modes: Array, data: TableData
@@ -190,6 +213,10 @@ class TableDecoder:
                 by_network.add(f.columns[0])
         coded = np.array([all(n in by_network for n in f.columns) for f in model.fields], np.bool_)
         widths = column_widths(specs)
+        kinds = {s.name: s.dtype for s in specs}
+        for f, c in zip(model.fields, coded, strict=True):
+            if c and any(kinds.get(n, f.dtype) != f.dtype for n in f.columns):
+                raise CorruptionError("a column is not of its model's type", branch=f.columns[0])
         for name in by_network:
             members = [k for k, f in enumerate(model.fields) if name in f.columns and coded[k]]
             if not covers(model, members, widths.get(name, 1)):
@@ -247,7 +274,9 @@ class TableDecoder:
         for k, f in enumerate(fields):
             e = rows[first : first + counts[k]]
             first += int(counts[k])
-            if len(e) and (e[-1] >= n or (np.diff(e) <= 0).any()):
+            if len(e) and (
+                is_virtual(f.columns[0]) or e[0] < 0 or e[-1] >= n or (np.diff(e) <= 0).any()
+            ):
                 raise CorruptionError("escapes out of order")
             escaped[k] = e
             for name in f.columns:
@@ -290,9 +319,9 @@ def tokenise_known(
     model: TableModel, coded: Array, data: TableData, rows: RowSet, net: cpu.Network
 ) -> Tokenised:
     """Tokens of the fields that are not coded; zero where the network is to fill them in."""
-    hidden = {n for f, c in zip(model.fields, coded, strict=True) if c for n in f.columns}
     # A difference to a linked row cannot be formed before the links are decoded.
-    hidden |= {n for f in model.fields if f.reference == LINKED_ROW for n in f.columns}
-    columns = {k: v for k, v in data.columns.items() if k not in hidden}
-    rows.mother = mothers(model, net, columns, rows)
-    return tokenise(model.fields, columns, rows)
+    hidden = np.array([f.reference == LINKED_ROW for f in model.fields], np.bool_) | coded
+    own = own_link(model)
+    if own is not None and not coded[own]:
+        rows.mother = mothers(model, net, data.columns, rows)
+    return tokenise(model.fields, data.columns, rows, hidden)

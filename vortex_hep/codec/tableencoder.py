@@ -100,7 +100,7 @@ class TableEncoder:
         if self.model is None or self.net is None:
             return row_set(data.offsets), None
         if self.model.fold:
-            if not fold_length(self.plan, self.model, data.offsets):
+            if not fold_length(self.plan, self.specs, self.model, data.offsets):
                 return row_set(data.offsets), None
             data = fold(data, self.model.fold)
         rows = row_set(data.offsets)
@@ -119,7 +119,7 @@ class TableEncoder:
         """Encode one cluster; the parameters are what :meth:`tokenise` took and returned."""
         whole = decoded_bytes(self.plan, self.specs, data)
         specs = self.specs
-        length = fold_length(self.plan, self.model, data.offsets)
+        length = fold_length(self.plan, self.specs, self.model, data.offsets)
         if length:
             specs, data = fold_specs(specs, length), fold(data, length)
         modes = {s.name: CLASSICAL for s in specs}
@@ -214,7 +214,7 @@ class TableEncoder:
         sections += [apart, solid, join(strings)]
         if flags & HAS_NETWORK:
             sections += [escapes, network]
-        payload = HEAD.pack(flags, log2, lanes, data.num_rows) + join(sections)
+        payload = HEAD.pack(flags, log2 if network else 0, lanes, data.num_rows) + join(sections)
         reports = [
             ColumnReport(
                 s.name,

@@ -19,6 +19,7 @@ from vortex_hep.codec.tabledecoder import TableDecoder
 from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import CorruptionError, ModelMismatchError
 from vortex_hep.nn.engine import Engine
+from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec
 
@@ -43,28 +44,54 @@ def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str
     Raises
     ------
     ModelMismatchError
-        A model needs context that the core's own model does not know.
+        The models do not fit one another.
     """
-    here = {p.name for p in plans}
-    usable = {
-        name: model
-        for name, model in models.items()
-        if name in here and (CORE in here or not model.lane_context)
-    }
+    usable = {}
+    for plan in plans:
+        model = models.get(plan.name)
+        if model is None or (model.lane_context and all(p.name != CORE for p in plans)):
+            continue
+        # A branch may have the name of a made-up column; the classical coders take such a table.
+        if not any(is_virtual(name) for name in plan.columns):
+            usable[plan.name] = model
     core = usable.get(CORE)
     known = {f.columns[0] for f in core.fields if f.component == 0} if core is not None else set()
     if any(not known.issuperset(model.lane_context) for model in usable.values()):
         raise ModelMismatchError("the model needs context that its core does not give")
+    if core is not None and (core.fold or core.links):
+        raise ModelMismatchError("the model's core is no table of one row per lane")
+    for name, model in usable.items():
+        for link, fields in zip(model.links, model.shape.links, strict=True):
+            source = usable.get(link.source)
+            if link.source == name or source is None:
+                continue
+            if link.source == CORE or source.fold or source.shape.fields != fields:
+                raise ModelMismatchError(
+                    f"the model's table {name!r} links to a {link.source!r} that is another table"
+                )
     return usable
 
 
-def _level(name: str, models: Mapping[str, TableModel], above: tuple[str, ...] = ()) -> int:
-    """How many tables must come before this one, counted along its links."""
-    if name in above:
-        raise ModelMismatchError(f"tables {', '.join(above)} of the model link in a circle")
-    model = models.get(name)
-    sources = {link.source for link in model.links if link.source != name} if model else set()
-    return max((1 + _level(s, models, (*above, name)) for s in sources), default=0)
+def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
+    """How many tables must come before each plan, counted along its links."""
+    here = {p.name for p in plans}
+    before = {
+        p.name: {
+            link.source
+            for link in (models[p.name].links if p.name in models else ())
+            if link.source != p.name and link.source in here
+        }
+        for p in plans
+    }
+    levels: dict[str, int] = {}
+    while len(levels) < len(before):
+        ready = [n for n, s in before.items() if n not in levels and s <= levels.keys()]
+        if not ready:
+            rest = ", ".join(sorted(before.keys() - levels.keys())[:5])
+            raise ModelMismatchError(f"tables of the model link in a circle: {rest}")
+        for name in ready:
+            levels[name] = max((1 + levels[s] for s in before[name]), default=0)
+    return levels
 
 
 @dataclass
@@ -77,8 +104,9 @@ class _Levels:
 
 def _by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> _Levels:
     groups: dict[int, list[Plan]] = {}
+    levels = _levels_of(plans, models)
     for plan in plans:
-        groups.setdefault(_level(plan.name, models), []).append(plan)
+        groups.setdefault(levels[plan.name], []).append(plan)
     here = {p.name for p in plans}
     sources = {
         link.source for name, m in models.items() if name in here for link in m.links

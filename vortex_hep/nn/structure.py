@@ -144,7 +144,7 @@ def find_fields(
             rows.mother = None
             candidate = _number_field(spec.name, 0, column, rows, True)
             targets = resolve_links(rows, column.astype(np.int64))
-            if candidate.segments.top >= MAX_LINK_VALUES:
+            if candidate.segments.top >= MAX_LINK_VALUES or not candidate.width:
                 continue
             if (targets >= 0).mean() > 0.05:
                 link_name = spec.name
@@ -163,8 +163,10 @@ def find_fields(
     flags: list[str] = []
     for spec in specs:
         column = columns.get(spec.name)
-        if spec.name in (link_name, foreign if across else None) or not isinstance(
-            column, np.ndarray
+        if (
+            is_virtual(spec.name)
+            or spec.name in (link_name, foreign if across else None)
+            or not isinstance(column, np.ndarray)
         ):
             continue
         size = int(np.prod(column.shape[1:], dtype=np.int64))
