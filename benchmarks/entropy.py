@@ -30,6 +30,12 @@ REASONS = {
     "running sum": "a rising column, left to the classical coders",
     "8-state": "each value depends on the one in the event before; events are coded independently",
     "permuted": "order within blocks of events, which an event by itself does not know",
+    "xor": "flags are coded four to a symbol; its bytes are split evenly among them",
+    "Bernoulli": "flags are coded four to a symbol; its bytes are split evenly among them",
+    "latent": "flags are coded four to a symbol; its bytes are split evenly among them",
+    "e1+e2": "a sum of two columns: exact arithmetic between columns is not modelled",
+    "counter": "its information is part of the jagged column's figure",
+    "Zipf": "3000 unordered ids, most of them rare: too many for a dictionary",
     "row number": "costs only the bytes of its coder",
 }
 

@@ -5,7 +5,7 @@ makes the tables and plots from them.
 
 Examples
 --------
-``python -m benchmarks.run --data DIR --dataset nanoaod-ttbar --seconds 1800``
+``python -m benchmarks.run --data DIR --dataset nanoaod-ttbar``
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", action="append", metavar="NAME", help="may be repeated")
     parser.add_argument("--seconds", type=float, help="training time per data set")
     parser.add_argument("--model", type=Path, help="use this model instead of training one")
-    parser.add_argument("--effort", default="normal")
+    parser.add_argument("--effort", default="normal", help="of compression")
+    parser.add_argument("--train-effort", default="max", help="of training a data set's model")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=positive_int)
     parser.add_argument("--repeat", type=positive_int, default=2)
@@ -86,7 +87,7 @@ def _models(
     if not train:
         return [], {}
     options = vortex_hep.TrainOptions(
-        seconds=args.seconds, device=args.device, threads=args.threads, effort=args.effort
+        seconds=args.seconds, device=args.device, threads=args.threads, effort=args.train_effort
     )
     start = time.perf_counter()
     model = vortex_hep.train(
@@ -97,6 +98,7 @@ def _models(
     training = {
         "train_files": [part.name for part in train],
         "train_seconds": round(time.perf_counter() - start, 1),
+        "train_effort": args.train_effort,
     }
     return [model], training
 

@@ -48,10 +48,18 @@ Array = npt.NDArray[Any]
 _SMALL_BYTES = 16
 #: A network that was this much better than the best classical coder when it was trained, and
 #: costs no more now than then, is not compared again.
-_CLEAR_WIN = 0.85
-_DRIFT = 1.1
+_CLEAR_WIN = 0.92
+_DRIFT = 1.06
+#: The quick coders come this close to the best ones, or closer.
+_QUICK_MARGIN = 0.93
 #: Larger columns are not put into the solid group.
 _SOLID_BYTES = 1 << 16
+
+
+def _quick_size(names: list[str], data: TableData) -> int:
+    """Bytes of some columns under the quick classical coders."""
+    columns = (number_column(data, name) for name in names)
+    return sum(len(classical.encode_best(c, effort="fast")[1]) for c in columns)
 
 
 class TableEncoder:
@@ -163,7 +171,11 @@ class TableEncoder:
             cost = sum(costs[n] for n in names)
             expected, rival = run.expected(fields)
             clear = expected < _CLEAR_WIN * rival and 8 * cost / row_count <= _DRIFT * expected
-            if cost > _SMALL_BYTES and (self.effort == "max" or not clear):
+            if self.effort == "max":
+                clear = False
+            elif not clear and cost > _SMALL_BYTES:
+                clear = cost < _QUICK_MARGIN * _quick_size(names, data)
+            if cost > _SMALL_BYTES and not clear:
                 total = 0
                 for n in names:
                     if n not in payloads:
