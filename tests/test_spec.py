@@ -278,7 +278,7 @@ def test_documents_that_must_be_rejected_5_2(old: bytes, new: bytes):
 
 def test_a_golden_chunk_has_the_head_of_8_5():
     with Archive(GOLDEN / "archive-v1.vxc") as archive:
-        tree = archive["Events"]
+        tree = archive.coded["Events"]
         start, stop, ids = tree.clusters[0]
         for plan, number in zip(tree.plans, ids, strict=True):
             flags, log2, lanes, _ = HEAD.unpack(archive.reader.read(number)[: HEAD.size])

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from vortex_hep import arrays as build
 from vortex_hep.archive_info import tree_info
-from vortex_hep.archive_tree import ArchiveBranch, ArchiveTree
+from vortex_hep.archive_tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import KIND_ARCHIVE, ContainerReader, check_decoded
 from vortex_hep.errors import CorruptionError, ModelMismatchError, NotFoundError, NotVortexError
@@ -21,7 +21,7 @@ from vortex_hep.options import thread_count
 __all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "open"]
 
 
-class Archive(Mapping[str, ArchiveTree]):
+class Archive(Mapping[str, TreeView]):
     """An open archive: its trees by name.
 
     Parameters
@@ -72,7 +72,8 @@ class Archive(Mapping[str, ArchiveTree]):
             self._remainder = self._part(metadata.get("remainder", []), list)
             self._check_model()
             trees = [ArchiveTree(self, d) for d in self._part(metadata.get("trees"), list)]
-            self.trees = {t.name: t for t in trees}
+            self.coded = {t.name: t for t in trees}
+            self.trees = self._views()
         except BaseException:
             self.close()
             raise
@@ -129,7 +130,18 @@ class Archive(Mapping[str, ArchiveTree]):
                 )  # fmt: skip
         return self._model
 
-    def __getitem__(self, name: str) -> ArchiveTree:
+    def _views(self) -> dict[str, TreeView]:
+        """Trees as users know them: what is coded together comes apart."""
+        out: dict[str, TreeView] = {}
+        for tree in self.coded.values():
+            views: list[TreeView] = [MemberTree(tree, m) for m in tree.members]
+            for view in views or [tree]:
+                if view.name in out:
+                    raise CorruptionError("two trees have one name", path=self.path, tree=view.name)
+                out[view.name] = view
+        return out
+
+    def __getitem__(self, name: str) -> TreeView:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
             known = ", ".join(self.trees) or "none"
@@ -187,7 +199,7 @@ class Archive(Mapping[str, ArchiveTree]):
         """
         sizes = self.reader.chunks["stored_size"]
         named = self._named or {}
-        trees = [tree_info(t, sizes) for t in self.trees.values()]
+        trees = [tree_info(t, sizes) for t in self.coded.values()]
         return {
             "path": self.path,
             "format_version": 1,

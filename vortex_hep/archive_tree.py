@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep import arrays as build
 from vortex_hep.codec.treecoder import TreeDecoder
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
-from vortex_hep.metadata import unpack_clusters, unpack_tables
+from vortex_hep.metadata import unpack_clusters, unpack_names, unpack_tables
 from vortex_hep.model import CHUNK_TABLE
-from vortex_hep.schema import Cluster, ColumnSpec, TableData
+from vortex_hep.schema import Cluster, ColumnSpec, Member, TableData, TableSpec
 
 if TYPE_CHECKING:
     from vortex_hep.archive import Archive
@@ -19,40 +21,71 @@ if TYPE_CHECKING:
 Filter = str | Sequence[str] | Callable[[str], bool] | None
 
 
-class ArchiveTree:
-    """One tree of an archive.
+class TreeView(ABC):
+    """What users see of a tree: its branches, read as one reads a TTree with uproot.
 
     Attributes
     ----------
     name : str
+    path : str
+        Of the archive.
     num_entries : int
     tables : tuple of TableSpec
         Columns that share their rows.
-    clusters : list of (start, stop, chunk ids)
-        Entry ranges that are decoded as a whole.
     """
 
-    def __init__(self, archive: Archive, document: Mapping[str, Any]) -> None:
-        self._archive = archive
-        self.document = document
-        try:
-            self.name, self.num_entries, self.clusters = unpack_clusters(document)
-            self.tables, self.plans = unpack_tables(document)
-        except CorruptionError as error:
-            error.path = archive.path
-            raise
-        self._specs = {c.name: c for t in self.tables for c in t.columns}
-        self._plan_of = {n: p.name for p in self.plans for n in p.columns}
-        self._table_of = {c.name: t for t in self.tables for c in t.columns}
-        self._place = {p.name: k for k, p in enumerate(self.plans)}
-        self._decoder: TreeDecoder | None = None
-        self._recent: tuple[int, dict[str, TableData]] = (-1, {})
-        self._checked: set[tuple[int, str]] = set()
+    def __init__(
+        self, name: str, path: str, num_entries: int, tables: tuple[TableSpec, ...]
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.num_entries = num_entries
+        self.tables = tables
+        self._specs = {c.name: c for t in tables for c in t.columns}
+        self._table_of = {c.name: t for t in tables for c in t.columns}
 
     def __repr__(self) -> str:
-        return (
-            f"<ArchiveTree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
-        )
+        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+
+    @abstractmethod
+    def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
+        """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
+        """Read entries ``start`` to ``stop`` as tables; see :class:`~vortex_hep.schema.TreeSource`.
+
+        Parameters
+        ----------
+        start, stop : int
+        columns : sequence of str, optional
+            Branch names; all of them by default.
+
+        Returns
+        -------
+        dict of str to TableData
+
+        Raises
+        ------
+        NotFoundError, CorruptionError, ModelMismatchError
+            As in :meth:`arrays`.
+        """
+
+    @abstractmethod
+    def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
+        """What reading branches costs.
+
+        Parameters
+        ----------
+        filter_name : str, sequence of str or callable, optional
+            As in :meth:`arrays`.
+
+        Returns
+        -------
+        dict of str to int
+            Stored bytes to fetch, by the unit that is decoded as a whole: a collection,
+            ``"/scalars"``, or ``""``, which is the counters.
+        """
 
     def keys(self, *, filter_name: Filter = None) -> list[str]:
         """Names of the branches, table by table."""
@@ -78,30 +111,10 @@ class ArchiveTree:
         if name not in self._specs:
             near = build.near_misses(name, list(self._specs))
             raise NotFoundError(
-                "no such branch", path=self._archive.path, tree=self.name, branch=name,
+                "no such branch", path=self.path, tree=self.name, branch=name,
                 hint=f"did you mean {near}?" if near else None,
             )  # fmt: skip
         return self._specs[name]
-
-    def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
-        """What reading branches costs.
-
-        Parameters
-        ----------
-        filter_name : str, sequence of str or callable, optional
-            As in :meth:`arrays`.
-
-        Returns
-        -------
-        dict of str to int
-            Stored bytes to fetch, by the unit that is decoded as a whole: a collection,
-            ``"/scalars"``, or ``""``, which is the counters.
-        """
-        sizes = self._archive.reader.chunks["stored_size"]
-        return {
-            name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
-            for name in self._needed(self.keys(filter_name=filter_name))
-        }
 
     def arrays(
         self,
@@ -182,7 +195,7 @@ class ArchiveTree:
         names = self._names(expressions, filter_name)
         start, stop = self._range(entry_start, entry_stop)
         if step_size is None:
-            ranges = [(max(a, start), min(b, stop)) for a, b, _ in self.clusters]
+            ranges = [(max(a, start), min(b, stop)) for a, b in self.cluster_ranges(0)]
         elif step_size < 1:
             raise UnsupportedTypeError(f"step_size {step_size} is not positive")
         else:
@@ -203,6 +216,45 @@ class ArchiveTree:
         a, b, _ = slice(start, stop).indices(self.num_entries)
         return a, max(a, b)
 
+
+class ArchiveTree(TreeView):
+    """One tree of an archive as it is coded.
+
+    Attributes
+    ----------
+    family : str
+        Name of its tables in the model.
+    members : tuple of Member
+        The trees that it joins; empty where it is one tree.
+    clusters : list of (start, stop, chunk ids)
+        Entry ranges that are decoded as a whole.
+    """
+
+    def __init__(self, archive: Archive, document: Mapping[str, Any]) -> None:
+        self._archive = archive
+        self.document = document
+        try:
+            name, num_entries, self.clusters = unpack_clusters(document)
+            tables, self.plans = unpack_tables(document)
+            self.family, self.members = unpack_names(document)
+        except CorruptionError as error:
+            error.path = archive.path
+            raise
+        super().__init__(name, archive.path, num_entries, tables)
+        self._plan_of = {n: p.name for p in self.plans for n in p.columns}
+        self._place = {p.name: k for k, p in enumerate(self.plans)}
+        self._decoder: TreeDecoder | None = None
+        self._recent: tuple[int, dict[str, TableData]] = (-1, {})
+        self._checked: set[tuple[int, str]] = set()
+
+    def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
+        """What reading branches costs; see :meth:`TreeView.cost`."""
+        sizes = self._archive.reader.chunks["stored_size"]
+        return {
+            name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
+            for name in self._needed(self.keys(filter_name=filter_name))
+        }
+
     def _needed(self, names: Sequence[str]) -> list[str]:
         wanted = list(dict.fromkeys(self._plan_of[n] for n in names))
         return self._decoder_now().needed(wanted) if wanted else []
@@ -210,7 +262,7 @@ class ArchiveTree:
     def _decoder_now(self) -> TreeDecoder:
         if self._decoder is None:
             a = self._archive
-            models = {} if a.model is None else a.model.tables(self.name)
+            models = {} if a.model is None else a.model.tables(self.family)
             self._decoder = TreeDecoder(self.plans, self.tables, models, a.outer, a.inner, a.engine)
         return self._decoder
 
@@ -220,23 +272,7 @@ class ArchiveTree:
         return [(start, stop) for start, stop, _ in self.clusters]
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables; see :class:`~vortex_hep.schema.TreeSource`.
-
-        Parameters
-        ----------
-        start, stop : int
-        columns : sequence of str, optional
-            Branch names; all of them by default.
-
-        Returns
-        -------
-        dict of str to TableData
-
-        Raises
-        ------
-        NotFoundError, CorruptionError, ModelMismatchError
-            As in :meth:`arrays`.
-        """
+        """Read entries as tables; see :meth:`TreeView.read`."""
         names = list(self._specs) if columns is None else list(columns)
         by_table: dict[str, list[str]] = {}
         for n in names:
@@ -298,6 +334,60 @@ class ArchiveTree:
             raise
 
 
+class MemberTree(TreeView):
+    """One of several trees that are coded together.
+
+    Parameters
+    ----------
+    tree : ArchiveTree
+        What is coded.
+    member : Member
+    """
+
+    def __init__(self, tree: ArchiveTree, member: Member) -> None:
+        self._tree = tree
+        self._prefix = member.prefix
+        tables = tuple(
+            replace(
+                t,
+                name=self._strip_table(t.name),
+                counter=None if t.counter is None else self._strip(t.counter),
+                columns=tuple(replace(c, name=self._strip(c.name)) for c in t.columns),
+            )
+            for t in tree.tables
+            if all(c.name.startswith(member.prefix) for c in t.columns)
+        )
+        super().__init__(member.name, tree.path, tree.num_entries, tables)
+
+    def _strip(self, name: str) -> str:
+        return name.removeprefix(self._prefix)
+
+    def _strip_table(self, name: str) -> str:
+        return name.removeprefix(self._prefix.rstrip("/")).removeprefix("/")
+
+    def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
+        """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
+        return self._tree.cluster_ranges(target_bytes)
+
+    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
+        """Read entries as tables; see :meth:`TreeView.read`."""
+        names = list(self._specs) if columns is None else list(columns)
+        for name in names:
+            self._spec(name)
+        whole = self._tree.read(start, stop, [self._prefix + n for n in names])
+        return {
+            self._strip_table(table): TableData(
+                data.offsets, {self._strip(n): c for n, c in data.columns.items()}
+            )
+            for table, data in whole.items()
+        }
+
+    def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
+        """What reading branches costs; see :meth:`TreeView.cost`."""
+        names = {self._prefix + n for n in self.keys(filter_name=filter_name)}
+        return self._tree.cost(filter_name=names.__contains__)
+
+
 class ArchiveBranch:
     """One branch of an archive's tree.
 
@@ -306,7 +396,7 @@ class ArchiveBranch:
     name, typename, title : str
     """
 
-    def __init__(self, tree: ArchiveTree, spec: ColumnSpec) -> None:
+    def __init__(self, tree: TreeView, spec: ColumnSpec) -> None:
         self._tree = tree
         self.name = spec.name
         self.typename = spec.typename
@@ -338,7 +428,7 @@ class ArchiveBranch:
         Raises
         ------
         CorruptionError, ModelMismatchError
-            As in :meth:`ArchiveTree.arrays`.
+            As in :meth:`TreeView.arrays`.
         """
         out = self._tree.arrays(
             [self.name], entry_start=entry_start, entry_stop=entry_stop, library=library

@@ -16,8 +16,8 @@ from vortex_hep.codec.container import KIND_ARCHIVE, ContainerWriter, atomic_out
 from vortex_hep.codec.plan import make_plans
 from vortex_hep.codec.tablechunk import TableChunk
 from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
-from vortex_hep.errors import CorruptionError, UnsupportedTypeError
-from vortex_hep.metadata import pack_tables
+from vortex_hep.errors import CorruptionError, LayoutError, UnsupportedTypeError
+from vortex_hep.metadata import pack_names, pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
 from vortex_hep.nn.engine import Engine, get_engine
 from vortex_hep.nn.linking import is_virtual
@@ -30,7 +30,7 @@ from vortex_hep.options import (
     tree_names,
 )
 from vortex_hep.progress import SILENT, Progress, Task
-from vortex_hep.readers import LayoutError, open_source
+from vortex_hep.readers import open_source
 from vortex_hep.schema import FileSource, TreeSource
 
 #: Raw bytes of columns in a cluster: what a reader of one event pays, and what memory is
@@ -110,7 +110,7 @@ def compress_file(
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
-    report.messages[:0] = messages
+        report.messages[:0] = messages + file.notes()
     report.path = os.fspath(path)
     report.seconds = time.monotonic() - began
     return report
@@ -167,7 +167,10 @@ def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) ->
     """Fit a model to the file itself; an empty one without torch, or where none pays."""
     from vortex_hep.training import can_train, fit_model
 
-    worth = {n: [tree] for n, tree in file.trees.items() if tree.num_entries >= _FEW_ENTRIES}
+    worth: dict[str, list[TreeSource]] = {}
+    for tree in file.trees.values():
+        if tree.num_entries >= _FEW_ENTRIES:
+            worth.setdefault(tree.family, []).append(tree)
     if not worth:
         return Model({})
     if not can_train():
@@ -219,12 +222,12 @@ def _write_once(
         how.progress.task("compressing", total, unit="events") as task,
     ):
         trees = []
-        for name, tree in file.trees.items():
+        for tree in file.trees.values():
             plans = make_plans(tree.tables)
-            models = model.tables(name)
+            models = model.tables(tree.family)
             encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner, how.engine)
             trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
-            used[name] = encoder.used
+            used.setdefault(tree.family, set()).update(encoder.used)
             _say_what_is_new(tree, model, report)
     document["trees"] = trees
     before = writer.position
@@ -300,7 +303,7 @@ def _write_tree(
                  "raw_bytes": raw, "stored_bytes": round(stored)}
             )  # fmt: skip
     return {
-        "name": tree.name,
+        **pack_names(tree),
         "entries": tree.num_entries,
         **pack_tables(tree.tables, encoder.plans, costs),
         "clusters": clusters,
@@ -329,12 +332,12 @@ def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> 
     """Name what the model does not know of the tree, and what the tree lacks of the model."""
     if not model.trees or not tree.num_entries:
         return
-    if tree.name not in model.trees and tree.name not in model.classical:
+    if tree.family not in model.trees and tree.family not in model.classical:
         report.messages.append(
             f"tree {tree.name!r} is new to the model: the classical coders take all of it"
         )
         return
-    fields = [f for m in model.tables(tree.name).values() for f in m.fields]
+    fields = [f for m in model.tables(tree.family).values() for f in m.fields]
     learnt = {n: f.dtype for f in fields for n in f.columns if not is_virtual(n)}
     here = {c.name: c.dtype for t in tree.tables for c in t.columns}
     missing = sorted(learnt.keys() - here.keys())
@@ -349,7 +352,7 @@ def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> 
             f" left to the classical coders: {_some(retyped)}"
         )
     # A model that was stored in an archive does not tell what else it saw.
-    passed_over = model.classical.get(tree.name)
+    passed_over = model.classical.get(tree.family)
     if passed_over is None:
         return
     new = sorted(here.keys() - learnt.keys() - set(passed_over))

@@ -94,6 +94,25 @@ class SourceError(VortexError, OSError):
     __str__ = VortexError.__str__
 
 
+class LayoutError(SourceError):
+    """A branch's data do not fit the layout its type announces.
+
+    ``FileSource.settle()`` finds all such branches and gives them another layout.
+
+    Parameters
+    ----------
+    message : str
+    number : int
+        Number of the branch in its tree.
+    **where
+        As for :class:`~vortex_hep.errors.SourceError`.
+    """
+
+    def __init__(self, message: str, *, number: int = -1, **where: object) -> None:
+        super().__init__(message, **where)  # type: ignore[arg-type]
+        self.number = number
+
+
 class OutputError(VortexError, OSError):
     """An output cannot be written: no space, no permission, or it exists already."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.errors import CorruptionError
-from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, TableSpec
+from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, Member, TableSpec, TreeSource
 
 #: Items that a row of a column may have.
 MAX_COMPONENTS = 1 << 24
@@ -59,6 +59,35 @@ def pack_tables(
             [p.name, [t.name for t in tables].index(p.table), _places(p, tables)] for p in plans
         ],
     }
+
+
+def pack_names(tree: TreeSource) -> dict[str, Any]:
+    """Describe what a tree is called: ``name``, ``family`` and ``members``."""
+    out: dict[str, Any] = {"name": tree.name}
+    if tree.family != tree.name:
+        out["family"] = tree.family
+    if tree.members:
+        out["members"] = [[m.name, m.prefix] for m in tree.members]
+    return out
+
+
+def unpack_names(document: Mapping[str, Any]) -> tuple[str, tuple[Member, ...]]:
+    """Read a tree's family and members.
+
+    Raises
+    ------
+    CorruptionError
+        They make no sense.
+    """
+    try:
+        family = document.get("family", document["name"])
+        members = tuple(Member(name, prefix) for name, prefix in document.get("members", []))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptionError("the names of a tree make no sense") from error
+    texts = [family, *(t for m in members for t in (m.name, m.prefix))]
+    if not all(isinstance(text, str) for text in texts):
+        raise CorruptionError("a tree is named by what is no text")
+    return family, members
 
 
 def unpack_clusters(

@@ -53,17 +53,17 @@ def restore(
     OutputError
         The file cannot be written.
     """
-    from vortex_hep.readers import restore_root
+    from vortex_hep.readers.kinds import KINDS, RestoreOptions, kind_module
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
-        kind = archive.source.get("kind")
-        if kind not in ("root", "opaque"):
+        kind = str(archive.source.get("kind"))
+        if kind not in KINDS:
             raise UnsupportedFeatureError(
                 f"made from a file of kind {kind!r}, which is not known",
                 path=archive.path, hint="a newer release can restore it",
             )  # fmt: skip
-        total = sum(t.num_entries for t in archive.values())
+        total = sum(t.num_entries for t in archive.coded.values())
         with progress.task("restoring", total, unit="events") as task:
 
             def read(tree: str, start: int, stop: int) -> Cluster:
@@ -71,13 +71,12 @@ def restore(
                 task.advance(stop - start)
                 return cluster
 
-            restore_root(
-                archive.remainder(),
+            kind_module(kind).restore_file(
+                dict(archive.remainder()),
                 {name: tree.cluster_ranges(0) for name, tree in archive.trees.items()},
                 read,
                 out,
-                compression=compression,
-                overwrite=overwrite,
+                RestoreOptions(compression, overwrite),
             )
 
 
@@ -113,11 +112,21 @@ class _AsSource:
     def __init__(self, archive: Archive) -> None:
         self.path = archive.path
         self.kind = str(archive.source.get("kind"))
-        self.trees: Mapping[str, TreeSource] = archive.trees
+        self.trees: Mapping[str, TreeSource] = archive.coded
         self.remainder = archive.remainder
 
     def settle(self) -> None:
         """Nothing to lay out anew."""
+
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    def __enter__(self) -> _AsSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
 
     def close(self) -> None:
         """Nothing to close: the archive belongs to the caller."""
@@ -164,7 +173,7 @@ def verify(
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
         archive.reader.verify()
-        entries = sum(t.num_entries for t in archive.values())
+        entries = sum(t.num_entries for t in archive.coded.values())
         report = VerifyReport(archive.path, None, entries, archive.info()["raw_bytes"])
         if against is not None:
             with open_source(against, trees=archive.source.get("trees")) as source:
@@ -172,7 +181,7 @@ def verify(
                 report.differences = compare_sources(_AsSource(archive), source)
         # What the comparison has decoded is checked already.
         with progress.task("decoding", entries, unit="events") as task:
-            for tree in archive.values():
+            for tree in archive.coded.values():
                 for number, (start, stop, _) in enumerate(tree.clusters):
                     tree.check(number)
                     task.advance(stop - start)

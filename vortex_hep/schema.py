@@ -122,12 +122,34 @@ class TableData:
 Cluster = dict[str, TableData]
 
 
+@dataclass(frozen=True)
+class Member:
+    """One of several trees of a source that are coded together, having as many entries each.
+
+    Parameters
+    ----------
+    name : str
+        Name by which users ask for it.
+    prefix : str
+        What its columns and tables are named with in front, in the tree that is coded.
+    """
+
+    name: str
+    prefix: str
+
+
 class TreeSource(Protocol):
-    """One tree as a reader presents it."""
+    """One tree as a reader presents it.
+
+    ``family`` is the name under which models know it: trees of one family are alike, in one file
+    or in several. ``members`` are the trees that users know, where it joins several.
+    """
 
     name: str
     num_entries: int
     tables: tuple[TableSpec, ...]
+    family: str
+    members: tuple[Member, ...]
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw."""
@@ -153,6 +175,14 @@ class FileSource(Protocol):
         """Check all data against the tables' layout; lay out anew the branches it contradicts."""
         ...
 
+    def notes(self) -> list[str]:
+        """What users should know of how the file was taken, a line each; empty if all is usual."""
+        ...
+
     def close(self) -> None:
         """Close what was opened here."""
         ...
+
+    def __enter__(self) -> FileSource: ...
+
+    def __exit__(self, *error: object) -> None: ...

@@ -97,18 +97,22 @@ def train(
 def _trees_by_name(
     files: Sequence[FileSource], wanted: Sequence[str] | None
 ) -> dict[str, list[TreeSource]]:
-    """Trees of several files, like with like."""
+    """Trees of several files, like with like, by family."""
     trees: dict[str, list[TreeSource]] = {}
+    known: set[str] = set()
     for file in files:
-        for name, tree in file.trees.items():
-            trees.setdefault(name, []).append(tree)
+        for tree in file.trees.values():
+            names = {tree.name, tree.family, *(m.name for m in tree.members)}
+            known |= names
+            if wanted is None or not names.isdisjoint(wanted):
+                trees.setdefault(tree.family, []).append(tree)
     for name in wanted or ():
-        if name not in trees:
+        if name not in known:
             raise NotFoundError(
-                f"no such tree; there are {', '.join(sorted(trees)) or 'none'}",
+                f"no such tree; there are {', '.join(sorted(known)) or 'none'}",
                 path=files[0].path, tree=name,
             )  # fmt: skip
-    return trees if wanted is None else {name: trees[name] for name in wanted}
+    return trees
 
 
 def fit_model(

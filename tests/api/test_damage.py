@@ -19,7 +19,7 @@ def read_all(data):
     """Open and decode everything."""
     with vortex_hep.open(io.BytesIO(data), threads=1) as archive:
         archive.reader.verify()
-        for tree in archive.values():
+        for tree in archive.coded.values():
             for number in range(len(tree.clusters)):
                 tree.check(number)
         for _ in archive.remainder():

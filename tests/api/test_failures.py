@@ -70,10 +70,6 @@ def test_inputs_that_are_folders(tmp_path, out):
 
 
 def test_inputs_that_are_something_else(text_file, archive, example_file, out):
-    with pytest.raises(SourceError, match="not a ROOT file"):
-        vortex_hep.compress_file(text_file, out / "a.vxc")
-    with pytest.raises(SourceError, match="not a ROOT file"):
-        vortex_hep.compress_file(archive, out / "a.vxc")
     for other in (text_file, example_file):
         with pytest.raises(NotVortexError):
             vortex_hep.open(other)
@@ -81,9 +77,33 @@ def test_inputs_that_are_something_else(text_file, archive, example_file, out):
             Model.load(other)
         with pytest.raises(NotVortexError):
             vortex_hep.restore(other, out / "a.root")
-    with pytest.raises(SourceError):
-        vortex_hep.verify(archive, against=text_file)
+    assert vortex_hep.verify(archive, against=text_file).differences == [
+        "a file of kind 'root' against one of kind 'opaque'"
+    ]
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "note"),
+    [
+        ("notes.txt", b"some text\r\n" * 1000, "no reader knows"),
+        ("empty.root", b"", "it is empty"),
+        ("page.root", b"<html>404</html>", "no ROOT file"),
+    ],
+)
+def test_files_of_unknown_formats_are_carried_whole(name, content, note, out, tmp_path):
+    source = tmp_path / name
+    source.write_bytes(content)
+    report = vortex_hep.compress_file(source, out / "a.vxc")
+    assert any(note in message for message in report.messages)
+    assert vortex_hep.verify(out / "a.vxc", against=source).ok
+    vortex_hep.restore(out / "a.vxc", out / name)
+    assert (out / name).read_bytes() == content
+
+
+def test_an_archive_is_carried_whole_too(archive, out):
+    report = vortex_hep.compress_file(archive, out / "a.vxc")
+    assert any("already" in message for message in report.messages)
 
 
 def test_a_truncated_root_file(example_file, out, tmp_path):

@@ -163,8 +163,8 @@ def test_report_adds_up(example_file, example_model, tmp_path, monkeypatch):
 
 def test_layout_that_a_later_basket_contradicts(example_file, tmp_path, monkeypatch):
     """Compression starts over, and what was written before is gone."""
-    from vortex_hep.readers import LayoutError
-    from vortex_hep.readers.rootfile import RootFileSource
+    from vortex_hep.errors import LayoutError
+    from vortex_hep.readers.root.rootfile import RootFileSource
 
     plain, again = tmp_path / "plain.vxc", tmp_path / "again.vxc"
     vortex_hep.compress_file(example_file, plain, model=Model({}), effort="fast")

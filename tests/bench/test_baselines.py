@@ -9,7 +9,7 @@ from vortex_hep.bench.baselines import measure_all, measure_baskets
 from vortex_hep.bench.baskets import ROOT_SETTINGS, load_baskets
 from vortex_hep.bench.columncodecs import COLUMN_CODECS
 from vortex_hep.bench.content import Column, load_content
-from vortex_hep.readers.compression import Compression
+from vortex_hep.readers.root.compression import Compression
 
 DTYPES = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 

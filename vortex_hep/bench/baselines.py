@@ -11,7 +11,7 @@ from vortex_hep.bench.columncodecs import COLUMN_CODECS, ColumnCodec
 from vortex_hep.bench.content import Content
 from vortex_hep.bench.measure import Measurement, Timing, timed
 from vortex_hep.errors import VerificationError
-from vortex_hep.readers.compression import Compression
+from vortex_hep.readers.root.compression import Compression
 
 Part = TypeVar("Part")
 

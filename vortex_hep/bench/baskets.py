@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.readers.compression import Compression, compress, decompress
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root.compression import Compression, compress, decompress
+from vortex_hep.readers.root.tkey import Key
 
 #: Settings of ROOT to compare with: what TFile writes by default, what CMS and RNTuple use.
 ROOT_SETTINGS = (

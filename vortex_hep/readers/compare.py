@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
+from vortex_hep.readers.kinds import kind_module
 from vortex_hep.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 
 #: Raw bytes compared at a time.
@@ -59,35 +59,12 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
             if first.get(key) != second.get(key):
                 yield f"object {key[0]!r} ({key[1]}, cycle {key[2]}) differs"
     else:
+        content_of = kind_module(a.kind).content_of
         for (name, first_bytes), (_, second_bytes) in zip_longest(
             a.remainder(), b.remainder(), fillvalue=("", b"")
         ):
-            if _content(name, first_bytes) != _content(name, second_bytes):
+            if content_of(name, first_bytes) != content_of(name, second_bytes):
                 yield f"bytes of {name!r} differ"
-
-
-def _content(name: str, blob: bytes) -> Any:
-    """What a blob of a remainder says of the content of a file, not of how it is laid out on disk.
-
-    A file that was restored holds the same as its source in baskets and key lists of other sizes.
-    """
-    if name.endswith("/plan"):
-        return None
-    if name.endswith("/envelopes"):
-        # The header is the schema; what follows it says where pages stand. An envelope begins
-        # with its type (16 bits) and its length (48 bits): BinaryFormatSpecification, "Envelopes".
-        return blob[: int.from_bytes(blob[2:8], "little")]
-    if name != "root/skeleton":
-        return blob
-    try:
-        skeleton = json.loads(blob)
-        for directory in skeleton["directories"]:
-            del directory["list"]
-        for key in skeleton["keys"]:
-            key.pop("anchor", None)
-    except (ValueError, KeyError, TypeError):
-        return blob
-    return skeleton
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:

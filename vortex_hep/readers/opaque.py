@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
-from vortex_hep.readers.bytesource import ByteReader
-from vortex_hep.readers.rootwriter import RootWriter
+from vortex_hep.codec.container_format import MAGIC
+from vortex_hep.codec.output import atomic_output
+from vortex_hep.codec.source import ByteSource, open_binary
+from vortex_hep.errors import CorruptionError, NotFoundError
+from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 from vortex_hep.schema import TreeSource
 
+#: What names of files promise.
+_NAMED = {
+    ".root": "ROOT", ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".hepmc": "HepMC",
+    ".hepmc3": "HepMC", ".hepmc2": "HepMC",
+}  # fmt: skip
 #: Bytes of one blob.
 _PIECE = 1 << 24
 
@@ -19,38 +28,46 @@ class OpaqueSource:
 
     Parameters
     ----------
-    file : uproot.ReadOnlyFile
+    source : ByteSource
     path : str
-    owned : bool
-        Whether :meth:`close` closes ``file``.
     reason : str
-        Why its trees are not presented.
+        Why no tables are presented; shown to users.
+    close : callable, optional
+        Called by :meth:`close`; by default ``source`` is closed.
     """
 
     kind = "opaque"
 
-    def __init__(self, file: Any, path: str, *, owned: bool, reason: str) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        path: str,
+        *,
+        reason: str,
+        close: Callable[[], object] | None = None,
+    ) -> None:
         self.path = path
         self.reason = reason
         self.trees: Mapping[str, TreeSource] = {}
-        self._file = file
-        self._owned = owned
-        self._reader = ByteReader(file.source, path)
+        self._source = source
+        self._close = close if close is not None else source.close
 
-    def settle(self) -> dict[str, tuple[str, ...]]:
+    def settle(self) -> None:
         """Nothing to settle."""
-        return {}
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """The file's bytes, in pieces."""
-        for number, start in enumerate(range(0, max(self._reader.size, 1), _PIECE)):
-            size = min(_PIECE, self._reader.size - start)
-            yield f"opaque/{number}", bytes(self._reader.read(start, size))
+        for number, start in enumerate(range(0, max(self._source.size, 1), _PIECE)):
+            size = min(_PIECE, self._source.size - start)
+            yield f"opaque/{number}", bytes(self._source.read_ranges([(start, size)])[0])
+
+    def notes(self) -> list[str]:
+        """Return why there are no tables."""
+        return [f"carried whole, as bytes: {self.reason}"]
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
-        if self._owned:
-            self._file.close()
+        self._close()
 
     def __enter__(self) -> OpaqueSource:
         return self
@@ -59,12 +76,47 @@ class OpaqueSource:
         self.close()
 
 
-def restore_opaque(
-    blobs: Mapping[str, bytes], out_path: str | os.PathLike[str], *, overwrite: bool
+def open_file(source: Any, *, trees: Sequence[str] | None) -> OpaqueSource:
+    """Open any file; see :mod:`vortex_hep.readers.kinds`."""
+    path = os.fspath(source)
+    if trees:
+        raise NotFoundError(
+            "no such tree: the file is of no format that has trees", path=path, tree=trees[0]
+        )
+    bytes_of = open_binary(source)
+    head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
+    return OpaqueSource(bytes_of, path, reason=_reason(head, path, bytes_of.size))
+
+
+def _reason(head: bytes, path: str, size: int) -> str:
+    """Say what a file is that no reader knows, above all where its name says otherwise."""
+    if not size:
+        return "it is empty"
+    if head.startswith(MAGIC):
+        return "it is a vortex_hep archive or model already"
+    suffix = PurePath(path).suffix.lower()
+    if suffix in _NAMED:
+        return f"its name ends in {suffix}, but it is no {_NAMED[suffix]} file"
+    return "of a format that no reader knows"
+
+
+def restore_file(
+    blobs: Mapping[str, bytes],
+    trees: Mapping[str, Sequence[tuple[int, int]]],
+    read_cluster: ReadCluster,
+    out_path: str | os.PathLike[str],
+    options: RestoreOptions,
 ) -> None:
-    """Write back a file that was carried whole."""
-    with RootWriter(out_path, overwrite=overwrite) as writer:
-        number = 0
-        while f"opaque/{number}" in blobs:
-            writer.write(blobs[f"opaque/{number}"])
-            number += 1
+    """Write back a file that was carried whole; see :mod:`vortex_hep.readers.kinds`."""
+    del trees, read_cluster
+    if set(blobs) != {f"opaque/{number}" for number in range(len(blobs))} or not blobs:
+        raise CorruptionError("pieces of the file are missing", path=os.fspath(out_path))
+    with atomic_output(out_path, overwrite=options.overwrite) as out:
+        for number in range(len(blobs)):
+            out.write(blobs[f"opaque/{number}"])
+
+
+def content_of(name: str, blob: bytes) -> Any:
+    """Return the blob: nothing of it is a matter of layout."""
+    del name
+    return blob

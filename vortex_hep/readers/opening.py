@@ -1,77 +1,55 @@
-"""Opening any file that a reader knows."""
+"""Opening any file: by its first bytes, or by the library that has it open already."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import uproot
+from vortex_hep.codec.source import open_binary
+from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.readers.kinds import HEAD_SIZE, kind_module, kind_of
+from vortex_hep.schema import FileSource
 
-from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
-from vortex_hep.readers.opaque import OpaqueSource
-from vortex_hep.readers.rootfile import NotPresentableError, RootFileSource
+#: Kind of what libraries have open, by the top-level package of its class.
+_LIBRARIES = {"uproot": "root"}
 
 
 def open_source(
     source: str | os.PathLike[str] | Any, *, trees: Sequence[str] | None = None
-) -> RootFileSource | OpaqueSource:
-    """Open a ROOT file as tables of columns and a remainder.
+) -> FileSource:
+    """Open a file as tables of columns and a remainder.
 
     Parameters
     ----------
-    source : str, path or open uproot file
+    source : str, path or open file
         A string with ``://`` is a URL that fsspec opens (``root://``, ``https://``, ``memory://``).
-        A file that is open already stays the caller's to close.
+        A file that is open already (with uproot) stays the caller's to close.
     trees : sequence of str, optional
         Only these trees; the others are not restored either.
 
     Returns
     -------
     FileSource
-        Of kind ``"root"``; or ``"opaque"``, without trees, where the file is sound but of a
-        layout that is not known: it is then carried whole.
+        Of kind ``"opaque"``, without trees, where no reader knows the format: it is then carried
+        whole.
 
     Raises
     ------
     SourceError
-        The file is missing, truncated or not a ROOT file.
+        The file is missing, or damaged.
     NotFoundError
         One of ``trees`` is not in the file.
     """
-    file, path, owned = _open(source)
-    try:
-        try:
-            return RootFileSource(file, path, owned=owned, trees=trees)
-        except NotPresentableError as error:
-            return OpaqueSource(file, path, owned=owned, reason=str(error))
-    except BaseException:
-        if owned:
-            file.close()
-        raise
-
-
-def _open(source: Any) -> tuple[Any, str, bool]:
-    if isinstance(source, uproot.reading.ReadOnlyFile):
-        return source, str(source.file_path), False
-    if isinstance(source, uproot.reading.ReadOnlyDirectory):
-        return source.file, str(source.file.file_path), False
     if not isinstance(source, (str, os.PathLike)):
-        msg = f"expected a path, a URL or an uproot file, got {type(source).__name__}"
-        raise UnsupportedTypeError(msg)
-    path = os.fspath(source)
-    options: dict[str, Any] = {}
-    if "://" not in path:
-        if not Path(path).is_file():
-            raise SourceError("no such file", path=path)
-        options["handler"] = uproot.source.file.MemmapSource
+        package = type(source).__module__.partition(".")[0]
+        if package not in _LIBRARIES:
+            msg = f"expected a path, a URL or an open file, got {type(source).__name__}"
+            raise UnsupportedTypeError(msg)
+        return kind_module(_LIBRARIES[package]).open_file(source, trees=trees)
+    bytes_of = open_binary(source)
     try:
-        return uproot.open({path: None}, **options).file, path, True
-    except VortexError:
-        raise
-    except Exception as error:
-        msg = f"cannot be opened as a ROOT file: {error}"
-        raise SourceError(
-            msg, path=path, hint="the file is truncated or not a ROOT file"
-        ) from error
+        head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
+    finally:
+        bytes_of.close()
+    return kind_module(kind_of(head)).open_file(source, trees=trees)

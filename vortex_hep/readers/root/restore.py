@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.compression import Compression
-from vortex_hep.readers.fill import TreeFiller
-from vortex_hep.readers.opaque import restore_opaque
-from vortex_hep.readers.rnt_fill import NTupleFiller, StoredNTuple
-from vortex_hep.readers.rootwriter import Reserved, RootWriter
-from vortex_hep.readers.skeleton import (
+from vortex_hep.readers.root.compression import Compression
+from vortex_hep.readers.root.fill import TreeFiller
+from vortex_hep.readers.root.rnt_fill import NTupleFiller, StoredNTuple
+from vortex_hep.readers.root.rootwriter import Reserved, RootWriter
+from vortex_hep.readers.root.skeleton import (
     Skeleton,
     StoredTree,
     number_at,
@@ -21,8 +20,8 @@ from vortex_hep.readers.skeleton import (
     table,
     unpack_key,
 )
-from vortex_hep.readers.streamed import tree_zip_bytes
-from vortex_hep.readers.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
+from vortex_hep.readers.root.streamed import tree_zip_bytes
+from vortex_hep.readers.root.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
 from vortex_hep.schema import Cluster
 
 #: Room for what else the file holds, when guessing whether it stays below 2 GB.
@@ -69,11 +68,7 @@ def restore_root(
     written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
-    named = dict(blobs)
-    if "opaque/0" in named:
-        restore_opaque(named, out_path, overwrite=overwrite)
-        return
-    skeleton = read_blobs(named)
+    skeleton = read_blobs(dict(blobs))
     with RootWriter(out_path, overwrite=overwrite) as writer:
         _FileRestorer(skeleton, writer, how).run(trees, read_cluster)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vortex_hep.readers.bytesource import ByteReader
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.tkey import Key
 
 #: How ROOT writes the first object of a class that starts with these letters (kNewClassTag).
 _BRANCH_TAG = b"\xff\xff\xff\xffTBranch"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array
 
 #: TBasket: fVersion, fBufferSize, fNevBufSize; fNevBufSize < 0 announces the byte fIOBits.

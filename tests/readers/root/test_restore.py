@@ -8,7 +8,8 @@ import pytest
 import uproot
 
 from vortex_hep.errors import CorruptionError, OutputError, UnsupportedTypeError
-from vortex_hep.readers import compare_sources, open_source, restore_root
+from vortex_hep.readers import compare_sources, open_source
+from vortex_hep.readers.root import restore_root
 
 
 @pytest.mark.parametrize(

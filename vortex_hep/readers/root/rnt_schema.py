@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vortex_hep.readers.nanoaod import collection_name, link_target
-from vortex_hep.readers.rnt_pages import INDEX_TYPES, PageCodec
+from vortex_hep.readers.root.rnt_pages import INDEX_TYPES, PageCodec
 from vortex_hep.schema import VARBYTES, ColumnSpec, TableSpec
 
 #: Structural roles and flags of the specification's section "Field Description".

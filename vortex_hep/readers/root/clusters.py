@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from vortex_hep.readers import layout
-from vortex_hep.readers.layout import BranchPlan
-from vortex_hep.readers.streamed import StreamedBranch
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.layout import BranchPlan
+from vortex_hep.readers.root.streamed import StreamedBranch
 
 #: A boundary counts as common where baskets holding this fraction of the data share it.
 _COMMON = 0.5

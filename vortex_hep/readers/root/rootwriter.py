@@ -10,8 +10,8 @@ from types import TracebackType
 
 from vortex_hep.codec.output import atomic_output
 from vortex_hep.errors import OutputError
-from vortex_hep.readers.compression import Compression, compress
-from vortex_hep.readers.tkey import START_BIG_FILE, FileHeader, Key
+from vortex_hep.readers.root.compression import Compression, compress
+from vortex_hep.readers.root.tkey import START_BIG_FILE, FileHeader, Key
 
 #: TFree: fVersion, fFirst, fLast; with 64 bits above TFile::kStartBigFile.
 _FREE_SMALL = struct.Struct(">hii")

@@ -29,17 +29,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError
-from vortex_hep.readers import layout
-from vortex_hep.readers.basket_log import BASKET_FIELDS
-from vortex_hep.readers.layout import BranchPlan
-from vortex_hep.readers.plan_blobs import pack_fields, pack_plans, unpack_fields, unpack_plans
-from vortex_hep.readers.rnt_fill import StoredNTuple, pack_ntuple, unpack_ntuple
-from vortex_hep.readers.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.basket_log import BASKET_FIELDS
+from vortex_hep.readers.root.layout import BranchPlan
+from vortex_hep.readers.root.plan_blobs import pack_fields, pack_plans, unpack_fields, unpack_plans
+from vortex_hep.readers.root.rnt_fill import StoredNTuple, pack_ntuple, unpack_ntuple
+from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
+from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array
 
 if TYPE_CHECKING:
-    from vortex_hep.readers.rootfile import RootFileSource, TreeRecord
+    from vortex_hep.readers.root.rootfile import RootFileSource, TreeRecord
 
 VERSION = 1
 #: fBasketSeek of a basket that is written anew, in a cleared tree object.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import uproot
 
-from vortex_hep.readers.streamed import EmbeddedBasket, StreamedBranch
-from vortex_hep.readers.tkey import pack_tstring
+from vortex_hep.readers.root.streamed import EmbeddedBasket, StreamedBranch
+from vortex_hep.readers.root.tkey import pack_tstring
 from vortex_hep.schema import COLUMN_DTYPES
 
 #: Bytes of a basket's key and header beside its three strings (26 and 19).

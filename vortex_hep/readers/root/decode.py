@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vortex_hep.errors import SourceError
-from vortex_hep.readers import layout
-from vortex_hep.readers.basket import (
+from vortex_hep.errors import LayoutError, SourceError
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.basket import (
     TAIL_NONE,
     TAIL_RAW,
     BasketHeader,
@@ -19,29 +19,10 @@ from vortex_hep.readers.basket import (
     pack_basket_key,
     split_tail,
 )
-from vortex_hep.readers.compression import BlockError, decompress
-from vortex_hep.readers.layout import BasketRef, BranchPlan, Part
-from vortex_hep.readers.tkey import Key
+from vortex_hep.readers.root.compression import BlockError, decompress
+from vortex_hep.readers.root.layout import BasketRef, BranchPlan, Part
+from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, VarBytes
-
-
-class LayoutError(SourceError):
-    """A branch's data do not fit the layout its type announces.
-
-    ``FileSource.settle()`` finds all such branches and gives them another layout.
-
-    Parameters
-    ----------
-    message : str
-    number : int
-        Number of the branch in its tree.
-    **where
-        As for :class:`~vortex_hep.errors.SourceError`.
-    """
-
-    def __init__(self, message: str, *, number: int = -1, **where: object) -> None:
-        super().__init__(message, **where)  # type: ignore[arg-type]
-        self.number = number
 
 
 @dataclass

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vortex_hep.readers.basket import BasketHeader
-from vortex_hep.readers.tkey import Key, unpack_tstring
+from vortex_hep.readers.root.basket import BasketHeader
+from vortex_hep.readers.root.tkey import Key, unpack_tstring
 
 _U4 = struct.Struct(">I")
 _U2 = struct.Struct(">H")

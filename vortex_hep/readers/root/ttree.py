@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
-from vortex_hep.readers import layout
-from vortex_hep.readers.assemble import assemble
-from vortex_hep.readers.basket_log import BasketLog
-from vortex_hep.readers.bytesource import ByteReader
-from vortex_hep.readers.clusters import cluster_ranges
-from vortex_hep.readers.decode import BasketData, LayoutError, decode_basket
-from vortex_hep.readers.layout import BasketRef, BranchPlan
-from vortex_hep.readers.streamed import StreamedBranch
-from vortex_hep.readers.tables import assign_tables, build_tables
-from vortex_hep.schema import Array, Cluster, TableData, TableSpec, VarBytes
+from vortex_hep.errors import LayoutError, NotFoundError, SourceError, UnsupportedTypeError
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.assemble import assemble
+from vortex_hep.readers.root.basket_log import BasketLog
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.clusters import cluster_ranges
+from vortex_hep.readers.root.decode import BasketData, decode_basket
+from vortex_hep.readers.root.layout import BasketRef, BranchPlan
+from vortex_hep.readers.root.streamed import StreamedBranch
+from vortex_hep.readers.root.tables import assign_tables, build_tables
+from vortex_hep.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
 
 
 class TTreeSource:
@@ -47,7 +47,8 @@ class TTreeSource:
         branches: list[StreamedBranch],
         key_name: bytes,
     ) -> None:
-        self.name = name
+        self.name = self.family = name
+        self.members: tuple[Member, ...] = ()
         self._key_name = key_name
         self.num_entries = int(tree.num_entries)
         self.payload = payload

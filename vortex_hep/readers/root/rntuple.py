@@ -9,10 +9,10 @@ import numpy as np
 import xxhash
 
 from vortex_hep.errors import NotFoundError, SourceError
-from vortex_hep.readers.bytesource import ByteReader
-from vortex_hep.readers.clusters import near_target
-from vortex_hep.readers.compression import BlockError, decompress
-from vortex_hep.readers.rnt_meta import (
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.clusters import near_target
+from vortex_hep.readers.root.compression import BlockError, decompress
+from vortex_hep.readers.root.rnt_meta import (
     Anchor,
     ColumnPages,
     Page,
@@ -20,8 +20,8 @@ from vortex_hep.readers.rnt_meta import (
     walk_footer,
     walk_page_list,
 )
-from vortex_hep.readers.rnt_schema import DATA, LENGTHS, FieldWalker, RColumn
-from vortex_hep.schema import Array, Cluster, TableData, TableSpec, VarBytes
+from vortex_hep.readers.root.rnt_schema import DATA, LENGTHS, FieldWalker, RColumn
+from vortex_hep.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
 
 #: Kinds of envelopes (specification, "Envelopes").
 HEADER, FOOTER, PAGE_LIST = 1, 2, 3
@@ -47,7 +47,8 @@ class RNTupleSource:
     """
 
     def __init__(self, name: str, ntuple: Any, reader: ByteReader, payload: bytes) -> None:
-        self.name = name
+        self.name = self.family = name
+        self.members: tuple[Member, ...] = ()
         self._reader = reader
         anchor = Anchor.unpack(payload)
         self.header = self._envelope(*anchor.header, HEADER)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.readers import layout
-from vortex_hep.readers.decode import BasketData
-from vortex_hep.readers.layout import BranchPlan
-from vortex_hep.readers.tables import covers
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.decode import BasketData
+from vortex_hep.readers.root.layout import BranchPlan
+from vortex_hep.readers.root.tables import covers
 from vortex_hep.schema import Array, VarBytes
 
 

@@ -27,6 +27,7 @@ class ByteReader:
     def __init__(self, source: Any, path: str) -> None:
         self.source = source
         self.path = path
+        self.name = path
         self.size = int(source.num_bytes)
 
     def read(self, start: int, size: int) -> memoryview:
@@ -38,6 +39,14 @@ class ByteReader:
             The file ends before.
         """
         return self.read_many([(start, size)])[0]
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """As :meth:`read_many`, copied out of the file."""
+        return [bytes(view) for view in self.read_many(ranges)]
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.close()
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """Bytes of each ``(start, size)``; neighbours are fetched together."""

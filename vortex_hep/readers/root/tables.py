@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vortex_hep.readers import layout
-from vortex_hep.readers.layout import BranchPlan
 from vortex_hep.readers.nanoaod import collection_name, link_target
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.layout import BranchPlan
 from vortex_hep.schema import VARBYTES, ColumnSpec, TableSpec
 
 

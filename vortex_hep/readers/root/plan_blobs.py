@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.readers import layout
-from vortex_hep.readers.basket_log import BASKET_FIELDS
-from vortex_hep.readers.layout import BranchPlan, Part
+from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.basket_log import BASKET_FIELDS
+from vortex_hep.readers.root.layout import BranchPlan, Part
 from vortex_hep.schema import COLUMN_DTYPES, Array
 
 _KINDS = (layout.NONE, layout.FIXED, layout.COUNTED, layout.OWN, layout.BYTES, layout.STORED)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vortex_hep.readers.decode import BasketData
-from vortex_hep.readers.layout import BasketRef
+from vortex_hep.readers.root.decode import BasketData
+from vortex_hep.readers.root.layout import BasketRef
 
 #: Fields of a basket that its columns do not give, in the order of BasketData.fields.
 BASKET_FIELDS = (

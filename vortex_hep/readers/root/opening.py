@@ -1,0 +1,80 @@
+"""Opening ROOT files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uproot
+
+from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
+from vortex_hep.readers.opaque import OpaqueSource
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.rootfile import NotPresentableError, RootFileSource
+
+
+def open_file(source: Any, *, trees: Sequence[str] | None) -> RootFileSource | OpaqueSource:
+    """Open a ROOT file as tables of columns and a remainder.
+
+    Parameters
+    ----------
+    source : str, path or what uproot has open
+    trees : sequence of str or None
+        Only these trees; the others are not restored either.
+
+    Returns
+    -------
+    FileSource
+        Of kind ``"root"``; or ``"opaque"``, without trees, where the file is sound but of a
+        layout that is not known: it is then carried whole.
+
+    Raises
+    ------
+    SourceError
+        The file is truncated or damaged.
+    NotFoundError
+        One of ``trees`` is not in the file.
+    """
+    file, path, owned = _open(source)
+    try:
+        try:
+            return RootFileSource(file, path, owned=owned, trees=trees)
+        except NotPresentableError as error:
+            reader = ByteReader(file.source, path)
+            close = file.close if owned else _leave_open
+            return OpaqueSource(reader, path, reason=str(error), close=close)
+    except BaseException:
+        if owned:
+            file.close()
+        raise
+
+
+def _leave_open() -> None:
+    """Do not close what the caller has open."""
+
+
+def _open(source: Any) -> tuple[Any, str, bool]:
+    if isinstance(source, uproot.reading.ReadOnlyFile):
+        return source, str(source.file_path), False
+    if isinstance(source, uproot.reading.ReadOnlyDirectory):
+        return source.file, str(source.file.file_path), False
+    if not isinstance(source, (str, os.PathLike)):
+        msg = f"expected a path, a URL or an uproot file, got {type(source).__name__}"
+        raise UnsupportedTypeError(msg)
+    path = os.fspath(source)
+    options: dict[str, Any] = {}
+    if "://" not in path:
+        if not Path(path).is_file():
+            raise SourceError("no such file", path=path)
+        options["handler"] = uproot.source.file.MemmapSource
+    try:
+        return uproot.open({path: None}, **options).file, path, True
+    except VortexError:
+        raise
+    except Exception as error:
+        msg = f"cannot be opened as a ROOT file: {error}"
+        raise SourceError(
+            msg, path=path, hint="the file is truncated or not a ROOT file"
+        ) from error
