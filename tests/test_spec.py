@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+import struct
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vortex_hep.archive import Archive
-from vortex_hep.codec import rans
+from vortex_hep.codec import rans, zstd
 from vortex_hep.codec.fields import Field, write_tokens
 from vortex_hep.codec.folding import MAX_FOLD
 from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
-from vortex_hep.codec.rows import row_set
-from vortex_hep.codec.sections import join
-from vortex_hep.codec.tablechunk import HEAD
+from vortex_hep.codec.predictors import KINDS, Input, Predictor, Values, functions
+from vortex_hep.codec.predictors.scans import take_key
+from vortex_hep.codec.rows import MAX_BLOCK, row_set
+from vortex_hep.codec.sections import Reader, join
+from vortex_hep.codec.tablechunk import HEAD, MAX_CELLS
 from vortex_hep.codec.transforms import (
     FLOAT,
     SIGNED,
     Segments,
+    add_magnitude,
     add_reference,
     bits_from_ordered,
     bits_of,
     ordered_view,
+    subtract_magnitude,
     subtract_reference,
 )
 from vortex_hep.errors import CorruptionError
@@ -157,6 +165,109 @@ def test_references_6_1():
     assert back.tolist() == ordered.tolist()
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def binary64(digits: str) -> float:
+    return float(struct.unpack(">d", bytes.fromhex(digits))[0])
+
+
+def test_constants_6_8_1():
+    text = section("6.8.1")
+    rows = [row for row in table_rows(text)[1:] if len(row) == 6]
+    table = {int(row[k]): binary64(row[k + 1]) for row in rows for k in (0, 2, 4)}
+    assert table == {n: float(Fraction(1, math.factorial(n))) for n in range(18)}
+    named = [binary64(d) for d in re.findall(r"[0-9A-F]{16}", re.sub(r"(?m)^\|.*", "", text))]
+    own = functions
+    assert named == [
+        own._TWO_OVER_PI, *own._HALF_PI, own._LOG2_E, *own._LN2,
+    ]  # fmt: skip
+    for found, first in ((own.SIN, 1), (own.COS, 0)):
+        assert found == [(-1) ** i * table[2 * i + first] for i in range(8, -1, -1)]
+    assert [table[2 * i + 1] for i in range(8, -1, -1)] == own.SINH
+    assert [table[i] for i in range(13, -1, -1)] == own.EXP
+    assert (own._MOST_ANGLE, own._MOST_EXPONENT) == (100000, 700)
+    assert "unless |x| <= 100000" in text
+    assert "unless |x| <= 700" in text
+
+
+def test_functions_6_8_1():
+    rows = [row for row in table_rows(section("6.8.1")) if len(row) == 7]
+    assert rows[0] == ["x", "cos", "sin", "exp", "sinh", "cosh", "tanh"]
+    for row in rows[1:]:
+        for name, digits in zip(rows[0][1:], row[1:], strict=True):
+            found = getattr(functions, name)(np.array([float(row[0])]))
+            assert found[0] == binary64(digits), (name, row[0])
+
+
+def test_kinds_of_predictors_6_8():
+    rows = [row for row in table_rows(section("6.8")) if row[0].isdigit()]
+    assert [int(row[0]) for row in rows] == sorted(KINDS)
+    for number, name, inputs, parameters, place in rows:
+        kind = KINDS[int(number)]
+        assert kind.name == name
+        assert [int(n) for n in re.findall(r"\d+", inputs)] in (
+            [kind.inputs[0]], list(kind.inputs),
+        )  # fmt: skip
+        low, high = kind.inputs
+        wanted = [n + 1 if parameters == "n + 1" else int(parameters) for n in range(low, high + 1)]
+        assert [kind.parameters(n) for n in range(low, high + 1)] == wanted
+        assert section(place).startswith(f"#### {place} {name}")
+
+
+EXAMPLE = re.compile(
+    r"Example(?:, from `(?P<of>...)`)?: (?:p = (?P<p>[-0-9., ]+) and )?x = (?P<x>[-0-9., ]+) "
+    r"gives? y = (?P<y>[0-9A-F]{16}); as `(?P<dtype>...)` with shift (?P<shift>\d+), "
+    r"e = (?P<e>[0-9A-F]+)\."
+)
+
+
+def one_row(columns: list[np.ndarray]) -> Values:
+    """What gives column k as component k."""
+    return lambda i: (columns[i.component], np.ones(1, np.bool_))
+
+
+def test_predictions_6_8():
+    seen = []
+    for number, kind in KINDS.items():
+        if kind.formula is None:
+            continue
+        place = next(r[-1] for r in table_rows(section("6.8")) if r[0] == str(number))
+        for example in EXAMPLE.finditer(section(place)):
+            x = numbers(example["x"])
+            p = numbers(example["p"]) if example["p"] else ()
+            columns = [np.array([v], example["of"] or "<f8") for v in x]
+            made = Predictor(number, tuple(Input("t", "x", k) for k in range(len(x))), p)
+            assert made.allowed
+            assert kind.formula(columns, p)[0] == binary64(example["y"])
+            found, _ = made._expected(1, example["dtype"], int(example["shift"]), one_row(columns))
+            assert found[0] == int(example["e"], 16)
+            seen.append(number)
+    assert seen == [1, 2, 3, 4, 5, 5, 5, 6, 7]
+
+
+def test_magnitudes_6_8():
+    text = section("6.8")
+    assert "shift 12, so half is 80000, and e = 80005" in text
+    o, e = np.array([0x80003, 0x7FFF0], np.uint64), np.full(2, 0x80005, np.uint64)
+    both = np.ones(2, np.bool_)
+    found = subtract_magnitude(o, e, both, 0x80000)
+    alone = subtract_magnitude(o[:1], e[:1], ~both[:1], 0x80000)
+    assert (*found.tolist(), *alone.tolist()) == (6, 41, 12)
+    for words in ("d = -2 and v = 6", "d = 10 and v = 41", "o = 80003 gives v = 12"):
+        assert words in text
+    assert add_magnitude(found, e, both, 0x80000).tolist() == o.tolist()
+
+
+def test_same_key_6_8_9():
+    rows = take_key([np.array([1, 2, 1, 1])])
+    found = subtract_reference(np.array([100, 50, 100, 101], np.uint64), rows)
+    text = section("6.8.9")
+    assert "keys 1, 2, 1, 1 and ordered integers 100, 50, 100, 101" in text
+    assert f"v = {', '.join(map(str, found.tolist()))}" in text
+
+
 def test_segments_tokens_and_buckets_6_4():
     segments = Segments(np.array([100, 500], np.uint64), np.array([9, 20], np.uint64))
     field = Field(("x",), 0, "<u2", 0, 0, segments, np.array([3, 10, 30], np.uint64))
@@ -219,15 +330,23 @@ def test_limits_8_7():
     assert int(rows["H, J"]) == MAX_HIDDEN
     assert int(rows["length of folded lists"]) == MAX_FOLD
     assert (MAX_LINK_VALUES, MAX_LANES_LOG2, HEAD.size) == (1 << 16, 20, 10)
+    assert (rows["rows of a list of `block`"], MAX_BLOCK) == ("2^16", 1 << 16)
+    assert rows["`lane_context`, inputs of a predictor"] == "2^14, 4"
+    assert rows["tokens of rows and context of lanes in a chunk"] == "2^31"
+    assert MAX_CELLS == 1 << 31
+    assert max(kind.inputs[1] for kind in KINDS.values()) == 4
 
 
 def test_metadata_keys_8():
     """Every key of the golden archive's documents is described."""
     text = TEXT[TEXT.index("## 8.") :]
-    with Archive(GOLDEN / "archive-v1.vxc") as archive:
+    with Archive(GOLDEN / "relations-v1.vxc") as archive:
         document = archive.reader.metadata
-    tree = document["trees"][0]
-    for found in (document, tree, tree["tables"][0], document["model"], document["source"]):
+    trees = document["trees"]
+    tables = [t for tree in trees for t in tree["tables"]]
+    assert any("family" in tree for tree in trees)
+    assert any("members" in tree for tree in trees)
+    for found in (document, *trees, *tables, document["model"], document["source"]):
         for key in found:
             assert f"`{key}`" in text or f'"{key}"' in text, key
 
@@ -255,29 +374,152 @@ def test_metadata_keys_8():
         (b'"previous":true', b'"previous":1'),
         (b'"table":"t"', b'"table":"t","more":0'),
         (b'"lane_context":[]', b'"lane_context":[1]'),
+        (b'{"fields"', b'{"block":0,"fields"'),
+        (b'"links":[],', b'"links":[],"predictors":[],'),
         (b'{"fields"', b"[" * 200_000),
     ],
 )  # fmt: skip
 def test_documents_that_must_be_rejected_5_2(old: bytes, new: bytes):
-    from vortex_hep.codec import zstd
-    from vortex_hep.codec.sections import Reader
-
-    reader = Reader(weights.dump(worked_model()))
-    head, arrays = reader.section(), reader.section()
-    text = zstd.decompress(head[4:], int.from_bytes(head[:4], "little"))
+    text, load = document_of(worked_model())
     assert old in text
-
-    def load(document: bytes) -> TableModel:
-        packed = len(document).to_bytes(4, "little") + zstd.compress(document)
-        return weights.load(join([packed, arrays]))
-
     assert weights.canonical(load(text)) == weights.canonical(worked_model())
     with pytest.raises(CorruptionError):
         load(text.replace(old, new))
 
 
+def document_of(model: TableModel) -> tuple[bytes, Callable[[bytes], TableModel]]:
+    """Document of a table model, and what reads the model with another document."""
+    reader = Reader(weights.dump(model))
+    head, arrays = reader.section(), reader.section()
+
+    def load(document: bytes) -> TableModel:
+        packed = len(document).to_bytes(4, "little") + zstd.compress(document)
+        return weights.load(join([packed, arrays]))
+
+    return zstd.decompress(head[4:], int.from_bytes(head[:4], "little")), load
+
+
+def predicting_model() -> TableModel:
+    """Fields a, b and c; b is predicted from a, c from both, by columns of other plans too."""
+    whole = Segments(np.array([0], np.uint64), np.array([255], np.uint64))
+    none = np.zeros(0, np.uint64)
+    copied = Predictor(6, (Input("t", "a"),), (2.0,), True)
+    summed = Predictor(2, (Input("t", "b"), Input("u", "a", 3)), (0.5, 1.0, -1.0))
+    fields = (
+        Field(("a",), 0, "<f4", 0, 0, whole, none),
+        Field(("b",), 0, "<f4", 0, 3, whole, none, predictor=copied),
+        Field(("c",), 0, "<i4", 0, 3, whole, none, predictor=summed),
+    )
+    shape = Shape(3, 6, 8, 8, 0, True)
+    w = {k: np.zeros(s, np.int32) for k, s in shape.weight_shapes().items()}
+    return TableModel("t", fields, shape, (), w, np.zeros((3, 2)), block=2)
+
+
+B = b'[6,[["t","a",0]],[2.0],true]'
+C = b'[2,[["t","b",0],["u","a",3]],[0.5,1.0,-1.0],false]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # blocks
+        (b'"block":2', b'"block":1'),
+        (b'"block":2', b'"block":-2'),
+        (b'"block":2', b'"block":65537'),
+        (b'"block":2', b'"block":2.0'),
+        (b'"block":2', b'"block":true'),
+        (b'"block":2', b'"block":0'),
+        (b'"fold":0', b'"fold":2'),
+        (b'"previous":true', b'"previous":false'),
+        # context
+        (b'"lane_context":[]', b'"lane_context":["x"]'),
+        (b'"lane_context":[]', b'"lane_context":[["x"]]'),
+        (b'"lane_context":[]', b'"lane_context":[["x",1]]'),
+        (b'"lane_context":[]', b'"lane_context":["xy"]'),
+        (b'"lane_context":[]', b'"lane_context":[["",""]]'),
+        # kinds
+        (b"[6,", b"[900,"),
+        (b"[6,", b"[0,"),
+        (b"[6,", b"[-6,"),
+        (b"[6,", b"[6.0,"),
+        (b"[6,", b'["magnitude",'),
+        (b"[6,", b"[[],"),
+        (b"[6,", b"[33554432000000000000000,"),
+        (B, B.replace(b"[6,", b"[1,").replace(b"[2.0]", b"[]").replace(b"[1", b"[true")),
+        (B, b'[32,[["t","a",0]],[],true]'),
+        # inputs
+        (B, b"[6,[],[2.0],true]"),
+        (B, b'[6,[["t","a",0],["t","a",0]],[2.0],true]'),
+        (B, b'[6,[["t","a"]],[2.0],true]'),
+        (B, b'[6,["t"],[2.0],true]'),
+        (b'["u","a",3]', b'["u","a",-1]'),
+        (b'["u","a",3]', b'["u","a",true]'),
+        (b'["u","a",3]', b'["u","a",3.0]'),
+        (b'["u","a",3]', b'["u",7,3]'),
+        (b'["u","a",3]', b'[null,"a",3]'),
+        (b'["t","a",0]', b'["t","b",0]'),
+        (b'["t","a",0]', b'["t","c",0]'),
+        (b'["t","b",0]', b'["t","c",0]'),
+        # parameters
+        (b"[2.0]", b"[]"),
+        (b"[2.0]", b"[2.0,1.0]"),
+        (b"[2.0]", b"[2]"),
+        (b"[2.0]", b"[NaN]"),
+        (b"[2.0]", b"[Infinity]"),
+        (b"[2.0]", b"[1e999]"),
+        (b"[2.0]", b"[1" + b"0" * 400 + b"]"),
+        (b"[2.0]", b'["2.0"]'),
+        (b"[2.0]", b"[null]"),
+        (b"[2.0]", b"[true]"),
+        # magnitude
+        (b"[2.0],true", b"[2.0],1"),
+        (b"-1.0],false", b"-1.0],true"),
+        # as many predictors as fields of reference 3
+        (C, C + b"," + C),
+        (b"," + C, b""),
+        (b'"predictors":', b'"other":'),
+        (b'["b"],0,"<f4",0,3', b'["b"],0,"<f4",0,0'),
+        (b'["a"],0,"<f4",0,0', b'["a"],0,"<f4",0,3'),
+        (b'["b"],0,"<f4",0,3', b'["b"],0,"<f4",0,4'),
+        (b'["b"],0,"<f4",0,3', b'["b"],0,"<f4",0,3.0'),
+        (b'["a"],0,"<f4",0,0', b'["a"],0,"<f4",0,0.0'),
+        (b'["a"],0,"<f4",0,0', b'["a"],0,"<f4",0,true'),
+        (b'["a"],0,"<f4",0,0', b'["a"],0,"<f4",0,false'),
+        (b'["b"],0,"<f4"', b'["b"],0,"|b1"'),
+    ],
+)  # fmt: skip
+def test_documents_of_predictors_that_must_be_rejected_5_2(old: bytes, new: bytes):
+    text, load = document_of(predicting_model())
+    assert text.count(old) == 1
+    assert load(text).fields[2].predictor == predicting_model().fields[2].predictor
+    with pytest.raises(CorruptionError):
+        load(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'["u","a",3]', b'["u","",0]'),
+        (b'["u","a",3]', b'["u","@a",16777217]'),
+        (b'["u","a",3]', b'["t","gone",1' + b"0" * 30 + b"]"),
+        (b"[2.0]", b"[-0.0]"),
+        (b"[2.0]", b"[1e+22]"),
+        (b"[2.0]", b"[5e-324]"),
+        (b'"block":2', b'"block":65536'),
+        (b"],[0.5,1.0,-1.0]", b"],[0.5,0.0,-7.25]"),
+        (B, b'[32,[["t","a",0]],[],false]'),
+    ],
+)
+def test_documents_of_predictors_that_are_allowed_5_2(old: bytes, new: bytes):
+    text, load = document_of(predicting_model())
+    assert text.count(old) == 1
+    changed = text.replace(old, new)
+    model = load(changed)
+    assert weights.canonical(model)[4 : 4 + len(changed)] == changed
+
+
 def test_a_golden_chunk_has_the_head_of_8_5():
-    with Archive(GOLDEN / "archive-v1.vxc") as archive:
+    with Archive(GOLDEN / "relations-v1.vxc") as archive:
         tree = archive.coded["Events"]
         start, stop, ids = tree.clusters[0]
         for plan, number in zip(tree.plans, ids, strict=True):

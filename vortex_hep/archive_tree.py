@@ -157,10 +157,11 @@ class TreeView(ABC):
             raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
         names = self._names(expressions, filter_name)
         start, stop = self._range(entry_start, entry_stop)
-        columns = self.read(start, stop, names)
-        return build.assemble(
-            {n: (self._specs[n], self._table_of[n], columns) for n in names}, stop - start, library
-        )
+        tables = {t.name: t for t in self.tables}
+        counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
+        columns = self.read(start, stop, list(dict.fromkeys([*names, *counts])))
+        placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
+        return build.assemble(placed, stop - start, library, tables=tables)
 
     def iterate(
         self,
@@ -352,6 +353,8 @@ class MemberTree(TreeView):
                 t,
                 name=self._strip_table(t.name),
                 counter=None if t.counter is None else self._strip(t.counter),
+                parent=None if t.parent is None else self._strip_table(t.parent),
+                inner_counts=None if t.inner_counts is None else self._strip(t.inner_counts),
                 columns=tuple(replace(c, name=self._strip(c.name)) for c in t.columns),
             )
             for t in tree.tables

@@ -83,8 +83,32 @@ def _join_offsets(parts: Sequence[Array]) -> Array:
     return out
 
 
+def lists_above(table: TableSpec, tables: Mapping[str, TableSpec]) -> list[tuple[str, str]]:
+    """List the lists that a table's rows are within, innermost first.
+
+    Parameters
+    ----------
+    table : TableSpec
+    tables : mapping of str to TableSpec
+
+    Returns
+    -------
+    list of (str, str)
+        Name of the list's table, and its column that counts.
+    """
+    out = []
+    while table.parent is not None and table.inner_counts is not None:
+        out.append((table.parent, table.inner_counts))
+        table = tables[table.parent]
+    return out
+
+
 def assemble(
-    columns: Mapping[str, tuple[ColumnSpec, TableSpec, Cluster]], entries: int, library: str
+    columns: Mapping[str, tuple[ColumnSpec, TableSpec, Cluster]],
+    entries: int,
+    library: str,
+    *,
+    tables: Mapping[str, TableSpec] | None = None,
 ) -> Any:
     """Build the result of ``arrays()``.
 
@@ -94,6 +118,9 @@ def assemble(
         By branch name, in the order of the result.
     entries : int
     library : {"ak", "np"}
+    tables : mapping of str to TableSpec, optional
+        All tables of the tree, where there are lists within lists. The clusters then hold the
+        columns of :func:`lists_above` too.
 
     Returns
     -------
@@ -102,16 +129,19 @@ def assemble(
     Raises
     ------
     CorruptionError
-        A string does not fit its length.
+        A string does not fit its length, or lists do not hold what they say.
     """
     if library == "np":
         return {
-            name: _numpy(spec, table, cluster[table.name])
-            for name, (spec, table, cluster) in columns.items()
+            name: _numpy(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
+            for name, (s, t, cluster) in columns.items()
         }
     import awkward as ak
 
-    contents = [_layout(s, t, cluster[t.name]) for s, t, cluster in columns.values()]
+    contents = [
+        _layout(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
+        for s, t, cluster in columns.values()
+    ]
     return ak.Array(ak.contents.RecordArray(contents, list(columns), length=entries))
 
 
@@ -119,7 +149,28 @@ def _is_list(table: TableSpec) -> bool:
     return table.jagged or table.counter is not None
 
 
-def _layout(spec: ColumnSpec, table: TableSpec, data: TableData) -> Any:
+def _lists(
+    spec: ColumnSpec, table: TableSpec, cluster: Cluster, tables: Mapping[str, TableSpec]
+) -> list[Array]:
+    """Offsets of the lists that a column's rows are in, innermost first, up to the lanes."""
+    if not _is_list(table):
+        return []
+    out = []
+    above = lists_above(table, tables)
+    rows = cluster[table.name].num_rows
+    for parent, counts in above:
+        sizes = np.asarray(cluster[parent].columns[counts])
+        offsets = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        if (sizes < 0).any() or offsets[-1] != rows:
+            raise CorruptionError("lists do not hold as many rows as they say", branch=spec.name)
+        out.append(offsets)
+        rows = len(sizes)
+    out.append(cluster[above[-1][0] if above else table.name].offsets)
+    return out
+
+
+def _layout(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Any:
     import awkward as ak
 
     column = data.columns[spec.name]
@@ -136,21 +187,21 @@ def _layout(spec: ColumnSpec, table: TableSpec, data: TableData) -> Any:
         content = ak.contents.NumpyArray(np.ascontiguousarray(column))
         if column.ndim > 1:
             content = content.to_RegularArray()
-    if _is_list(table):
-        return ak.contents.ListOffsetArray(ak.index.Index64(data.offsets), content)
+    for offsets in lists:
+        content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
     return content
 
 
-def _numpy(spec: ColumnSpec, table: TableSpec, data: TableData) -> Array:
+def _numpy(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Array:
     column = data.columns[spec.name]
     if isinstance(column, VarBytes):
         column = _objects(column, spec)
-    if not _is_list(table):
-        return column
-    out = np.empty(len(data.offsets) - 1, object)
-    for i in range(len(out)):
-        out[i] = column[data.offsets[i] : data.offsets[i + 1]]
-    return out
+    for offsets in lists:
+        out = np.empty(len(offsets) - 1, object)
+        for i in range(len(out)):
+            out[i] = column[offsets[i] : offsets[i + 1]]
+        column = out
+    return column
 
 
 def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
@@ -165,13 +216,13 @@ def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
 
 
 def _is_text(spec: ColumnSpec) -> bool:
-    return spec.interpretation == "string"
+    return spec.interpretation in ("string", "text")
 
 
 def _text_range(column: VarBytes, spec: ColumnSpec) -> tuple[Array, Array]:
-    """Where each string begins and ends; text comes without its length prefix."""
+    """Where each string begins and ends; ROOT's strings come without their length prefix."""
     starts, stops = column.offsets[:-1].copy(), column.offsets[1:].copy()
-    if _is_text(spec) and len(starts):
+    if spec.interpretation == "string" and len(starts):
         # ROOT's length prefix: one byte, or 255 and four bytes
         if not (stops > starts).all():
             raise CorruptionError("a string without its length", branch=spec.name)

@@ -117,17 +117,22 @@ def compress_file(
 
 
 def compress_tree(
-    tree: Any, model: Model | None = None, *, path: str | os.PathLike[str], **options: Any
+    tree: Any,
+    model: Model | None = None,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> CompressReport:
-    """Compress one TTree of an open uproot file.
+    """Compress what analysis code has at hand: one tree, or arrays in memory.
 
     Parameters
     ----------
-    tree : uproot.TTree
+    tree : uproot TTree or RNTuple, h5py Dataset or Group, ak.Array, or dict of arrays
+        Arrays have one item, or list of items, per entry.
     model : Model, optional
         See :func:`compress_file`.
-    path : str or path
-        The archive.
+    path : str or path, optional
+        The archive; by default the tree's name and ``.vxc``, in the current folder.
     **options
         As :func:`compress_file` takes them.
 
@@ -138,16 +143,30 @@ def compress_tree(
     Raises
     ------
     UnsupportedTypeError
-        ``tree`` is no uproot tree.
+        ``tree`` is nothing of the kind.
     """
-    file, name = getattr(tree, "file", None), getattr(tree, "object_path", None)
-    if file is None or name is None or not hasattr(tree, "num_entries"):
-        raise UnsupportedTypeError(
-            f"expected an uproot TTree, got {type(tree).__name__}",
-            hint="open the file with uproot.open(path)['Events']",
-        )
-    name = "/".join(part.split(";")[0] for part in str(name).strip("/").split("/"))
-    return compress_file(file, path, model=model, trees=[name], **options)
+    source, name = _tree_of(tree)
+    if path is None:
+        path = f"{(name or 'arrays').replace('/', '_')}.vxc"
+    trees = None if source is tree else [name]
+    return compress_file(source, path, model=model, trees=trees, **options)
+
+
+def _tree_of(tree: Any) -> tuple[Any, str]:
+    """What to open for a tree, and the tree's name there."""
+    library = type(tree).__module__.partition(".")[0]
+    if library == "uproot" and hasattr(tree, "num_entries"):
+        name = getattr(tree, "object_path", None) or getattr(tree, "name", "")
+        parts = [part.split(";")[0] for part in str(name).strip("/").split("/")]
+        return tree.file, "/".join(parts)
+    if library == "h5py":
+        return tree, str(tree.name).strip("/")
+    if library in ("awkward", "numpy") or isinstance(tree, Mapping):
+        return tree, "arrays"
+    raise UnsupportedTypeError(
+        f"expected a tree or arrays, got {type(tree).__name__}",
+        hint="open the file with uproot.open(path)['Events'], or pass a dict of arrays",
+    )
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def pack_tables(
                 "name": t.name,
                 "counter": t.counter,
                 "jagged": t.jagged,
+                **({} if t.parent is None else {"within": [t.parent, t.inner_counts]}),
                 # by attribute, not by column: like stands next to like
                 "columns": [c.name for c in t.columns],
                 "dtype": [c.dtype for c in t.columns],
@@ -162,7 +163,21 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
             or counter.dtype[1] not in "iu"
         ):
             raise CorruptionError(f"table {t.name!r} has a counter that is none")
+    _check_nesting(tables)
     return tables, plans
+
+
+def _check_nesting(tables: Sequence[TableSpec]) -> None:
+    """Raise unless every list within a list has one above it that counts it."""
+    place = {t.name: k for k, t in enumerate(tables)}
+    for k, t in enumerate(tables):
+        if t.parent is None:
+            continue
+        # A list comes behind the one it is in, so that none is within itself.
+        above = tables[place[t.parent]] if place.get(t.parent, k) < k else None
+        counts = [c for c in above.columns if c.name == t.inner_counts] if above else []
+        if not counts or counts[0].inner or counts[0].dtype[1] not in "iu" or not t.jagged:
+            raise CorruptionError(f"table {t.name!r} is within a list that does not count it")
 
 
 def _table(t: Mapping[str, Any]) -> TableSpec:
@@ -184,7 +199,10 @@ def _table(t: Mapping[str, Any]) -> TableSpec:
     counter = t["counter"]
     if counter is not None and not isinstance(counter, str):
         raise CorruptionError("a counter that is no name")
-    return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]))
+    parent, counts = t.get("within", (None, None))
+    if parent is not None and not (isinstance(parent, str) and isinstance(counts, str)):
+        raise CorruptionError("a list within what is no name")
+    return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]), parent, counts)
 
 
 def _plan(p: Sequence[Any], tables: Sequence[TableSpec]) -> Plan:

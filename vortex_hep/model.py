@@ -16,6 +16,7 @@ from vortex_hep.codec.container import (
     check_decoded,
     xxh3,
 )
+from vortex_hep.codec.predictors.text import formula
 from vortex_hep.codec.sections import join
 from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
 from vortex_hep.nn import weights
@@ -101,6 +102,31 @@ class Model:
                 "bytes": len(stored),
             }
             for (tree, plan, m), stored in zip(self._items(), self._stored, strict=True)
+        ]
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """Columns that are predicted from others by arithmetic.
+
+        Returns
+        -------
+        list of dict
+            ``tree``, ``table``, ``column``, ``component``, ``formula``, and bits per value on
+            the rows held out in training: ``classical_bits`` by the best classical coder,
+            ``bits`` with the prediction.
+        """
+        return [
+            {
+                "tree": tree,
+                "table": plan or "(event core)",
+                "column": f.columns[0],
+                "component": f.component,
+                "formula": formula(f.predictor, plan),
+                "classical_bits": round(float(m.expected[k, 1]), 2),
+                "bits": round(float(m.expected[k, 0]), 2),
+            }
+            for tree, plan, m in self._items()
+            for k, f in enumerate(m.fields)
+            if f.predictor is not None
         ]
 
     def add_to(self, writer: ContainerWriter) -> dict[str, Any]:

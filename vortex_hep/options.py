@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vortex_hep.errors import UnsupportedTypeError
+
+if TYPE_CHECKING:
+    from vortex_hep.model import Model
 
 EFFORTS = ("fast", "normal", "max")
 DEVICES = ("auto", "cpu", "cuda")
@@ -78,6 +81,8 @@ class TrainOptions:
     independent : bool
         Let no table lean on another: reading a collection then costs that collection and the
         counters alone, and archives are larger by some per cent.
+    base : Model, optional
+        Start from what this model knows of the same branches, instead of from nothing.
     """
 
     trees: str | Sequence[str] | None = None
@@ -91,6 +96,7 @@ class TrainOptions:
     expected_rows: int | None = None
     sample_bytes: int = 1 << 28
     independent: bool = False
+    base: Model | None = None
 
 
 @dataclass

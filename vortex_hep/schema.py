@@ -46,7 +46,8 @@ class ColumnSpec:
     link : str or None
         Name of the table (same tree, same lane) whose rows this column's values index.
     interpretation : str
-        For :data:`VARBYTES`: ``"string"`` (text) or ``"opaque"`` (bytes of a record as stored).
+        For :data:`VARBYTES`: ``"text"`` (UTF-8), ``"string"`` (text behind its length, as ROOT
+        stores it) or ``"opaque"`` (bytes of a record as stored).
     """
 
     name: str
@@ -73,12 +74,19 @@ class TableSpec:
         records the counts (``jagged`` is True; the counts are then stored by the archive).
     jagged : bool
         Whether the number of rows per lane varies.
+    parent : str or None
+        For lists within lists: the table whose rows these rows belong to. Where it is None they
+        belong to the lanes.
+    inner_counts : str or None
+        Column of the parent that holds the number of rows for each of its rows.
     """
 
     name: str
     columns: tuple[ColumnSpec, ...]
     counter: str | None = None
     jagged: bool = False
+    parent: str | None = None
+    inner_counts: str | None = None
 
 
 @dataclass
@@ -147,9 +155,13 @@ class TreeSource(Protocol):
 
     name: str
     num_entries: int
-    tables: tuple[TableSpec, ...]
     family: str
     members: tuple[Member, ...]
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """Columns that share their rows."""
+        ...
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw."""

@@ -158,7 +158,7 @@ def fit_model(
     total = sum(t.num_entries for group in trees.values() for t in group)
     if options.expected_rows is not None:
         fit = fit.with_reuse(max(1.0, options.expected_rows / max(1, total)))
-    checkpoint = Checkpoint(options.checkpoint, fit, trees)
+    checkpoint = Checkpoint(options.checkpoint, fit, trees, options.base)
     models: dict[str, dict[str, TableModel]] = {}
     classical: dict[str, list[str]] = {}
     for name, group in trees.items():
@@ -166,6 +166,7 @@ def fit_model(
         tables = fit_tree(
             samples, fit, progress,
             done=checkpoint.done(name), on_table=partial(checkpoint.put, name),
+            base=None if options.base is None else options.base.tables(name),
         )  # fmt: skip
         if set(tables) - {CORE}:  # the core alone is of no use: others have it as context
             models[name] = tables

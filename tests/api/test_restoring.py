@@ -98,7 +98,7 @@ def test_compress_tree(example_file, tmp_path):
     with vortex_hep.open(tmp_path / "a.vxc") as archive:
         assert list(archive) == ["Events"]
     assert vortex_hep.verify(tmp_path / "a.vxc", against=example_file).ok
-    with pytest.raises(UnsupportedTypeError, match="expected an uproot TTree, got str"):
+    with pytest.raises(UnsupportedTypeError, match="expected a tree or arrays, got str"):
         vortex_hep.compress_tree("Events", path=tmp_path / "b.vxc")
 
 

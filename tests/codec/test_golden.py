@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 from vortex_hep.archive import Archive
+from vortex_hep.codec.predictors import KINDS
+from vortex_hep.codec.sections import Reader
+from vortex_hep.codec.tablechunk import HAS_NETWORK, HEAD
 from vortex_hep.model import Model
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.schema import VarBytes
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-VALUES = json.loads((GOLDEN / "archive-v1.json").read_text())
+#: Golden archives, and what they hold: the first, and one with predictors, blocks and families.
+FIRST, RELATIONS = "archive-v1", "relations-v1"
+VALUES = {name: json.loads((GOLDEN / f"{name}.json").read_text()) for name in (FIRST, RELATIONS)}
+MODELS = {FIRST: "model-v1.vxm", RELATIONS: "relations-v1.vxm"}
 
 
 def column_bytes(column):
@@ -48,36 +54,98 @@ def engine(request, monkeypatch):
     return calls
 
 
-def test_golden_archive_decodes_as_ever(engine):
-    path = GOLDEN / "archive-v1.vxc"
-    first, second = VALUES["lanes"]
+@pytest.mark.parametrize("name", VALUES)
+def test_golden_archive_decodes_as_ever(engine, name):
+    path, values = GOLDEN / f"{name}.vxc", VALUES[name]
+    first, second = values["lanes"]
     offsets, columns = columns_of(path, None, 0, first)
-    assert offsets == {name: found[0] for name, found in VALUES["offsets"].items()}
-    assert {n: b.hex() for n, b in columns.items()} == VALUES["columns"]
+    assert offsets == {name: found[0] for name, found in values["offsets"].items()}
+    assert {n: b.hex() for n, b in columns.items()} == values["columns"]
     _, columns = columns_of(path, None, first, first + second)
     found = {n: hashlib.sha256(b).hexdigest() for n, b in columns.items()}
-    assert found == VALUES["digests"]
+    assert found == values["digests"]
     assert engine
 
 
-def test_golden_archive_is_whole():
-    with Archive(GOLDEN / "archive-v1.vxc") as archive:
+def test_golden_trees_of_other_names_decode_as_ever(engine):
+    others = VALUES[RELATIONS]["others"]
+    with Archive(GOLDEN / "relations-v1.vxc") as archive:
+        assert list(archive) == ["Events", "Other;2", "first", "second"]
+        for name, columns in others.items():
+            tree = archive.coded[name]
+            found = tree.read(0, tree.num_entries).values()
+            assert {
+                n: column_bytes(c).hex() for t in found for n, c in t.columns.items()
+            } == columns
+        first, second = archive["first"], archive["second"]
+        assert (first.keys(), second.keys()) == (["x", "n"], ["x", "K_pt"])
+        joined = others["first+second"]
+        tables = second.read(0, 30)
+        assert column_bytes(tables[""].columns["x"]).hex() == joined["b/x"]
+        assert column_bytes(tables["K"].columns["K_pt"]).hex() == joined["b/K_pt"]
+        assert (archive.coded["Other;2"].family, archive.coded["Events"].family) == ("Events",) * 2
+    assert engine
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_golden_archive_is_whole(name):
+    with Archive(GOLDEN / f"{name}.vxc") as archive:
         archive.reader.verify()
         assert list(archive.remainder()) == [("golden/zeros", bytes(100))]
         assert archive.model is not None
-        assert archive.model.sha256 == VALUES["sha256"]
-        # What only some files have is in this one.
+        assert archive.model.sha256 == VALUES[name]["sha256"]
+        # What only some files have is in these.
         info = archive.model.tables("Events")
         assert info["W"].fold == 3
         assert [link.source for link in info["T"].links] == ["T", "S"]
-        assert {f.reference for f in info["T"].fields} == {0, 1, 2}
+        assert {f.reference for f in info["T"].fields} >= {0, 1, 2}
         assert max(f.flat for f in info["T"].fields) > 1
 
 
-def test_golden_model_reads_as_ever():
-    model = Model.load(GOLDEN / "model-v1.vxm")
-    assert model.sha256 == VALUES["sha256"]
+def test_golden_model_has_all_relations():
+    with Archive(GOLDEN / "relations-v1.vxc") as archive:
+        assert archive.model is not None
+        info = archive.model.tables("Events")
+        assert {f.reference for f in info["T"].fields} == {0, 1, 2, 3}
+        assert {plan for plan, _ in info["T"].lane_context} == {"", "E", "/scalars"}
+        assert info["E"].block == 7
+        made = [(f, f.predictor) for f in info["E"].fields if f.predictor is not None]
+        assert {p.kind for _, p in made} == set(KINDS)
+        assert {f.dtype for f, p in made if p.magnitude} == {"<f4", "<f8"}
+        assert {f.dtype for f, _ in made if f.shift} == {"<f4"}
+        plans = {i.plan for f in info["T"].fields if f.predictor for i in f.predictor.inputs}
+        assert plans == {"T", "S", "E"}
+
+
+def test_golden_chunks_have_what_only_some_have():
+    with Archive(GOLDEN / "relations-v1.vxc") as archive:
+        found = {}
+        for name, tree in archive.coded.items():
+            for number, (_, _, ids) in enumerate(tree.clusters):
+                for plan, chunk in zip(tree.plans, ids, strict=True):
+                    found[name, plan.name, number] = network_sections(archive.reader.read(chunk))
+    # Escapes, and parameters that are not the model's.
+    assert [len(s) > 0 for s in found["Events", "E", 0]] == [True, False, True]
+    assert [len(s) > 0 for s in found["Events", "E", 1]] == [True, True, True]
+    assert found["Other;2", "E", 0]
+    assert [len(s) > 0 for s in found["first+second", "b", 0]] == [False, True, True]
+
+
+def network_sections(payload):
+    """Escapes, parameters and streams of a chunk; nothing where it has no network stream."""
+    flags, _, _, _ = HEAD.unpack(payload[: HEAD.size])
+    reader = Reader(payload[HEAD.size :])
+    sections = []
+    while reader.left:
+        sections.append(reader.section())
+    return sections[-3:] if flags & HAS_NETWORK else []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_golden_model_reads_as_ever(name):
+    model, values = Model.load(GOLDEN / MODELS[name]), VALUES[name]
+    assert model.sha256 == values["sha256"]
     assert model.classical == {"Events": ("run", "trigger", "comment", "x", "T_noise", "T_label")}
     # The same model serves an archive that names it.
-    offsets, _ = columns_of(GOLDEN / "archive-v1.vxc", model, 0, VALUES["lanes"][0])
-    assert offsets["S"] == VALUES["offsets"]["S"][0]
+    offsets, _ = columns_of(GOLDEN / f"{name}.vxc", model, 0, values["lanes"][0])
+    assert offsets["S"] == values["offsets"]["S"][0]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec import rans
 from vortex_hep.codec.fields import BUCKETS, Field, read_tokens, write_tokens
-from vortex_hep.codec.rows import RowSet, row_set
+from vortex_hep.codec.rows import RowSet, lay_out
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import Engine
@@ -105,8 +105,12 @@ def make_case(
     weights: str = "random",
     lanes: int = 12,
     longest: int = 9,
+    block: int = 0,
 ) -> Case:
-    """Make a case; ``weights`` is "random", "small", "extreme" or "saturated"."""
+    """Make a case; ``weights`` is "random", "small", "extreme" or "saturated".
+
+    With a ``block`` there are ``lanes * longest`` rows, one per entry, in lists of that length.
+    """
     rng = np.random.default_rng(seed)
     fields = [link_field("<i2" if k % 2 == 0 else "<i4") for k in range(len(links))]
     for k, width in enumerate(widths):
@@ -128,17 +132,18 @@ def make_case(
             top = 127 if weights == "random" else 20
             top = 2000 if name in WIDE and weights == "random" else top
             tensors[name] = rng.integers(-top, top + 1, size).astype(np.int32)
-    context = tuple(f"c{k}" for k in range(lane_fields))
+    context = tuple((f"p{k % 2}", f"c{k}") for k in range(lane_fields))
     sources = []
     for k, kind in enumerate(links):
         same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
         names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
         sources.append(Link("t" if kind == OWN else f"s{k}", names))
     model = TableModel(
-        "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources)
-    )
-    counts = rng.integers(0, longest + 1, lanes)
-    rows = row_set(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources),
+        block=block,
+    )  # fmt: skip
+    counts = rng.integers(0, longest + 1, lanes) if not block else np.ones(lanes * longest, int)
+    rows = lay_out(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), block)
     tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
     t = 0
     for f in fields:
@@ -174,7 +179,7 @@ def make_case(
         at += len(there)
     # Numbers often equal those of the row that is pointed to.
     stacked = np.concatenate([tokens, *foreign])
-    offsets = np.array(source_offsets, np.int64).reshape(len(links), lanes + 1)
+    offsets = np.array(source_offsets, np.int64).reshape(len(links), len(rows.offsets))
     rows.link = targets(model, net, rows, tokens, offsets)
     numbers = int(net.field_start[len(links)])
     for k in range(len(links)):
@@ -185,7 +190,8 @@ def make_case(
             tokens[r, numbers:][keep] = there[keep]
     columns = max(len(fields), *seen, 0)
     foreign_buckets = rng.integers(0, BUCKETS, (at - len(tokens), columns)).astype(np.uint8)
-    buckets = rng.integers(0, BUCKETS, (lanes, lane_fields)).astype(np.uint8)
+    entries = len(tokens) if block else lanes
+    buckets = rng.integers(0, BUCKETS, (entries, lane_fields)).astype(np.uint8)
     return Case(
         model, net, rows, tokens, buckets, np.concatenate(foreign), foreign_buckets, offsets
     )

@@ -59,6 +59,12 @@ FEATURES: dict[str, dict[str, Any]] = {
     "links of no rows": {"links": THREE, "longest": 0},
     "links of no lanes": {"links": THREE, "lanes": 0},
     "no lane context": {"lane_fields": 0},
+    "blocks": {"links": (), "block": 16, "lane_fields": 3},
+    "blocks that divide the rows": {"links": (), "block": 9, "lane_fields": 1},
+    "one block": {"links": (), "block": 1 << 16},
+    "blocks of two": {"links": (), "block": 2, "lane_fields": 4, "hidden": 24, "head": 40},
+    "blocks without context": {"links": (), "block": 40, "lane_fields": 0},
+    "blocks of no rows": {"links": (), "block": 8, "lanes": 0},
     "flat tokens": {"widths": (16, 9, 64, 5), "flat": (2, 3, 9, 2)},
     "one bit": {"widths": (1,), "links": ()},
     "widest": {"widths": (64, 63, 61), "longest": 5},
@@ -167,6 +173,21 @@ def test_torch_engine_whatever_the_precision_of_products():
         check("torch", make_case(8, hidden=64, weights="extreme"), 16)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_context_of_blocks_belongs_to_rows():
+    case = make_case(3, links=(), block=16, lane_fields=2, lanes=8, weights="small")
+    assert len(case.lane_buckets) == len(case.tokens) == 72
+    assert case.rows.offsets.tolist() == [0, 16, 32, 48, 64, 72]
+    before = encode(engine("cpu"), case, 64)
+    case.lane_buckets[71] = (case.lane_buckets[71] + 1) % 32
+    after = encode(engine("cpu"), case, 64)
+    # Lists 0 to 3 are as long as one another, and the last list ends with its eighth row.
+    step = 5 * case.n_tokens
+    changed = np.flatnonzero(before.freq[0] != after.freq[0])
+    assert len(changed)
+    assert (changed // step == 7).all()
+    assert (changed % 5 == 4).all()
 
 
 @settings(max_examples=25, deadline=None)

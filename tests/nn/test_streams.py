@@ -93,7 +93,7 @@ def pinned_case(foreign: bool) -> Case:
         for k, (name, size) in enumerate(shape.weight_shapes().items())
     }
     leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
-    model = TableModel("t", fields, shape, ("c",), weights, np.zeros((len(fields), 2)), leads)
+    model = TableModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
     net = cpu.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]

@@ -127,11 +127,32 @@ def _print_model(model: Any, *, as_json: bool) -> None:
     tables = model.summary()
     if as_json:
         print(
-            json.dumps({"sha256": model.sha256, "bytes": model.nbytes, "tables": tables}, indent=2)
+            json.dumps(
+                {
+                    "sha256": model.sha256,
+                    "bytes": model.nbytes,
+                    "tables": tables,
+                    "predictions": model.predictions(),
+                },
+                indent=2,
+            )
         )
         return
     print(f"model     {model.sha256}\nbytes     {format_bytes(model.nbytes)}")
     if tables:
         header = list(tables[0])
         rows = [[str(table.get(name, "")) for name in header] for table in tables]
+        print(f"\n{format_table(header, rows, left=(0, 1))}")
+    found = sorted(model.predictions(), key=lambda p: p["bits"] - p["classical_bits"])
+    if found:
+        header = ["predicted column", "from", "bits per value", "classical"]
+        rows = [
+            [
+                p["column"] + (f"[{p['component']}]" if p["component"] else ""),
+                p["formula"],
+                f"{p['bits']:.2f}",
+                f"{p['classical_bits']:.2f}",
+            ]
+            for p in found
+        ]
         print(f"\n{format_table(header, rows, left=(0, 1))}")

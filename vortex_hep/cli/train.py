@@ -28,6 +28,7 @@ reading with the finished model do not.
 EXAMPLES = """\
   vortex-hep train a.root b.root -o ttbar.vxm
   vortex-hep train a.root -o quick.vxm --seconds 120
+  vortex-hep train new.root -o new.vxm --base ttbar.vxm --effort fast
   vortex-hep train a.root -o ttbar.vxm --device cuda --passes 20 --checkpoint ttbar.ckpt
 """
 
@@ -41,7 +42,9 @@ def register(commands: Any) -> None:
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
-    parser.add_argument("sources", nargs="+", metavar="FILE", help="ROOT files to learn from")
+    parser.add_argument(
+        "sources", nargs="+", metavar="FILE", help="files to learn from (ROOT, HDF5, HepMC)"
+    )
     add_output(parser, f"model to write (default: FILE{MODEL_SUFFIX} of the first file)")
     add_tree(parser, "tree to learn from; may be repeated (default: all)")
     parser.add_argument(
@@ -61,6 +64,9 @@ def register(commands: Any) -> None:
         "--independent",
         action="store_true",
         help="let no table lean on another: single collections read faster, archives are larger",
+    )
+    parser.add_argument(
+        "--base", metavar="MODEL", help="fine-tune this model instead of starting from nothing"
     )
     parser.add_argument(
         "--checkpoint", metavar="PATH", help="keep the state here, and go on from it if it exists"
@@ -91,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         effort=args.effort,
         expected_rows=args.expected_rows,
         independent=args.independent,
+        base=None if args.base is None else vortex_hep.Model.load(args.base),
     )
     model = vortex_hep.train(args.sources, options=options, progress=progress_for(quiet=args.quiet))
     model.save(output, overwrite=args.overwrite)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import transforms
+from vortex_hep.codec.predictors import Predictor, Values
 from vortex_hep.codec.transforms import Segments
 
 Array = npt.NDArray[Any]
@@ -23,7 +24,7 @@ Array = npt.NDArray[Any]
 #: Values of a field are seen by other fields through at most this many ordered buckets.
 BUCKETS = 32
 #: What a difference is taken to; stored in models.
-NO_REFERENCE, PREVIOUS_ROW, LINKED_ROW = 0, 1, 2
+NO_REFERENCE, PREVIOUS_ROW, LINKED_ROW, PREDICTED = 0, 1, 2, 3
 
 FLAGS_PER_FIELD = 4
 
@@ -48,12 +49,14 @@ class Field:
     shift : int
         Low magnitude bits of a float that are always zero.
     reference : int
-        NO_REFERENCE, PREVIOUS_ROW or LINKED_ROW.
+        NO_REFERENCE, PREVIOUS_ROW, LINKED_ROW or PREDICTED.
     segments : Segments
     thresholds : uint64 array, shape (< BUCKETS,)
         A compact integer's bucket is the number of thresholds not above it.
     flat : int
         Number of trailing tokens without structure; they are stored as they are.
+    predictor : Predictor, optional
+        What the difference is taken to with PREDICTED.
     """
 
     columns: tuple[str, ...]
@@ -64,6 +67,7 @@ class Field:
     segments: Segments
     thresholds: Array
     flat: int = 0
+    predictor: Predictor | None = None
 
     @property
     def is_flags(self) -> bool:
@@ -102,8 +106,15 @@ class Field:
         ordered, ok = transforms.ordered_view(bits, kind, 8 * column.dtype.itemsize, self.shift)
         return ordered, ok
 
+    def _rows(self, references: tuple[Array | None, ...]) -> Array | None:
+        """Rows that differences are taken to; None with none, or with predictions."""
+        return None if self.reference == PREDICTED else references[self.reference]
+
     def compact(
-        self, columns: Mapping[str, Array], references: tuple[Array | None, ...]
+        self,
+        columns: Mapping[str, Array],
+        references: tuple[Array | None, ...] = (None, None, None),
+        values: Values | None = None,
     ) -> tuple[Array, Array]:
         """Return the compact integers (uint64, shape (rows,)) and False where a row escapes.
 
@@ -112,10 +123,13 @@ class Field:
         columns : mapping of str to array of shape (rows, *inner)
         references : (None, previous rows or None, linked rows or None)
             Row indices as :func:`vortex_hep.codec.transforms.subtract_reference` takes them.
+        values : callable, optional
+            What a predictor needs to know.
         """
         ordered, ok = self.ordered(columns)
-        reference = references[self.reference]
-        if reference is not None:
+        if self.predictor is not None and values is not None:
+            ordered = self.predictor.fold(ordered, self.dtype, self.shift, values)
+        elif (reference := self._rows(references)) is not None:
             ordered = transforms.subtract_reference(ordered, reference)
         compact, inside = self.segments.compact(ordered)
         inside &= ok
@@ -127,14 +141,17 @@ class Field:
         compact: Array,
         escape: Array,
         columns: Mapping[str, Array],
-        references: tuple[Array | None, ...],
+        references: tuple[Array | None, ...] = (None, None, None),
+        values: Values | None = None,
     ) -> None:
         """Write the rows of ``compact`` into ``columns``; rows in ``escape`` are there already."""
         ordered = self.segments.ordered(compact)
         ok = np.ones(len(compact), np.bool_)
         ok[escape] = False
-        reference = references[self.reference]
-        if reference is not None:
+        if self.predictor is not None and values is not None:
+            known, _ = self.ordered(columns)
+            ordered = self.predictor.unfold(ordered, ok, known, self.dtype, self.shift, values)
+        elif (reference := self._rows(references)) is not None:
             known, _ = self.ordered(columns)
             ordered = transforms.add_reference(ordered, reference, ok, known)
         if self.is_flags:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.rows import RowSet, Source, Stacked, resolve_links, stack, usable
+from vortex_hep.codec.values import RowValues
 from vortex_hep.nn import cpu
 from vortex_hep.nn.linking import nearest
 from vortex_hep.nn.tablemodel import TableModel
@@ -66,6 +67,57 @@ def mothers(
     known = compact < stop - start
     targets = np.where(known, values[np.where(known, compact, 0).astype(np.int64)], -1)
     return resolve_links(rows, targets)
+
+
+def foreign_rows(
+    model: TableModel, net: cpu.Network, k: int, compact: Array, rows: RowSet, offsets: Array
+) -> Array:
+    """Rows of another table that link ``k`` leads to, or -1 (int64, shape (rows,)).
+
+    Parameters
+    ----------
+    model, net
+    k : int
+    compact : uint64 array, shape (rows,)
+        Compact integers of the link's field.
+    rows : RowSet
+    offsets : int64 array, shape (lanes + 1,)
+        Of the table that the link leads to.
+    """
+    start, stop = net.link_start[k], net.link_start[k + 1]
+    known = compact < np.uint64(stop - start)
+    place = net.link_values[start:stop][np.where(known, compact, 0).astype(np.int64)]
+    first = offsets[rows.lane]
+    good = known & (place >= 0) & (place < offsets[rows.lane + 1] - first)
+    return np.where(good, first + place, -1)
+
+
+def row_values(
+    model: TableModel, columns: Mapping[str, Array | VarBytes], rows: RowSet,
+    others: Mapping[str, TableData],
+) -> RowValues:  # fmt: skip
+    """What the predictors of a table may take their inputs from, but for rows that links lead to.
+
+    Parameters
+    ----------
+    model : TableModel
+    columns : mapping of str to array of shape (rows, *inner)
+    rows : RowSet
+    others : mapping of str to TableData
+        Plans that come before.
+    """
+    entry = np.arange(len(rows.lane)) if model.block else rows.lane
+    return RowValues(model.table, columns, entry, others)
+
+
+def lead(
+    values: RowValues, model: TableModel, net: cpu.Network, k: int, compact: Array, rows: RowSet
+) -> None:
+    """Tell ``values`` where link ``k`` leads, if it leads to a table it has."""
+    source = model.links[k].source
+    table = values.others.get(source)
+    if source != model.table and table is not None:
+        values.targets[source] = foreign_rows(model, net, k, compact, rows, table.offsets)
 
 
 def stack_rows(model: TableModel, sources: Sources, tokens: Array, rows: RowSet) -> Stacked:

@@ -65,15 +65,15 @@ class NetworkRun:
         self.drop_linked(~self._given)
 
     def drop_linked(self, coded: Array) -> bool:
-        """Take differences to linked rows out of all contexts where they are not coded.
+        """Take differences to linked rows and to predictions out of contexts if they are not coded.
 
-        The decoder cannot form them before the network has decoded the links. Returns whether
-        predictions must be made anew.
+        The decoder cannot form them before the network has decoded what they are made from.
+        Returns whether the network must run anew.
         """
         changed = False
         starts = self.net.field_start
         for k, f in enumerate(self.model.fields):
-            if f.reference == LINKED_ROW and not coded[k] and not self.tokens.absent[k]:
+            if f.reference >= LINKED_ROW and not coded[k] and not self.tokens.absent[k]:
                 self._given[k] = self.tokens.absent[k] = True
                 self.tokens.tokens[:, starts[k] : starts[k + 1]] = 0
                 self.tokens.compact[k][:] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.fields import Field, write_tokens
+from vortex_hep.codec.predictors import Values
 from vortex_hep.schema import VarBytes
 
 Array = npt.NDArray[Any]
+
+#: Longest list that rows of a table without lists are cut into.
+MAX_BLOCK = 1 << 16
 
 
 @dataclass
@@ -49,6 +53,17 @@ def row_set(offsets: Array) -> RowSet:
     return RowSet(offsets, lane, position, np.where(position > 0, index - 1, -1))
 
 
+def lay_out(offsets: Array, block: int) -> RowSet:
+    """Lay out rows as the network takes them: by lanes, or as lists of ``block`` rows each.
+
+    The last of such lists may be shorter.
+    """
+    if not block:
+        return row_set(offsets)
+    rows = int(offsets[-1])
+    return row_set(np.minimum(np.arange(-(-rows // block) + 1, dtype=np.int64) * block, rows))
+
+
 def resolve_links(rows: RowSet, targets: Array) -> Array:
     """Rows that ``targets`` (positions within the lane) point to, if they come earlier, else -1."""
     good = (targets >= 0) & (targets < rows.position)
@@ -57,12 +72,16 @@ def resolve_links(rows: RowSet, targets: Array) -> Array:
 
 @dataclass
 class Tokenised:
-    """Tokens (uint8, (rows, tokens)), compact integers and escapes of the fields of a table."""
+    """Tokens (uint8, (rows, tokens)), compact integers and escapes of the fields of a table.
+
+    ``parameters`` are those of the predictors that differ from the model's; None if none does.
+    """
 
     tokens: Array
     compact: list[Array]
     escapes: list[Array]
     absent: Array
+    parameters: Array | None = None
 
 
 def usable(field: Field, columns: Mapping[str, Array | VarBytes], extent: int) -> bool:
@@ -82,11 +101,12 @@ def tokenise(
     columns: Mapping[str, Array | VarBytes],
     rows: RowSet,
     hidden: Array | None = None,
+    values: Values | None = None,
 ) -> Tokenised:
     """Compute all tokens of a table.
 
     Fields whose columns are missing, and those that are ``hidden`` (bool, shape (fields,)), are
-    absent: all zero.
+    absent: all zero. ``values`` is what predictors take their inputs from.
     """
     n = len(rows.lane)
     widths = [len(f.token_widths) for f in fields]
@@ -97,8 +117,11 @@ def tokenise(
     first = 0
     references = (None, rows.previous, rows.mother)
     for k, f in enumerate(fields):
-        if (hidden is None or not hidden[k]) and usable(f, columns, n):
-            value, ok = f.compact(columns, references)  # type: ignore[arg-type]
+        there = (hidden is None or not hidden[k]) and usable(f, columns, n)
+        if there and f.predictor is not None:
+            there = values is not None and f.predictor.available(values)
+        if there:
+            value, ok = f.compact(columns, references, values)  # type: ignore[arg-type]
             write_tokens(value, f.width, tokens, first)
             escapes.append(np.flatnonzero(~ok))
         else:
@@ -108,18 +131,6 @@ def tokenise(
         compact.append(value)
         first += widths[k]
     return Tokenised(tokens, compact, escapes, absent)
-
-
-def lane_buckets(
-    context: tuple[str, ...], fields: tuple[Field, ...], compact: list[Array], lanes: int
-) -> Array:
-    """Buckets (uint8, (lanes, len(context))) of the parent table's fields named in ``context``."""
-    by_name = {f.columns[0]: k for k, f in enumerate(fields) if f.component == 0}
-    out = np.zeros((lanes, len(context)), np.uint8)
-    for c, name in enumerate(context):
-        k = by_name[name]
-        out[:, c] = fields[k].buckets(compact[k])
-    return out
 
 
 @dataclass
@@ -145,6 +156,37 @@ def source_of(
     """A table as a source of links for others."""
     seen = [f.buckets(c) for f, c in zip(fields, compact, strict=True)]
     return Source(offsets, columns, np.ascontiguousarray(np.stack(seen, axis=1)))
+
+
+def entry_buckets(
+    context: Sequence[tuple[str, str]],
+    fields: Mapping[str, tuple[Field, ...]],
+    found: Mapping[str, Source | None],
+    entries: int,
+) -> Array:
+    """Buckets of what is known of each entry: uint8, shape (entries, len(context)).
+
+    Parameters
+    ----------
+    context : sequence of (plan, column)
+    fields : mapping of str to tuple of Field
+        By plan.
+    found : mapping of str to Source or None
+        By plan; where a plan is missing the bucket is 0.
+    entries : int
+    """
+    out = np.zeros((entries, len(context)), np.uint8)
+    place = {plan: context_fields(fields[plan]) for plan in {p for p, _ in context} & fields.keys()}
+    for c, (plan, column) in enumerate(context):
+        source = found.get(plan)
+        if source is not None and entries:
+            out[:, c] = source.buckets[:, place[plan][column]]
+    return out
+
+
+def context_fields(fields: Sequence[Field]) -> dict[str, int]:
+    """Numbers of the fields that others may have as context, by column."""
+    return {f.columns[0]: k for k, f in enumerate(fields) if f.component == 0}
 
 
 #: A token of a foreign row that has no counterpart.

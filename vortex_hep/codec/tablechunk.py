@@ -64,6 +64,15 @@ class TableChunk:
     columns: list[ColumnReport] = field(default_factory=list)
 
 
+#: Tokens of rows and buckets of context that a chunk may have together: they are held in memory.
+MAX_CELLS = 1 << 31
+
+
+def too_large(model: TableModel, rows: int, lanes: int) -> bool:
+    """Whether a chunk has more tokens and context than the format allows."""
+    return rows * model.shape.tokens + lanes * model.shape.lane_fields > MAX_CELLS
+
+
 def fold_length(
     plan: Plan, specs: Sequence[ColumnSpec], model: TableModel | None, offsets: Array
 ) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.fields import LINKED_ROW, components, read_tokens
+from vortex_hep.codec.fields import LINKED_ROW, Field, components, read_tokens
 from vortex_hep.codec.folding import common_length_of, fold_specs, foldable, unfold
 from vortex_hep.codec.lanes import MAX_LANES_LOG2, MIN_LANES_LOG2, cut_groups
-from vortex_hep.codec.links import Sources, mothers, own_link, stack_rows
+from vortex_hep.codec.links import Sources, lead, mothers, own_link, row_values, stack_rows
 from vortex_hep.codec.plan import Plan
-from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
+from vortex_hep.codec.rows import RowSet, Tokenised, lay_out, tokenise
 from vortex_hep.codec.sections import Reader
 from vortex_hep.codec.tablechunk import (
     CLASSICAL,
@@ -31,8 +31,10 @@ from vortex_hep.codec.tablechunk import (
     covers,
     number_column,
     stores_counts,
+    too_large,
     unpack_array,
 )
+from vortex_hep.codec.values import RowValues
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import CompiledEngine, Engine
@@ -76,9 +78,10 @@ class TableDecoder:
         payload: bytes,
         lanes: int,
         counts: Array | None,
-        lane_buckets: Array,
+        lane_buckets: Array | Callable[[], Array],
         sources: Sources = (),
         decoded_size: int | None = None,
+        others: Mapping[str, TableData] | None = None,
     ) -> tuple[TableData, list[Array] | None]:
         """Decode a chunk; return its data and the fields' compact integers.
 
@@ -89,11 +92,14 @@ class TableDecoder:
             Lanes that the cluster has.
         counts : int array or None
             Rows per lane, where the core table knows them.
-        lane_buckets : uint8 array, shape (lanes, lane fields)
+        lane_buckets : uint8 array, shape (lanes, lane fields), or callable
+            What gives the array is called when the chunk's size was found to be allowed.
         sources : sequence of Source or None
             One per link of the model.
         decoded_size : int, optional
             Bytes that the data may have: what claims more is refused before memory is taken.
+        others : mapping of str to TableData
+            Plans that predictors take inputs from.
         """
         reader = Reader(payload)
         flags, log2, stored_lanes, n = HEAD.unpack(reader.take(HEAD.size))
@@ -129,18 +135,33 @@ class TableDecoder:
         data = TableData(offsets, {})
         self._classical(reader, specs, modes, data)
         compact: list[Array] | None = None
-        rows = row_set(offsets)
+        rows = lay_out(offsets, 0 if self.model is None else self.model.block)
+        large = self.model is not None and too_large(self.model, n, lanes)
         if flags & HAS_NETWORK:
             if self.model is not None and self.model.fold != length:
                 raise CorruptionError("a table chunk is folded otherwise than its model")
-            escapes, network = reader.section(), reader.section()
+            if large:
+                raise CorruptionError("a table chunk has more tokens than the format allows")
+            escapes = reader.section()
+            parameters = reader.section() if self._has_parameters else b""
+            network = reader.section()
             compact = self._network(
-                specs, modes, data, rows, lane_buckets, log2, escapes, network, sources
+                specs,
+                modes,
+                data,
+                rows,
+                lane_buckets() if callable(lane_buckets) else lane_buckets,
+                log2,
+                escapes,
+                parameters,
+                network,
+                sources,
+                others or {},
             )
         elif (modes == NETWORK).any():
             raise CorruptionError("a table chunk lacks its network stream")
         reader.finish()
-        fits = self.model is not None and self.model.fold == length
+        fits = self.model is not None and self.model.fold == length and not large
         if compact is None and fits and self.model is not None and self.net is not None:
             none = np.zeros(len(self.model.fields), np.bool_)
             compact = tokenise_known(self.model, none, data, rows, self.net).compact
@@ -202,7 +223,8 @@ class TableDecoder:
     def _network(
         self, specs: Sequence[ColumnSpec], modes: Array, data: TableData, rows: RowSet,
         lane_buckets: Array, log2: int,
-        escapes: bytes, network: bytes, sources: Sources,
+        escapes: bytes, parameters: bytes, network: bytes, sources: Sources,
+        others: Mapping[str, TableData],
     ) -> list[Array]:  # fmt: skip
         model, net = self.model, self.net
         if model is None or net is None:
@@ -249,7 +271,9 @@ class TableDecoder:
         mother = own_link(model)
         rows.mother = None if mother is None else links[mother]
         known.tokens = space.tokens[: len(rows.lane)]
-        self._restore(coded, known, data, rows, net.field_start, escaped)
+        values = row_values(model, data.columns, rows, others)
+        fields = self._fields(parameters)
+        self._restore(fields, coded, known, data, rows, net, escaped, values)
         return known.compact
 
     def _put_escapes(self, escapes: bytes, coded: Array, data: TableData) -> list[Array]:
@@ -289,38 +313,65 @@ class TableDecoder:
                 at += size
         return escaped
 
+    @property
+    def _has_parameters(self) -> bool:
+        return self.model is not None and self.model.has_predictors
+
+    def _fields(self, parameters: bytes) -> tuple[Field, ...]:
+        """The model's fields, with the parameters that the chunk has of its own."""
+        if self.model is None or not parameters:
+            return () if self.model is None else self.model.fields
+        reader = Reader(parameters)
+        given = unpack_array(reader, "<f8", len(self.model.parameters()))
+        reader.finish()
+        if not np.isfinite(given).all():
+            raise CorruptionError("a predictor has a parameter that is no number")
+        fields = self.model.with_parameters(given).fields
+        if any(f.predictor is not None and not f.predictor.allowed for f in fields):
+            raise CorruptionError("a predictor without parameters was given one")
+        return fields
+
     def _restore(
         self,
+        fields: Sequence[Field],
         coded: Array,
         known: Tokenised,
         data: TableData,
         rows: RowSet,
-        starts: Array,
+        net: cpu.Network,
         escaped: list[Array],
+        values: RowValues,
     ) -> None:
         """Turn the decoded tokens into columns."""
         if self.model is None:
             return
         references = (None, rows.previous, rows.mother)
-        for k, f in enumerate(self.model.fields):
-            if not coded[k]:
+        values.pending |= {
+            (n, f.component) for f, c in zip(fields, coded, strict=True) if c for n in f.columns
+        }
+        for k, f in enumerate(fields):
+            if coded[k]:
+                compact = read_tokens(known.tokens, f.width, int(net.field_start[k]))
+                if len(compact) and int(compact.max()) > f.segments.top:
+                    raise CorruptionError("a value lies outside its segments", branch=f.columns[0])
+                known.compact[k] = compact
+            if k < len(self.model.links):
+                lead(values, self.model, net, k, known.compact[k], rows)
+            if not coded[k] or is_virtual(f.columns[0]):
                 continue
-            compact = read_tokens(known.tokens, f.width, int(starts[k]))
-            if len(compact) and int(compact.max()) > f.segments.top:
-                raise CorruptionError("a value lies outside its segments", branch=f.columns[0])
-            known.compact[k] = compact
-            if is_virtual(f.columns[0]):
-                continue
+            if f.predictor is not None and not f.predictor.available(values):
+                raise CorruptionError("what predicts a column is missing", branch=f.columns[0])
             columns = {n: number_column(data, n) for n in f.columns}
-            f.restore(compact, escaped[k], columns, references)
+            f.restore(known.compact[k], escaped[k], columns, references, values)
+            values.pending -= {(n, f.component) for n in f.columns}
 
 
 def tokenise_known(
     model: TableModel, coded: Array, data: TableData, rows: RowSet, net: cpu.Network
 ) -> Tokenised:
     """Tokens of the fields that are not coded; zero where the network is to fill them in."""
-    # A difference to a linked row cannot be formed before the links are decoded.
-    hidden = np.array([f.reference == LINKED_ROW for f in model.fields], np.bool_) | coded
+    # What these are differences to is not known before the network has run.
+    hidden = np.array([f.reference >= LINKED_ROW for f in model.fields], np.bool_) | coded
     own = own_link(model)
     if own is not None and not coded[own]:
         rows.mother = mothers(model, net, data.columns, rows)

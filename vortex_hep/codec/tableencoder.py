@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import xxh3
+from vortex_hep.codec.fields import components
 from vortex_hep.codec.folding import fold, fold_specs
-from vortex_hep.codec.links import Sources, mothers, virtual_columns
+from vortex_hep.codec.links import Sources, lead, mothers, row_values, virtual_columns
 from vortex_hep.codec.networkrun import NetworkRun
 from vortex_hep.codec.plan import Plan
-from vortex_hep.codec.rows import RowSet, Tokenised, row_set, tokenise
+from vortex_hep.codec.rows import RowSet, Tokenised, lay_out, row_set, tokenise, usable
 from vortex_hep.codec.sections import join
 from vortex_hep.codec.tablechunk import (
     CLASSICAL,
@@ -35,7 +37,9 @@ from vortex_hep.codec.tablechunk import (
     pack_array,
     raw_size,
     stores_counts,
+    too_large,
 )
+from vortex_hep.codec.values import RowValues
 from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import CompiledEngine, Engine
 from vortex_hep.nn.linking import is_virtual
@@ -60,6 +64,22 @@ def _quick_size(names: list[str], data: TableData) -> int:
     """Bytes of some columns under the quick classical coders."""
     columns = (number_column(data, name) for name in names)
     return sum(len(classical.encode_best(c, effort="fast")[1]) for c in columns)
+
+
+def _refitted(
+    model: TableModel, columns: Mapping[str, Array | VarBytes], values: RowValues
+) -> Array:
+    """First parameters of all predictors (float64), as they suit some data best."""
+    out = model.parameters()
+    at = 0
+    for f in model.fields:
+        if f.predictor is None:
+            continue
+        if usable(f, columns, len(values.entry)) and f.predictor.available(values):
+            column = components(np.asarray(columns[f.columns[0]]))[:, f.component]
+            out[at] = f.predictor.refitted(column, values).parameter
+        at += 1
+    return out
 
 
 class TableEncoder:
@@ -96,7 +116,9 @@ class TableEncoder:
         self._pool = pool
         self._engine = engine or CompiledEngine()
 
-    def tokenise(self, data: TableData, sources: Sources = ()) -> tuple[RowSet, Tokenised | None]:
+    def tokenise(
+        self, data: TableData, sources: Sources = (), others: Mapping[str, TableData] | None = None
+    ) -> tuple[RowSet, Tokenised | None]:
         """Compute the tokens of a cluster; other tables may need them as context.
 
         Parameters
@@ -104,6 +126,8 @@ class TableEncoder:
         data : TableData
         sources : sequence of Source or None
             One per link of the model.
+        others : mapping of str to TableData
+            Plans that predictors take inputs from.
         """
         if self.model is None or self.net is None:
             return row_set(data.offsets), None
@@ -111,10 +135,23 @@ class TableEncoder:
             if not fold_length(self.plan, self.specs, self.model, data.offsets):
                 return row_set(data.offsets), None
             data = fold(data, self.model.fold)
-        rows = row_set(data.offsets)
+        if too_large(self.model, data.num_rows, len(data.offsets) - 1):
+            return row_set(data.offsets), None
+        rows = lay_out(data.offsets, self.model.block)
         columns = {**data.columns, **virtual_columns(self.model, data, sources)}
         rows.mother = mothers(self.model, self.net, columns, rows)
-        return rows, tokenise(self.model.fields, columns, rows)
+        # Made-up columns are not among the data that a decoder has.
+        values = row_values(self.model, data.columns, rows, others or {})
+        for k, f in enumerate(self.model.fields[: len(self.model.links)]):
+            compact = np.zeros(len(rows.lane), np.uint64)
+            if usable(f, columns, len(rows.lane)):
+                compact, _ = f.compact(columns)  # type: ignore[arg-type]
+            lead(values, self.model, self.net, k, compact, rows)
+        model = self.model.with_parameters(_refitted(self.model, columns, values))
+        tokens = tokenise(model.fields, columns, rows, values=values)
+        if model.parameters().tobytes() != self.model.parameters().tobytes():
+            tokens.parameters = model.parameters()
+        return rows, tokens
 
     def encode(
         self,
@@ -134,7 +171,7 @@ class TableEncoder:
         costs: dict[str, float] = {}
         payloads: dict[str, tuple[int, bytes]] = {}
         network = b""
-        escapes = b""
+        escapes = parameters = b""
         log2 = 0
         model, net = self.model, self.net
         if model is not None and net is not None and tokens is not None and len(rows.lane):
@@ -150,7 +187,12 @@ class TableEncoder:
             network = run.encode(coded, self._pool)
             escapes = run.encode_escapes(coded, data)
             log2 = run.groups.log2
-        return self._assemble(data, specs, whole, modes, costs, payloads, network, escapes, log2)
+            if tokens.parameters is not None:
+                parameters = pack_array(tokens.parameters)
+        network_parts = [escapes, network] if network else []
+        if network and model is not None and model.has_predictors:
+            network_parts.insert(1, parameters)
+        return self._assemble(data, specs, whole, modes, costs, payloads, network_parts, log2)
 
     def _choose(
         self,
@@ -196,8 +238,7 @@ class TableEncoder:
         modes: dict[str, int],
         costs: dict[str, float],
         payloads: dict[str, tuple[int, bytes]],
-        network: bytes,
-        escapes: bytes,
+        network: list[bytes],
         log2: int,
     ) -> TableChunk:
         lanes = len(data.offsets) - 1
@@ -224,8 +265,7 @@ class TableEncoder:
         if flags & HAS_COUNTS:
             sections.append(pack_array(np.diff(data.offsets).astype(np.uint32)))
         sections += [apart, solid, join(strings)]
-        if flags & HAS_NETWORK:
-            sections += [escapes, network]
+        sections += network
         payload = HEAD.pack(flags, log2 if network else 0, lanes, data.num_rows) + join(sections)
         reports = [
             ColumnReport(

@@ -143,6 +143,122 @@ def add_reference(folded, reference, ok, known):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def subtract_expected(ordered, expected, known):  # type: ignore[no-untyped-def]
+    """Differences (mod 2**64) to ordered integers that are ``known``, else to 0, zigzag folded.
+
+    Parameters
+    ----------
+    ordered, expected : uint64 arrays, shape (rows,)
+    known : bool array, shape (rows,)
+    """
+    out = np.empty_like(ordered)
+    for i in range(len(ordered)):
+        d = ordered[i] - expected[i] if known[i] else ordered[i]
+        out[i] = (d << np.uint64(1)) ^ (np.uint64(0) - (d >> np.uint64(63)))
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def add_expected(folded, expected, known):  # type: ignore[no-untyped-def]
+    """Invert :func:`subtract_expected`."""
+    out = np.empty_like(folded)
+    for i in range(len(folded)):
+        d = (folded[i] >> np.uint64(1)) ^ (np.uint64(0) - (folded[i] & np.uint64(1)))
+        out[i] = d + expected[i] if known[i] else d
+    return out
+
+
+_LOW63 = np.uint64((1 << 63) - 1)
+
+
+@nb.njit(cache=True, nogil=True)
+def subtract_magnitude(ordered, expected, known, half):  # type: ignore[no-untyped-def]
+    """Differences (mod 2**63) of magnitudes, zigzag folded, with the sign as the lowest bit.
+
+    Parameters
+    ----------
+    ordered, expected : uint64 arrays, shape (rows,)
+        Ordered views of floats.
+    known : bool array, shape (rows,)
+    half : int
+        Ordered integer of zero.
+    """
+    out = np.empty_like(ordered)
+    one = np.uint64(1)
+    middle = np.uint64(half)
+    for i in range(len(ordered)):
+        o = ordered[i]
+        negative = one if o < middle else np.uint64(0)
+        m = middle - one - o if negative else o - middle
+        if known[i]:
+            e = expected[i]
+            m -= middle - one - e if e < middle else e - middle
+        m &= _LOW63
+        m = ((m << one) & _LOW63) ^ (_LOW63 if m >> np.uint64(62) else np.uint64(0))
+        out[i] = (m << one) | negative
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def add_magnitude(folded, expected, known, half):  # type: ignore[no-untyped-def]
+    """Invert :func:`subtract_magnitude`."""
+    out = np.empty_like(folded)
+    one = np.uint64(1)
+    middle = np.uint64(half)
+    for i in range(len(folded)):
+        z = folded[i] >> one
+        m = (z >> one) ^ (_LOW63 if z & one else np.uint64(0))
+        if known[i]:
+            e = expected[i]
+            m += middle - one - e if e < middle else e - middle
+        m &= _LOW63
+        out[i] = middle - one - m if folded[i] & one else middle + m
+    return out
+
+
+def ordered_from_reals(reals: Array, known: Array, dtype: str, shift: int) -> tuple[Array, Array]:
+    """Round real numbers to values of a column; return their ordered integers.
+
+    Parameters
+    ----------
+    reals : float64 array, shape (rows,)
+    known : bool array, shape (rows,)
+        Where there is a number at all.
+    dtype : str
+    shift : int
+        Low bits of a float's magnitude that its column does not have; rounded half up.
+
+    Returns
+    -------
+    ordered : uint64 array, shape (rows,)
+    known : bool array, shape (rows,)
+        False also where the number is not finite, or beyond the integers of the type.
+    """
+    kind, width = order_kind(dtype), 8 * np.dtype(dtype).itemsize
+    known = known & np.isfinite(reals)
+    if kind == FLOAT:
+        bits = bits_of(np.where(known, reals, 0.0).astype(dtype)).astype(np.uint64)
+        sign = np.uint64(1 << (width - 1))
+        magnitude = bits & (sign - np.uint64(1))
+        if shift:
+            magnitude = np.minimum(magnitude + np.uint64(1 << (shift - 1)), sign - np.uint64(1))
+            magnitude &= ~np.uint64((1 << shift) - 1)
+        ordered, _ = ordered_view((bits & sign) | magnitude, kind, width, shift)
+        return ordered, known
+    low = 0.0 if kind == UNSIGNED else -(2.0 ** (width - 1))
+    high = 2.0 ** (width if kind == UNSIGNED else width - 1)
+    whole = np.rint(reals)
+    known &= (whole >= low) & (whole < high)
+    whole = np.where(known, whole, 0.0)
+    if kind == SIGNED:
+        bits = whole.astype(np.int64).view(np.uint64) & np.uint64((1 << width) - 1)
+    else:
+        bits = whole.astype(np.uint64)
+    ordered, _ = ordered_view(bits, kind, width, 0)
+    return ordered, known
+
+
+@nb.njit(cache=True, nogil=True)
 def _to_segments(ordered, start, length, base, out, ok):  # type: ignore[no-untyped-def]
     for i in range(len(ordered)):
         v = ordered[i]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import check_decoded
+from vortex_hep.codec.fields import Field
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import Source, lane_buckets, source_of
+from vortex_hep.codec.rows import Source, context_fields, entry_buckets, source_of
 from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
 from vortex_hep.codec.tabledecoder import TableDecoder
 from vortex_hep.codec.tableencoder import TableEncoder
-from vortex_hep.errors import CorruptionError, ModelMismatchError
+from vortex_hep.errors import ModelMismatchError
 from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import TableModel
@@ -38,8 +40,13 @@ def plan_data(plan: Plan, cluster: Cluster) -> TableData:
     return TableData(table.offsets, {name: table.columns[name] for name in plan.columns})
 
 
+def _is_flat(plan: Plan) -> bool:
+    """Whether there is exactly one row per entry."""
+    return plan.counter is None and not plan.jagged
+
+
 def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, TableModel]:
-    """Models that can serve a tree of these plans: those whose context the tree has.
+    """Models that can serve a tree of these plans.
 
     Raises
     ------
@@ -49,18 +56,18 @@ def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str
     usable = {}
     for plan in plans:
         model = models.get(plan.name)
-        if model is None or (model.lane_context and all(p.name != CORE for p in plans)):
+        if model is None or (model.block and not _is_flat(plan)):
             continue
         # A branch may have the name of a made-up column; the classical coders take such a table.
         if not any(is_virtual(name) for name in plan.columns):
             usable[plan.name] = model
     core = usable.get(CORE)
-    known = {f.columns[0] for f in core.fields if f.component == 0} if core is not None else set()
-    if any(not known.issuperset(model.lane_context) for model in usable.values()):
-        raise ModelMismatchError("the model needs context that its core does not give")
-    if core is not None and (core.fold or core.links):
+    if core is not None and (core.fold or core.links or core.lane_context):
         raise ModelMismatchError("the model's core is no table of one row per lane")
+    if _inputs_of(core) - {CORE}:
+        raise ModelMismatchError("the model's core is predicted from what comes after it")
     for name, model in usable.items():
+        _check_context(name, model, usable)
         for link, fields in zip(model.links, model.shape.links, strict=True):
             source = usable.get(link.source)
             if link.source == name or source is None:
@@ -72,17 +79,38 @@ def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str
     return usable
 
 
-def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
-    """How many tables must come before each plan, counted along its links."""
-    here = {p.name for p in plans}
-    before = {
-        p.name: {
-            link.source
-            for link in (models[p.name].links if p.name in models else ())
-            if link.source != p.name and link.source in here
-        }
-        for p in plans
+def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel]) -> None:
+    known = {
+        plan: context_fields(usable[plan].fields)
+        for plan in {plan for plan, _ in model.lane_context}
+        if plan in usable
     }
+    for plan, column in model.lane_context:
+        if plan in known and column not in known[plan]:
+            raise ModelMismatchError(
+                f"the model's table {name!r} needs context that {plan!r} does not give"
+            )
+
+
+def _sources_of(name: str, model: TableModel | None) -> set[str]:
+    """Plans that must be decoded before one."""
+    if model is None:
+        return set()
+    sources = {link.source for link in model.links} | {plan for plan, _ in model.lane_context}
+    return (sources | _inputs_of(model)) - {name}
+
+
+def _inputs_of(model: TableModel | None) -> set[str]:
+    """Plans whose values a model's predictors ask for, its own among them."""
+    if model is None:
+        return set()
+    return {i.plan for f in model.fields if f.predictor is not None for i in f.predictor.inputs}
+
+
+def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
+    """How many tables must come before each plan, counted along what it leans on."""
+    here = {p.name for p in plans}
+    before = {p.name: _sources_of(p.name, models.get(p.name)) & here for p in plans}
     levels: dict[str, int] = {}
     while len(levels) < len(before):
         ready = [n for n, s in before.items() if n not in levels and s <= levels.keys()]
@@ -108,10 +136,7 @@ def _by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> _Level
     for plan in plans:
         groups.setdefault(levels[plan.name], []).append(plan)
     here = {p.name for p in plans}
-    sources = {
-        link.source for name, m in models.items() if name in here for link in m.links
-        if link.source != name
-    }  # fmt: skip
+    sources = {s for name in here for s in _sources_of(name, models.get(name))}
     return _Levels([groups[k] for k in sorted(groups)], sources)
 
 
@@ -122,6 +147,26 @@ def _sources_for(
     if model is None:
         return []
     return [found.get(link.source) for link in model.links]
+
+
+def _flat_fields(
+    plans: Sequence[Plan], models: Mapping[str, TableModel]
+) -> dict[str, tuple[Field, ...]]:
+    """Fields of the plans with one row per entry: what others may have as context."""
+    return {p.name: models[p.name].fields for p in plans if _is_flat(p) and p.name in models}
+
+
+def _context(
+    model: TableModel | None,
+    fields: Mapping[str, tuple[Field, ...]],
+    found: Mapping[str, Source | None],
+    entries: int,
+) -> Array:
+    """Buckets of the context that a model has of each entry."""
+    context = () if model is None else model.lane_context
+    # By name: other threads may be adding to what is found.
+    known = {plan: found.get(plan) for plan in fields}
+    return entry_buckets(context, fields, known, entries)
 
 
 class TreeEncoder:
@@ -157,6 +202,7 @@ class TreeEncoder:
     ) -> None:
         self._models = _usable(plans, models)
         self._levels = _by_level(plans, self._models)
+        self._fields = _flat_fields(plans, self._models)
         self.plans = tuple(plans)
         self.used: set[str] = set()
         self._tables = tables
@@ -183,15 +229,18 @@ class TreeEncoder:
         dict of str to TableChunk
             By plan name, in the order of the plans.
         """
-        contexts = self._contexts(cluster)
         found: dict[str, Source | None] = {}
+        by_name = {p.name: p for p in self.plans}
+        here = by_name.keys()
 
         def work(plan: Plan) -> tuple[TableChunk, Source | None]:
             encoder = self._encoders[plan.name]
             data = plan_data(plan, cluster)
             sources = _sources_for(encoder.model, found)
-            rows, tokens = encoder.tokenise(data, sources)
-            context = contexts.get(plan.name, np.zeros((len(data.offsets) - 1, 0), np.uint8))
+            others = {n: plan_data(by_name[n], cluster) for n in _inputs_of(encoder.model) & here}
+            rows, tokens = encoder.tokenise(data, sources, others)
+            entries = len(data.offsets) - 1 if tokens is not None else 0
+            context = _context(encoder.model, self._fields, found, entries)
             chunk = encoder.encode(data, rows, tokens, context, sources)
             if chunk.uses_network:
                 self._use(plan.name)
@@ -225,25 +274,8 @@ class TreeEncoder:
         if model is None or name in self.used:
             return
         self.used.add(name)
-        if model.lane_context:
-            self._use(CORE)
-        for link in model.links:
-            self._use(link.source)
-
-    def _contexts(self, cluster: Cluster) -> dict[str, Array]:
-        """Buckets of the core's columns that each plan has as context."""
-        core = self._encoders.get(CORE)
-        if core is None or core.model is None:
-            return {}
-        data = plan_data(core.plan, cluster)
-        _, tokens = core.tokenise(data)
-        if tokens is None:
-            return {}
-        lanes = len(data.offsets) - 1
-        return {
-            name: lane_buckets(model.lane_context, core.model.fields, tokens.compact, lanes)
-            for name, model in self._models.items()
-        }
+        for source in _sources_of(name, model):
+            self._use(source)
 
 
 class TreeDecoder:
@@ -266,6 +298,7 @@ class TreeDecoder:
     ) -> None:
         models = _usable(plans, models)
         self._levels = _by_level(plans, models)
+        self._fields = _flat_fields(plans, models)
         self.plans = {p.name: p for p in plans}
         self._decoders = {
             p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner, engine)
@@ -283,12 +316,9 @@ class TreeDecoder:
                 continue
             names.add(name)
             model = self._decoders[name].model
-            if model is not None:
-                todo += [link.source for link in model.links if link.source in self.plans]
-            if self.plans[name].counter is not None or (
-                model is not None and len(model.lane_context)
-            ):
-                names.add(CORE)
+            todo += [s for s in _sources_of(name, model) if s in self.plans]
+            if self.plans[name].counter is not None:
+                todo.append(CORE)
         return [name for name in self.plans if name in names]
 
     def decode(
@@ -315,12 +345,6 @@ class TreeDecoder:
             A chunk does not decode, or to other data than was encoded.
         """
         out: dict[str, TableData] = {}
-        compact: list[Array] | None = None
-        empty = np.zeros((lanes, 0), np.uint8)
-        if CORE in payloads:
-            out[CORE], compact = self._decode(CORE, payloads, chunks, lanes, None, empty)
-        core = self._decoders[CORE].model if CORE in self._decoders else None
-
         found: dict[str, Source | None] = {}
 
         def work(name: str) -> tuple[TableData, Source | None]:
@@ -328,17 +352,18 @@ class TreeDecoder:
             counts = None
             if plan.counter is not None:
                 counts = np.asarray(out[CORE].columns[plan.counter])
-            buckets = empty
-            if model is not None and model.lane_context:
-                if core is None or compact is None:
-                    raise CorruptionError("the core table is missing")
-                buckets = lane_buckets(model.lane_context, core.fields, compact, lanes)
+            buckets = partial(_context, model, self._fields, found, lanes)
             sources = _sources_for(model, found)
-            data, own = self._decode(name, payloads, chunks, lanes, counts, buckets, sources)
+            others = {n: out[n] for n in _inputs_of(model) & self.plans.keys() if n != name}
+            data, own = self._decode(
+                name, payloads, chunks, lanes, counts, buckets, sources, others
+            )
             if model is None or own is None or name not in self._levels.sources:
                 return data, None
             return data, source_of(model.fields, own, data.offsets, data.columns)
 
+        if CORE in payloads:
+            out[CORE], found[CORE] = work(CORE)
         for level in self._levels.plans:
             names = [p.name for p in level if p.name in payloads and p.name != CORE]
             names.sort(key=lambda n: -len(payloads[n]))
@@ -349,11 +374,18 @@ class TreeDecoder:
 
     def _decode(
         self, name: str, payloads: Mapping[str, bytes], chunks: Mapping[str, Any], lanes: int,
-        counts: Array | None, buckets: Array, sources: Sequence[Source | None] = (),
+        counts: Array | None, buckets: Callable[[], Array], sources: Sequence[Source | None],
+        others: Mapping[str, TableData],
     ) -> tuple[TableData, list[Array] | None]:  # fmt: skip
         decoder = self._decoders[name]
         data, compact = decoder.decode(
-            payloads[name], lanes, counts, buckets, sources, int(chunks[name]["decoded_size"])
+            payloads[name],
+            lanes,
+            counts,
+            buckets,
+            sources,
+            int(chunks[name]["decoded_size"]),
+            others,
         )
         check_decoded(chunks[name], decoded_bytes(decoder.plan, decoder.specs, data))
         return data, compact

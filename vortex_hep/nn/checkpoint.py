@@ -15,9 +15,11 @@ from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import TreeSource
 
 
-def _fingerprint(fit: Any, trees: Mapping[str, Sequence[TreeSource]]) -> str:
+def _fingerprint(fit: Any, trees: Mapping[str, Sequence[TreeSource]], base: Model | None) -> str:
     """What a checkpoint must have been made from to be of use."""
     parts = [repr((fit.steps, fit.passes, fit.shrink, fit.self_contained, fit.reuse, fit.seed))]
+    if base is not None:
+        parts.append(base.sha256)
     for name, group in trees.items():
         parts += [name, *(repr((t.num_entries, t.tables)) for t in group)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -32,6 +34,8 @@ class Checkpoint:
         None keeps nothing.
     fit : FitOptions
     trees : mapping of str to sequence of TreeSource
+    base : Model, optional
+        What the training starts from.
 
     Raises
     ------
@@ -44,9 +48,10 @@ class Checkpoint:
         path: str | os.PathLike[str] | None,
         fit: Any,
         trees: Mapping[str, Sequence[TreeSource]],
+        base: Model | None = None,
     ) -> None:
         self._path = None if path is None else Path(path)
-        self._made_from = _fingerprint(fit, trees)
+        self._made_from = _fingerprint(fit, trees, base)
         self._tables: dict[str, dict[str, TableModel | None]] = {}
         if self._path is None or not self._path.exists():
             return

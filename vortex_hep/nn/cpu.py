@@ -40,7 +40,8 @@ class Network(NamedTuple):
     ``link_values`` holds the values of all links one after the other, link ``k``'s from
     ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
     ``own_link`` whether it stays within the table; ``has_match``, shape (links, tokens), whether
-    the token's field has a counterpart in the link's source (so, alike for all its tokens).
+    the token's field has a counterpart in the link's source (so, alike for all its tokens);
+    ``by_row`` whether context of entries belongs to rows instead of lanes, as in blocks.
     """
 
     embed: Array
@@ -67,6 +68,7 @@ class Network(NamedTuple):
     link_fields: Array
     own_link: Array
     has_match: Array
+    by_row: bool
 
 
 #: A foreign row's token that has no counterpart there.
@@ -138,6 +140,7 @@ def unpack(model: TableModel) -> Network:
         link_fields=np.array(seen, np.int64),
         own_link=np.array(own, np.bool_),
         has_match=has_match,
+        by_row=model.block > 0,
     )
 
 
@@ -171,6 +174,7 @@ def run_group(
         First row of every lane among the rows that a link may point to: ``offsets`` for a link
         within the table.
     lane_buckets : uint8 array, shape (lanes of the cluster, lane fields)
+        Or (rows, lane fields) with ``net.by_row``.
     given : bool array, shape (fields,)
         Fields whose tokens are known when decoding (and not coded when encoding).
     decode : bool
@@ -236,8 +240,8 @@ def run_group(
                     state, i * hidden, net.previous, 0, buckets, row - 1, fields, hidden, places
                 )
             add_embedded(
-                state, i * hidden, net.lane, 0, lane_buckets, lanes[i], lane_buckets.shape[1],
-                hidden, places,
+                state, i * hidden, net.lane, 0, lane_buckets, row if net.by_row else lanes[i],
+                lane_buckets.shape[1], hidden, places,
             )  # fmt: skip
         link_at = 0
         for f in range(fields):

@@ -25,6 +25,7 @@ from vortex_hep.nn.prepare import (
 )
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.nn.trainer import Schedule, TableTrainer
+from vortex_hep.nn.transplant import known_weights
 from vortex_hep.nn.weights import stored_size
 from vortex_hep.progress import SILENT, Progress, Task
 
@@ -34,6 +35,8 @@ Array = npt.NDArray[Any]
 WIDTHS = ((16, 16), (32, 16), (48, 32), (64, 32), (96, 48))
 #: Classical bytes of a table that make the next larger network worth a try.
 _WORTH = (3e4, 1.5e5, 5e5, 1e6, 1e7)
+#: Steps that show whether a context is of use.
+_TRIAL_STEPS = 200
 #: Tables with fewer classical bytes at stake are not worth a network.
 _LEAST_STAKE = 2.4e4
 #: Time per symbol of training, for planning: a constant, so that the plan does not depend on the
@@ -43,6 +46,8 @@ _SYMBOL_SECONDS = 1.2e-7
 _SHRINK_ROWS = 60_000
 #: A model that is used this often is not made smaller to save its own bytes.
 _MANY = 8.0
+#: Learning rate of a network that starts from another's weights, over that of a fresh one.
+_TUNING_RATE = 0.4
 #: A trailing token that costs this much of its width has no structure to learn.
 _FLAT = 0.9985
 
@@ -80,11 +85,16 @@ class _Fit:
         self.fields = p.fields
         self.shape = replace(p.shape, hidden=width[0], head=width[1])
         rate = 4e-3 if p.batch == 512 else 3e-3
+        start = None
+        if p.base is not None and width == (p.base.shape.hidden, p.base.shape.head):
+            rate *= _TUNING_RATE
+            start = known_weights(self.shape, self.fields, p.links, p.lane_context, p.base)
         shrink = options.shrink * min(3.0, max(0.75, (_SHRINK_ROWS / len(p.train)) ** 0.5))
         self.schedule = Schedule(steps, p.batch, rate, shrink, options.seed)
         self.trainer = TableTrainer(
             self.shape, p.rows, field_starts(self.fields), flat_bits(self.fields),
             self.schedule, threads=options.threads, lines=p.train, device=_device(options.device),
+            start=start,
         )  # fmt: skip
 
     def mark_flat(self) -> None:
@@ -111,6 +121,8 @@ def _choose_width(
     p: Prepared, steps: int, options: FitOptions, task: _SharedTask
 ) -> tuple[int, int]:
     """Choose the width of least description length among the two that fit the table's size."""
+    if p.base is not None:
+        return p.base.shape.hidden, p.base.shape.head
     rows = len(p.train) * options.served
     top = int(np.searchsorted(_WORTH, p.stake(options)))
     top = min(max(top - 1, 0), len(WIDTHS) - 2)
@@ -127,10 +139,28 @@ def _choose_width(
     return min(costs)[1]
 
 
+def _choose_context(p: Prepared, steps: int, options: FitOptions, task: _SharedTask) -> Prepared:
+    """Keep context of other tables only where a short trial with it saves enough."""
+    if not p.leans:
+        return p
+    if p.base is not None:
+        known = set(p.base.lane_context)
+        return p if any(c in known for c in p.lane_context if c[0] != CORE) else p.by_core()
+    rows = len(p.train) * options.served
+    bits = []
+    for trial in (p, alone := p.by_core()):
+        fit = _Fit(trial, WIDTHS[1], max(_TRIAL_STEPS, steps // 5), options)
+        fit.trainer.advance(fit.schedule.steps, task.check)
+        size = stored_size(fit.trainer.integer_weights())
+        bits.append(_total_bits(trial, fit.bits_per_row(), rows, size))
+    return p if bits[0] < (1 - p.least_gain) * bits[1] else alone
+
+
 def _fit_prepared(
     p: Prepared, steps: int, options: FitOptions, task: _SharedTask, *, keep: bool
 ) -> TableModel | None:
     """Train the network of a table; None where the classical coders are cheaper."""
+    p = _choose_context(p, steps, options, task)
     width = _choose_width(p, steps, options, task)
     fit = _Fit(p, width, steps, options)
     report = task.reporter(p)
@@ -145,7 +175,15 @@ def _fit_prepared(
         return None
     expected = np.stack([bits, p.classical_bits], axis=1)
     return TableModel(
-        p.name, fit.fields, fit.shape, p.lane_context, weights, expected, p.links, p.fold
+        p.name,
+        fit.fields,
+        fit.shape,
+        p.lane_context,
+        weights,
+        expected,
+        p.links,
+        p.fold,
+        p.block,
     )
 
 
@@ -205,6 +243,7 @@ def fit_tree(
     *,
     done: Mapping[str, TableModel | None] | None = None,
     on_table: Callable[[str, TableModel | None], None] | None = None,
+    base: Mapping[str, TableModel] | None = None,
 ) -> dict[str, TableModel]:
     """Fit the models of all tables of a tree.
 
@@ -218,34 +257,53 @@ def fit_tree(
         Tables fitted by an earlier, interrupted call.
     on_table : callable, optional
         Called with the name and model of every table as it is finished.
+    base : mapping of str to TableModel, optional
+        Tables of another model to start from.
 
     Returns
     -------
     dict of str to TableModel
         By plan name; tables without an entry are for the classical coders.
     """
-    prepared = prepare_all(samples, options)
+    prepared = prepare_all(samples, options, base or {})
     models: dict[str, TableModel | None] = dict(done or {})
     worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE]
     if not worthy:
         return {}
-    # What others lean on stays, whether or not it pays for itself.
-    needed = {link.source for p in worthy for link in p.links} | {CORE}
+    # What others lean on is trained too, whether or not it pays for itself.
+    needed = _needed(prepared, {p.name for p in worthy}) | {CORE}
     worthy = [p for p in prepared if p in worthy or p.name in needed]
     steps = _share_steps(worthy, options)
     todo = [p for p in worthy if p.name not in models]
-    todo.sort(key=lambda p: -steps[p.name] * p.row_bytes)
+    # Context comes first: where the model's own bytes count, only what pays for itself is context.
+    offered = {plan for p in todo for plan, _ in p.lane_context}
+    todo.sort(key=lambda p: (p.name not in offered, -steps[p.name] * p.row_bytes))
     total = sum(steps[p.name] * p.batch * p.row_bytes for p in todo)
     lock = threading.Lock()
+    finished = {p.name: threading.Event() for p in todo}
     with progress.task("training", int(total)) as bar, _one_torch_thread():
         task = _SharedTask(bar)
 
+        def pays(plan: str) -> bool:
+            if plan == CORE or not options.self_contained:
+                return True
+            if plan in finished:
+                # It began before, for tables are taken up in this order.
+                finished[plan].wait()
+                task.check(0, 0.0)
+            return models.get(plan) is not None
+
         def work(p: Prepared) -> None:
-            model = _fit_prepared(p, steps[p.name], options, task, keep=p.name in needed)
-            with lock:
-                models[p.name] = model
-                if on_table is not None:
-                    on_table(p.name, model)
+            try:
+                p = p.in_context_of({plan for plan, _ in p.lane_context if pays(plan)})
+                keep = p.name in _linked(worthy) if options.self_contained else p.name in needed
+                model = _fit_prepared(p, steps[p.name], options, task, keep=keep or p.name == CORE)
+                with lock:
+                    models[p.name] = model
+                    if on_table is not None:
+                        on_table(p.name, model)
+            finally:
+                finished[p.name].set()
 
         with ThreadPoolExecutor(max(1, options.threads)) as pool:
             try:
@@ -255,8 +313,62 @@ def fit_tree(
                 task.stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
-    kept = {p.name: models[p.name] for p in worthy}
-    return {name: m for name, m in kept.items() if m is not None}
+    return _that_pay(worthy, models, options)
+
+
+def _linked(prepared: Sequence[Prepared]) -> set[str]:
+    """Plans that others link to."""
+    return {link.source for p in prepared for link in p.links}
+
+
+def _that_pay(
+    prepared: Sequence[Prepared], models: Mapping[str, TableModel | None], options: FitOptions
+) -> dict[str, TableModel]:
+    """Leave out models that cost more than they save, with all that lean on them."""
+    kept = {p.name: m for p in prepared if (m := models.get(p.name)) is not None}
+    saved = {}
+    for p in prepared:
+        if (model := kept.get(p.name)) is not None:
+            rows = len(p.train) * options.served
+            cost = _total_bits(p, model.expected[:, 0], rows, stored_size(model.weights))
+            saved[p.name] = float(p.classical_bits.sum()) * rows - cost
+    while True:
+        leaning = _leaning(kept)
+        bad = next((n for n in kept if sum(saved[d] for d in leaning[n]) <= 0), None)
+        if bad is None:
+            return kept
+        kept = {n: m for n, m in kept.items() if n not in leaning[bad]}
+
+
+def _leaning(models: Mapping[str, TableModel]) -> dict[str, set[str]]:
+    """For each plan those that cannot do without its model: itself, and what leans on it."""
+    out = {name: {name} for name in models}
+    for name in models:
+        todo = [name]
+        while todo:
+            model = models[todo.pop()]
+            sources = {link.source for link in model.links}
+            sources |= {plan for plan, _ in model.lane_context}
+            for source in sources & out.keys():
+                if name not in out[source]:
+                    out[source].add(name)
+                    todo.append(source)
+    return out
+
+
+def _needed(prepared: Sequence[Prepared], wanted: set[str]) -> set[str]:
+    """Plans that those in ``wanted`` lean on, and so on."""
+    by_name = {p.name: p for p in prepared}
+    needed: set[str] = set()
+    todo = list(wanted)
+    while todo:
+        p = by_name.get(todo.pop())
+        if p is None:
+            continue
+        sources = {link.source for link in p.links} | {plan for plan, _ in p.lane_context}
+        todo += sources - needed - wanted
+        needed |= sources
+    return needed
 
 
 def _share_steps(tables: Sequence[Prepared], options: FitOptions) -> dict[str, int]:

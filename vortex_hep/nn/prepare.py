@@ -13,15 +13,24 @@ from vortex_hep.codec import classical
 from vortex_hep.codec.fields import NO_REFERENCE, Field
 from vortex_hep.codec.folding import common_length, fold, fold_specs, foldable
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import RowSet, Source, Stacked, row_set, source_of, stack, tokenise
+from vortex_hep.codec.rows import RowSet, Source, Stacked, lay_out, source_of, stack, tokenise
+from vortex_hep.nn.context import Context, Known, choose_context
+from vortex_hep.nn.estimates import cost_estimate
+from vortex_hep.nn.information import mutual_information
 from vortex_hep.nn.linking import LinkPlan, TableView, choose_links, is_virtual, nearest
+from vortex_hep.nn.relating import relate, row_values
 from vortex_hep.nn.structure import find_fields
-from vortex_hep.nn.tablemodel import POSITIONS, Link, Shape
+from vortex_hep.nn.tablemodel import POSITIONS, Link, Shape, TableModel
 from vortex_hep.nn.train_kernel import Rows
+from vortex_hep.nn.transplant import adopt_fields
 from vortex_hep.schema import ColumnSpec, TableData
 
 Array = npt.NDArray[Any]
 
+#: Lists that rows are cut into, where the row before tells something of the next.
+_BLOCK = 64
+#: Share of its bits that the row before must tell of a row.
+_LEAST_TOLD = 0.02
 #: Rows on which classical coders are measured.
 _CLASSICAL_ROWS = 1 << 16
 
@@ -89,7 +98,9 @@ class Prepared:
     """One table, ready for training.
 
     ``train`` and ``validation`` are row numbers; ``classical_bits`` is per field and row;
-    ``source`` is the table as others may link to it.
+    ``base`` is a model of the table to start from; ``source`` is the table as others may link to
+    it; ``least_gain`` is the share of all bits that context of tables other than the core must
+    save.
     """
 
     name: str
@@ -98,18 +109,43 @@ class Prepared:
     rows: Rows
     train: Array
     validation: Array
-    lane_context: tuple[str, ...]
+    lane_context: Context
     links: tuple[Link, ...]
     classical_bits: Array
     row_bytes: float
     source: Source
     fold: int
+    block: int
+    least_gain: float
+    base: TableModel | None
 
     @property
     def batch(self) -> int:
         """Rows per optimiser step: small tables need many steps more than large batches."""
         n = len(self.train)
         return 512 if n >= 1 << 15 else max(32, min(256, n // 16))
+
+    @property
+    def leans(self) -> bool:
+        """Whether tables other than the core are context."""
+        return any(plan != CORE for plan, _ in self.lane_context)
+
+    def by_core(self) -> Prepared:
+        """Return the table with the core alone as context."""
+        return self.in_context_of({CORE})
+
+    def in_context_of(self, plans: set[str]) -> Prepared:
+        """Return the table with these plans alone as context."""
+        kept = [k for k, (plan, _) in enumerate(self.lane_context) if plan in plans]
+        if len(kept) == len(self.lane_context):
+            return self
+        seen = np.ascontiguousarray(self.rows.lane_buckets[:, kept])
+        return replace(
+            self,
+            lane_context=tuple(self.lane_context[k] for k in kept),
+            rows=self.rows._replace(lane_buckets=seen),
+            shape=replace(self.shape, lane_fields=len(kept)),
+        )
 
     def stake(self, options: FitOptions) -> float:
         """Classical bytes of all the rows that the model will serve."""
@@ -128,14 +164,13 @@ def _classical_bits(fields: Sequence[Field], columns: Mapping[str, Any]) -> Arra
 
 def _prepare(
     sample: TableSample,
-    context: tuple[str, ...],
-    buckets: Array,
+    known: Known,
     link: tuple[LinkPlan, Source] | None,
     options: FitOptions,
+    base: TableModel | None,
 ) -> Prepared | None:
     sample, length = _folded(sample)
-    rows = row_set(sample.data.offsets)
-    n = len(rows.lane)
+    n = sample.data.num_rows
     columns = {k: v for k, v in sample.data.columns.items() if isinstance(v, np.ndarray)}
     if n < 32 or not columns:
         return None
@@ -143,11 +178,27 @@ def _prepare(
     if link is not None:
         foreign = link[0].column
         if link[0].anchors:
-            columns[foreign] = _made_up(link[0], columns, rows.offsets, link[1])
-    fields, within, across = find_fields(sample.specs, columns, rows, sample.plan.table, foreign)
+            columns[foreign] = _made_up(link[0], columns, sample.data.offsets, link[1])
+    block = _block(sample, columns) if foreign is None else 0
+    rows = lay_out(sample.data.offsets, block)
+    entry = rows.lane if not block else np.arange(n)
+    there = None
+    if link is not None and foreign is not None:
+        there = link[0].source, link[1], columns[foreign]
+    values = row_values(sample.plan.name, columns, entry, known.tables, there)
+    relations = relate(values)
+    fields, within, across = find_fields(
+        sample.specs, columns, rows, sample.plan.table, foreign,
+        {(f.target.column, f.target.component): f.predictor for f in relations}, values,
+        sample.plan.name, block > 0,
+    )  # fmt: skip
     if not fields:
         return None
-    tokens = tokenise(fields, columns, rows)
+    if base is not None and base.fold == length and base.block == block:
+        fields = adopt_fields(fields, base, columns, rows, values)
+    else:
+        base = None
+    tokens = tokenise(fields, columns, rows, values=values)
     links, sources = _links(sample, fields, within, link if across else None)
     own = [k.source == sample.plan.name for k in links]
     space = stack(
@@ -155,16 +206,19 @@ def _prepare(
     )
     for k, f in enumerate(fields):
         space.buckets[:n, k] = f.buckets(tokens.compact[k])
-    jagged = sample.plan.jagged
+    lists = sample.plan.jagged or block > 0
+    told = space.buckets[:n, : len(fields)]
+    raw = sum(c.nbytes for name, c in columns.items() if not is_virtual(name))
+    context, seen, least_gain = choose_context(known, told, entry, raw)
     counts = [len(fields) if s is None else s.buckets.shape[1] for s in sources]
     packed = Rows(
         tokens=space.tokens,
         buckets=space.buckets,
         previous=rows.previous,
         link=_targets(rows, fields, columns, own, space),
-        position=np.minimum(rows.position, POSITIONS - 1) if jagged else np.zeros(n, np.int64),
-        lane=rows.lane,
-        lane_buckets=buckets,
+        position=np.minimum(rows.position, POSITIONS - 1) if lists else np.zeros(n, np.int64),
+        lane=entry,
+        lane_buckets=seen,
         has_match=_has_match(fields, links),
         link_fields=np.array(counts, np.int64),
     )
@@ -172,19 +226,38 @@ def _prepare(
     if options.self_contained:
         train = validation = np.arange(n)
     else:
-        cut = rows.offsets[lanes - max(1, lanes // 10)]
+        cut = int(rows.offsets[lanes - max(1, lanes // 10)])
         train, validation = np.arange(cut), np.arange(cut, n)
         if len(train) < 32 or len(validation) < 8:
             train = validation = np.arange(n)
-    shape = Shape(
-        len(fields), tokens.tokens.shape[1], 16, 16, buckets.shape[1], jagged, tuple(counts)
-    )
+    shape = Shape(len(fields), tokens.tokens.shape[1], 16, 16, len(context), lists, tuple(counts))
     return Prepared(
         sample.plan.name, fields, shape, packed, train, validation, context, links,
         _classical_bits(fields, columns),
-        sum(c.nbytes for name, c in columns.items() if not is_virtual(name)) / n,
-        source_of(fields, tokens.compact, rows.offsets, columns), length,
+        raw / n,
+        source_of(fields, tokens.compact, sample.data.offsets, columns), length, block,
+        least_gain, base,
     )  # fmt: skip
+
+
+def _block(sample: TableSample, columns: Mapping[str, Array]) -> int:
+    """Length of lists to cut rows into; 0 where the row before tells nothing."""
+    n = sample.data.num_rows
+    if sample.plan.counter is not None or sample.plan.jagged or n < _BLOCK * _BLOCK // 4:
+        return 0
+    block = _BLOCK if n >= _BLOCK * _BLOCK * 4 else _BLOCK // 2
+    rows = lay_out(sample.data.offsets, block)
+    fields, _, _ = find_fields(sample.specs, columns, rows, sample.plan.table, neighbours=True)
+    if any(f.reference != NO_REFERENCE for f in fields):
+        return block
+    tokens = tokenise(fields, columns, rows)
+    follows = rows.previous >= 0
+    told = total = 0.0
+    for f, compact in zip(fields, tokens.compact, strict=True):
+        seen = f.buckets(compact)
+        told += mutual_information(seen[follows], seen[rows.previous[follows]])
+        total += cost_estimate(compact[:_CLASSICAL_ROWS])
+    return block if told > _LEAST_TOLD * total else 0
 
 
 def _folded(sample: TableSample) -> tuple[TableSample, int]:
@@ -272,20 +345,24 @@ def flat_bits(fields: Sequence[Field]) -> Array:
     return np.array(out, np.int64)
 
 
-def prepare_all(samples: Sequence[TableSample], options: FitOptions) -> list[Prepared]:
+def prepare_all(
+    samples: Sequence[TableSample],
+    options: FitOptions,
+    base: Mapping[str, TableModel] | None = None,
+) -> list[Prepared]:
     """Get all tables of a tree ready.
 
     Find fields and lay out rows; the core's fields are the context of all other tables.
     """
-    context: tuple[str, ...] = ()
-    buckets: Array | None = None
+    known = Known([], [], {}, {})
     done: dict[str, Prepared] = {}
     plans: dict[str, LinkPlan] = {}
     if options.across:
         plans = choose_links(
             [TableView(s.plan.name, s.specs, s.data, s.plan.jagged) for s in samples]
         )
-    waiting = list(samples)
+    # What has one row per entry comes first: it may be context of all that follow.
+    waiting = sorted(samples, key=lambda s: not _is_flat(s.plan))
     while waiting:
         sample = next(
             s for s in waiting
@@ -293,17 +370,24 @@ def prepare_all(samples: Sequence[TableSample], options: FitOptions) -> list[Pre
             or all(plans[s.plan.name].source != w.plan.name for w in waiting)
         )  # fmt: skip
         waiting.remove(sample)
-        lanes = len(sample.data.offsets) - 1
-        if buckets is None or len(buckets) != lanes:
-            buckets = np.zeros((lanes, 0), np.uint8)
         link = plans.get(sample.plan.name)
         source = done.get(link.source) if link is not None else None
         pair = (link, source.source) if link is not None and source is not None else None
-        p = _prepare(sample, context, buckets, pair, options)
+        p = _prepare(
+            sample,
+            known if options.across else known.core(),
+            pair,
+            options,
+            (base or {}).get(sample.plan.name),
+        )
         if p is None:
             continue
         done[p.name] = p
-        if p.name == CORE:
-            context = tuple(f.columns[0] for f in p.fields)
-            buckets = np.ascontiguousarray(p.rows.buckets)
-    return list(done.values())
+        if _is_flat(sample.plan):
+            known.add(p.name, p.fields, p.source, sample.data, p.row_bytes)
+    return [done[s.plan.name] for s in samples if s.plan.name in done]
+
+
+def _is_flat(plan: Plan) -> bool:
+    """Whether there is exactly one row per entry."""
+    return plan.counter is None and not plan.jagged

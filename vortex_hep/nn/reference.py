@@ -243,9 +243,10 @@ def frequencies_of_rows(
     def code(t: int, freq: Any) -> None:
         out[:, t] = freq
 
+    entry = np.arange(n) if model.block else rows.lane
     Pass(
         net, known, seen, rows.position, rows.previous,
-        arrays.integers(lane_buckets)[rows.lane], np.zeros(len(net.fields), np.bool_),
+        arrays.integers(lane_buckets)[entry], np.zeros(len(net.fields), np.bool_),
         lambda k, part, _: link[k, part],
     ).run(slice(0, n), code)  # fmt: skip
     return out

@@ -136,12 +136,13 @@ def _start(
         return arrays.integers(link)
 
     foreign = slice(order.n_own, None)
+    entry = order.row if net.source.by_row else order.lane
     seen = np.zeros((len(order.row), buckets.shape[1]), np.uint8)
     return Pass(
         net, arrays.integers(np.concatenate([tokens[order.row], tokens[foreign]])),
         arrays.integers(np.concatenate([seen, buckets[foreign]])),
         arrays.integers(order.position), arrays.integers(order.previous),
-        arrays.integers(lane_buckets[order.lane]), given, link_of,
+        arrays.integers(lane_buckets[entry]), given, link_of,
     )  # fmt: skip
 
 

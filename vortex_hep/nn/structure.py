@@ -12,9 +12,11 @@ import numpy.typing as npt
 from vortex_hep.codec import fields as fd
 from vortex_hep.codec import transforms as tf
 from vortex_hep.codec.fields import Field
+from vortex_hep.codec.predictors import Predictor, Values
 from vortex_hep.codec.rows import RowSet
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.nn.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.estimates import cost_estimate, trailing_zeros
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.schema import ColumnSpec
 
@@ -22,37 +24,19 @@ Array = npt.NDArray[Any]
 
 #: A difference to another row must promise at least this to be taken.
 _REFERENCE_GAIN = 0.75
+#: The same where rows are no objects of an event, but neighbours in some order.
+_NEIGHBOUR_GAIN = 0.88
 #: Columns with a larger fixed inner shape are left to the classical coders.
 _MAX_COMPONENTS = 128
 _SAMPLE = 1 << 16
+#: Bits by which differences to predictions may grow beyond those seen.
+_ROOM_BITS = 8
 
 
-def trailing_zeros(column: Array) -> int:
-    """Low bits of the magnitude that are zero in every value of a float column."""
-    bits = tf.bits_of(column)
-    union = int(np.bitwise_or.reduce(bits, axis=None)) if bits.size else 0
-    union &= (1 << (8 * column.dtype.itemsize - 1)) - 1
-    return (union & -union).bit_length() - 1 if union else 0
-
-
-def cost_estimate(integers: Array) -> float:
-    """Bits per value of integers told by their length and leading bits: a quick yardstick."""
-    if len(integers) == 0:
-        return 0.0
-    length = np.zeros(len(integers), np.int64)
-    rest = integers.copy()
-    for step in (32, 16, 8, 4, 2, 1):
-        big = rest >= np.uint64(1) << np.uint64(step)
-        length[big] += step
-        rest[big] >>= np.uint64(step)
-    below = np.maximum(length - 3, 0)
-    key = length * 16 + (integers >> below.astype(np.uint64)).astype(np.int64)
-    _, counts = np.unique(key, return_counts=True)
-    share = counts / len(integers)
-    return float(-(share * np.log2(share)).sum() + below.mean())
-
-
-def _number_field(name: str, component: int, column: Array, rows: RowSet, is_link: bool) -> Field:
+def _number_field(
+    name: str, component: int, column: Array, rows: RowSet, is_link: bool,
+    gain: float = _REFERENCE_GAIN,
+) -> Field:  # fmt: skip
     values = fd.components(column)[:, component]
     kind = tf.order_kind(column.dtype.str)
     shift = trailing_zeros(values) if kind == tf.FLOAT else 0
@@ -63,7 +47,7 @@ def _number_field(name: str, component: int, column: Array, rows: RowSet, is_lin
         return _field((name,), component, column.dtype.str, shift, fd.NO_REFERENCE, ordered)
     reference = fd.NO_REFERENCE
     if not is_link:
-        best = cost_estimate(segments.compact(ordered)[0][:_SAMPLE]) * _REFERENCE_GAIN
+        best = cost_estimate(segments.compact(ordered)[0][:_SAMPLE]) * gain
         for candidate, rows_of in (
             (fd.PREVIOUS_ROW, rows.previous),
             (fd.LINKED_ROW, rows.mother),
@@ -105,12 +89,60 @@ def _flag_fields(columns: Mapping[str, Array], names: Sequence[str]) -> list[Fie
     return out
 
 
+def _predicted_field(
+    name: str, component: int, column: Array, predictor: Predictor, values: Values
+) -> Field:
+    part = fd.components(column)[:, component]
+    kind, width = tf.order_kind(column.dtype.str), 8 * column.dtype.itemsize
+    shift = trailing_zeros(part) if kind == tf.FLOAT else 0
+    ordered, _ = tf.ordered_view(tf.bits_of(part), kind, width, shift)
+    folded = predictor.fold(ordered, column.dtype.str, shift, values)
+    segments = _with_room(folded, width)
+    compact, _ = segments.compact(folded)
+    return Field(
+        (name,), component, column.dtype.str, shift, fd.PREDICTED, segments,
+        fd.fit_thresholds(compact), predictor=predictor,
+    )  # fmt: skip
+
+
+def _with_room(folded: Array, width: int) -> Segments:
+    """Segments of differences that leave room for larger ones: a factor may vary with the file."""
+    usual = int(np.quantile(folded, 0.99, method="nearest")) if len(folded) else 0
+    room = min(usual.bit_length() + _ROOM_BITS, width)
+    top = np.uint64((1 << room) - 1)
+    far = tf.fit_segments(folded[folded > top])
+    first = np.zeros(1, np.uint64)
+    if far.start[0] <= top:
+        return Segments(first, first + top)
+    return Segments(np.concatenate([first, far.start]), np.concatenate([first + top, far.length]))
+
+
+def _in_order(fields: Sequence[Field], plan: str) -> list[Field]:
+    """Put predicted fields behind those that they are predicted from."""
+    waiting = list(fields)
+    coming = {(f.columns[0], f.component) for f in fields}
+    out: list[Field] = []
+    while waiting:
+        for f in waiting:
+            inputs = () if f.predictor is None else f.predictor.inputs
+            if not any(i.plan == plan and (i.column, i.component) in coming for i in inputs):
+                break
+        waiting.remove(f)
+        coming.discard((f.columns[0], f.component))
+        out.append(f)
+    return out
+
+
 def find_fields(
     specs: Sequence[ColumnSpec],
     columns: Mapping[str, Array],
     rows: RowSet,
     table: str,
     foreign: str | None = None,
+    predictors: Mapping[tuple[str, int], Predictor] | None = None,
+    values: Values | None = None,
+    plan: str | None = None,
+    neighbours: bool = False,
 ) -> tuple[tuple[Field, ...], bool, bool]:
     """Choose the fields of a table.
 
@@ -126,6 +158,14 @@ def find_fields(
         Name of the table.
     foreign : str, optional
         Column in ``columns``, of the data or made up, that links to another table.
+    predictors : mapping of (str, int) to Predictor, optional
+        For columns and components that are predicted.
+    values : callable, optional
+        What predictors take their inputs from.
+    plan : str, optional
+        Name of the plan in the predictors' inputs; by default that of the table.
+    neighbours : bool
+        Whether rows follow one another in some order, instead of being objects of an event.
 
     Returns
     -------
@@ -136,6 +176,7 @@ def find_fields(
     """
     from vortex_hep.codec.rows import resolve_links
 
+    gain = _NEIGHBOUR_GAIN if neighbours else _REFERENCE_GAIN
     out: list[Field] = []
     link_name: str | None = None
     for spec in specs:
@@ -177,9 +218,16 @@ def find_fields(
             continue
         if size > _MAX_COMPONENTS:
             continue
-        found = [_number_field(spec.name, k, column, rows, False) for k in range(size)]
+        found = [
+            _predicted_field(spec.name, k, column, predictor, values)
+            if (predictor := (predictors or {}).get((spec.name, k))) is not None
+            and values is not None
+            else _number_field(spec.name, k, column, rows, False, gain)
+            for k in range(size)
+        ]
         if any(f.width for f in found):
             # All components of a column are coded the same way, constant ones too.
             out.extend(f if f.width else _widened(f) for f in found)
+    out = _in_order(out, table if plan is None else plan)
     out.extend(_flag_fields(columns, flags))
     return tuple(out), link_name is not None, across

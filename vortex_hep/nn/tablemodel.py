@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Shape:
     head : int
         Width of each field's own layer (a multiple of 8).
     lane_fields : int
-        Fields of the lane's row in the parent table that serve as context.
+        Fields of other plans' rows of the same entry that serve as context.
     previous : bool
         Whether the previous row of the list is a context.
     links : tuple of int
@@ -114,8 +114,9 @@ class TableModel:
         Name of the table.
     fields : tuple of Field
     shape : Shape
-    lane_context : tuple of str
-        Field names (first column) of the parent table that serve as context.
+    lane_context : tuple of (str, str)
+        Plan and column of what is known of each row's entry: columns of plans with one row per
+        entry. Of a column's fields, that of component 0 serves.
     weights : dict of str to int32 array
         By name, shaped as ``shape.weight_shapes()``.
     expected : float64 array, shape (fields, 2)
@@ -126,6 +127,9 @@ class TableModel:
     fold : int
         Length of lists that are seen as one row per lane (:mod:`vortex_hep.codec.folding`); 0
         where rows are rows.
+    block : int
+        Length of the lists that the rows of a plan with one row per entry are cut into, so that
+        the row before is context; 0 where each row is by itself.
     stored : bytes, optional
         What the model was read from, so that it need not be coded again.
     """
@@ -133,15 +137,46 @@ class TableModel:
     table: str
     fields: tuple[Field, ...]
     shape: Shape
-    lane_context: tuple[str, ...]
+    lane_context: tuple[tuple[str, str], ...]
     weights: Mapping[str, Array]
     expected: Array
     links: tuple[Link, ...] = ()
     fold: int = 0
+    block: int = 0
     stored: bytes | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_weights(self.shape, self.weights)
+
+    def with_parameters(self, parameters: Array) -> TableModel:
+        """Return the same model with other first parameters of its predictors.
+
+        Parameters
+        ----------
+        parameters : float64 array, shape (predictors,)
+            In the order of the fields that have one.
+        """
+        if parameters.tobytes() == self.parameters().tobytes():
+            return self
+        given = iter(parameters.tolist())
+        fields = tuple(
+            f
+            if f.predictor is None
+            else replace(f, predictor=f.predictor.with_parameter(next(given)))
+            for f in self.fields
+        )
+        return replace(self, fields=fields)
+
+    @property
+    def has_predictors(self) -> bool:
+        """Whether any field is predicted from other columns."""
+        return any(f.predictor is not None for f in self.fields)
+
+    def parameters(self) -> Array:
+        """First parameters of the predictors (float64), as chunks may change them."""
+        return np.array(
+            [f.predictor.parameter for f in self.fields if f.predictor is not None], np.float64
+        )
 
     @property
     def field_starts(self) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +84,9 @@ class TableTrainer:
         "cpu" for the fused kernel; "cuda" (or another device as torch names it) for autograd
         there, which does not repeat itself bit for bit; "cpu-autograd" for autograd on the CPU.
 
+    start : mapping of str to (float32 array, bool array), optional
+        Weights to start from, in real units, and which of them are known.
+
     Raises
     ------
     UnsupportedFeatureError
@@ -101,6 +104,7 @@ class TableTrainer:
         threads: int = SHARDS,
         lines: Array | None = None,
         device: str = "cpu",
+        start: Mapping[str, tuple[Array, Array]] | None = None,
     ) -> None:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UnsupportedFeatureError(
@@ -114,9 +118,10 @@ class TableTrainer:
         self.step = 0
         self._place = device.removesuffix("-autograd")
         self._tensors = TensorRows(rows, self._place) if device != "cpu" else None
-        self.parameters = {
-            k: v.to(self._place) for k, v in initial_weights(shape, schedule.seed).items()
-        }
+        first = initial_weights(shape, schedule.seed)
+        for name, (weights, known) in (start or {}).items():
+            first[name][torch.from_numpy(known)] = torch.from_numpy(weights[known])
+        self.parameters = {k: v.to(self._place) for k, v in first.items()}
         self._optimiser = torch.optim.Adam(
             list(self.parameters.values()), lr=schedule.rate, betas=(0.9, 0.99), fused=True
         )

@@ -13,8 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.fields import BUCKETS, FLAGS_PER_FIELD, NO_REFERENCE, Field
+from vortex_hep.codec.fields import BUCKETS, FLAGS_PER_FIELD, NO_REFERENCE, PREDICTED, Field
 from vortex_hep.codec.folding import MAX_FOLD
+from vortex_hep.codec.plan import CORE
+from vortex_hep.codec.predictors import KINDS, Input, Predictor
+from vortex_hep.codec.rows import MAX_BLOCK
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
@@ -61,6 +64,11 @@ def _integers(model: TableModel) -> list[tuple[str, Array]]:
 
 def _document(model: TableModel) -> dict[str, Any]:
     s = model.shape
+    predictors = [
+        [f.predictor.kind, [[i.plan, i.column, i.component] for i in f.predictor.inputs],
+         list(f.predictor.parameters), f.predictor.magnitude]
+        for f in model.fields if f.predictor is not None
+    ]  # fmt: skip
     return {
         "table": model.table,
         "hidden": s.hidden,
@@ -71,12 +79,16 @@ def _document(model: TableModel) -> dict[str, Any]:
             for link, n in zip(model.links, s.links, strict=True)
         ],
         "fold": model.fold,
-        "lane_context": list(model.lane_context),
+        **({"block": model.block} if model.block else {}),
+        "lane_context": [
+            column if plan == CORE else [plan, column] for plan, column in model.lane_context
+        ],
         "fields": [
             [list(f.columns), f.component, f.dtype, f.shift, f.reference, f.flat,
              len(f.segments.start), len(f.thresholds)]
             for f in model.fields
         ],
+        **({"predictors": predictors} if predictors else {}),
     }  # fmt: skip
 
 
@@ -155,12 +167,17 @@ def _array(body: Reader, dtype: str, count: int) -> Array:
 
 
 def _checked_fields(
-    entries: list[Any], start: Array, length: Array, bound: Array
+    entries: list[Any], predictors: list[Any], start: Array, length: Array, bound: Array
 ) -> tuple[Field, ...]:
+    if len(predictors) != sum(entry[4] == PREDICTED for entry in entries):
+        raise CorruptionError("a table has other predictors than its fields need")
+    coming = iter(predictors)
     fields = []
     s = t = 0
     for names, component, dtype, shift, reference, flat, n, m in entries:
-        if dtype not in COLUMN_DTYPES or reference not in (0, 1, 2):
+        # Numbers equal to one, such as true or 1.0, would be other texts of the same model.
+        known = type(reference) is int and 0 <= reference <= PREDICTED
+        if dtype not in COLUMN_DTYPES or not known:
             raise CorruptionError("a field is of a kind that does not exist")
         most = FLAGS_PER_FIELD if dtype == "|b1" and component == 0 else 1
         if not 1 <= len(names) <= most or not all(isinstance(name, str) for name in names):
@@ -173,9 +190,10 @@ def _checked_fields(
         thresholds = bound[t : t + m]
         if (thresholds[1:] <= thresholds[:-1]).any():
             raise CorruptionError("thresholds of a field do not increase")
+        predictor = _predictor(next(coming), dtype) if reference == PREDICTED else None
         f = Field(
             tuple(names), int(component), dtype, int(shift), reference, segments, thresholds,
-            int(flat),
+            int(flat), predictor,
         )  # fmt: skip
         if f.width > 64 or not 0 <= f.flat <= len(f.token_widths) <= _MAX_TOKENS or f.width == 0:
             raise CorruptionError("a field has more bits than its type")
@@ -191,6 +209,41 @@ def _checked_fields(
     ) != len(fields):
         raise CorruptionError("a column belongs to several fields")
     return tuple(fields)
+
+
+def _predictor(entry: list[Any], dtype: str) -> Predictor:
+    kind, inputs, parameters, magnitude = entry
+    made = Predictor(
+        kind,
+        tuple(Input(plan, column, component) for plan, column, component in inputs),
+        tuple(map(float, parameters)),
+        magnitude,
+    )
+    names = all(isinstance(t, str) for i in made.inputs for t in (i.plan, i.column))
+    if not names or any(type(i.component) is not int or i.component < 0 for i in made.inputs):
+        raise CorruptionError("a predictor takes what is no column")
+    if type(kind) is not int or not made.allowed:
+        raise CorruptionError("a predictor is of a kind that does not exist")
+    walks = KINDS[kind].formula is None
+    if (
+        dtype == "|b1"
+        or type(magnitude) is not bool
+        or (magnitude and (walks or np.dtype(dtype).kind != "f"))
+    ):
+        raise CorruptionError("a predictor does not fit its field")
+    return made
+
+
+def _check_inputs(table: str, fields: tuple[Field, ...]) -> None:
+    """A field's own inputs must be restored before it."""
+    known: set[tuple[str, int]] = set()
+    mine = {(name, f.component) for f in fields for name in f.columns}
+    for f in fields:
+        for i in f.predictor.inputs if f.predictor is not None else ():
+            own = (i.column, i.component)
+            if i.plan == table and own in mine and own not in known:
+                raise CorruptionError("a column is predicted from one that comes later")
+        known |= {(name, f.component) for name in f.columns}
 
 
 def _check_links(fields: tuple[Field, ...], links: tuple[Link, ...], seen: tuple[int, ...]) -> None:
@@ -225,9 +278,10 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
     expected = _array(body, "<u4", 2 * len(entries)).reshape(-1, 2)
     if int(expected.max()) > _MAX_EXPECTED:
         raise CorruptionError("a field is expected to cost more than the format can say")
-    fields = _checked_fields(entries, start, length, bound)
-    context = tuple(d["lane_context"])
-    if not all(isinstance(name, str) for name in context):
+    fields = _checked_fields(entries, d.get("predictors", []), start, length, bound)
+    _check_inputs(str(d["table"]), fields)
+    context = tuple((CORE, c) if isinstance(c, str) else (c[0], c[1]) for c in d["lane_context"])
+    if not all(isinstance(text, str) for pair in context for text in pair):
         raise CorruptionError("a table's context is no list of names")
     shape = Shape(
         len(fields), sum(len(f.token_widths) for f in fields), int(d["hidden"]), int(d["head"]),
@@ -236,6 +290,9 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
     fold = int(d["fold"])
     if fold != 0 and not 2 <= fold <= MAX_FOLD:
         raise CorruptionError("a table folds lists of a length that the format does not allow")
+    block = int(d.get("block", 0))
+    if block != 0 and (not 2 <= block <= MAX_BLOCK or fold or d["links"] or not shape.previous):
+        raise CorruptionError("a table is cut into blocks that the format does not allow")
     links = tuple(
         Link(str(source), tuple(map(str, same)), tuple((str(a), str(b)) for a, b in anchors))
         for source, same, anchors, _ in d["links"]
@@ -258,5 +315,5 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         weights[name] = _array(body, kind, sizes[name]).astype(np.int32).reshape(size)
     body.finish()
     return TableModel(
-        str(d["table"]), fields, shape, context, weights, expected / 1000.0, links, fold
+        str(d["table"]), fields, shape, context, weights, expected / 1000.0, links, fold, block
     )

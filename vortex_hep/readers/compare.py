@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
 
+from vortex_hep.errors import LayoutError
 from vortex_hep.readers.kinds import kind_module
 from vortex_hep.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 
@@ -27,12 +28,21 @@ def compare_sources(a: FileSource, b: FileSource, *, limit: int = 100) -> list[s
     limit : int
         Number of differences after which to stop.
     """
-    out: list[str] = []
-    for difference in _differences(a, b):
-        out.append(difference)
-        if len(out) >= limit:
-            break
-    return out
+    if not _laid_out_alike(a, b):
+        # One may have been laid out by all of its data, the other by what was read at first.
+        a.settle()
+        b.settle()
+    try:
+        return list(islice(_differences(a, b), limit))
+    except LayoutError:
+        a.settle()
+        b.settle()
+        return list(islice(_differences(a, b), limit))
+
+
+def _laid_out_alike(a: FileSource, b: FileSource) -> bool:
+    first, second = ({name: t.tables for name, t in x.trees.items()} for x in (a, b))
+    return first == second
 
 
 def _differences(a: FileSource, b: FileSource) -> Iterator[str]:
@@ -58,6 +68,14 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         for key in sorted(first.keys() | second.keys()):
             if first.get(key) != second.get(key):
                 yield f"object {key[0]!r} ({key[1]}, cycle {key[2]}) differs"
+        return
+    describe = getattr(kind_module(a.kind), "describe", None)
+    if describe is not None:
+        # What the blobs mean together, for kinds in which no single one has a meaning.
+        first, second = (describe(dict(source.remainder())) for source in (a, b))
+        for what in sorted(first.keys() | second.keys()):
+            if first.get(what) != second.get(what):
+                yield f"{what} differs"
     else:
         content_of = kind_module(a.kind).content_of
         for (name, first_bytes), (_, second_bytes) in zip_longest(
@@ -83,6 +101,10 @@ def _trees(a: TreeSource, b: TreeSource) -> Iterator[str]:
             yield from _tables(name, first[name].columns, second[name].columns)
             if first[name].counter != second[name].counter:
                 yield f"table {name!r}: counted by {first[name].counter} and {second[name].counter}"
+            if (first[name].parent, first[name].inner_counts) != (
+                second[name].parent, second[name].inner_counts
+            ):  # fmt: skip
+                yield f"table {name!r}: within {first[name].parent} and {second[name].parent}"
     reported: set[str] = set()
     for start, stop in a.cluster_ranges(_CLUSTER_BYTES):
         for where, text in _clusters(a.read(start, stop), b.read(start, stop), start):

@@ -21,8 +21,17 @@ from vortex_hep.schema import Cluster, FileSource
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
 KINDS = {
     "root": "vortex_hep.readers.root",
+    "hepmc": "vortex_hep.readers.hepmc",
+    "hdf5": "vortex_hep.readers.hdf5",
+    "arrays": "vortex_hep.readers.memory",
     "opaque": "vortex_hep.readers.opaque",
 }
+
+#: What HepMC text, gzip and Zstandard begin with: only then is it worth looking closer.
+_MAY_BE_HEPMC = (b"HepMC::", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+
+#: What an HDF5 superblock begins with (HDF5 File Format Specification, II.A).
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 #: Bytes from which a kind is told.
 HEAD_SIZE = 4096
@@ -82,4 +91,22 @@ def kind_of(head: bytes) -> str:
     """Tell the kind of a file from its first :data:`HEAD_SIZE` bytes."""
     if head.startswith(b"root"):
         return "root"
+    if head.lstrip().startswith(_MAY_BE_HEPMC) or head[257:262] == b"ustar":
+        from vortex_hep.readers.hepmc.finding import is_hepmc
+
+        if is_hepmc(head):
+            return "hepmc"
+    if hdf5_signature(head) is not None:
+        return "hdf5"
     return "opaque"
+
+
+def hdf5_signature(head: bytes) -> int | None:
+    """Position of an HDF5 superblock in the first bytes of a file; None if there is none.
+
+    It stands behind a user block of 0, 512, 1024, ... bytes.
+    """
+    for at in (0, 512, 1024, 2048):
+        if head.startswith(_HDF5_SIGNATURE, at):
+            return at
+    return None

@@ -12,7 +12,13 @@ from vortex_hep.readers.kinds import HEAD_SIZE, kind_module, kind_of
 from vortex_hep.schema import FileSource
 
 #: Kind of what libraries have open, by the top-level package of its class.
-_LIBRARIES = {"uproot": "root"}
+_LIBRARIES = {
+    "uproot": "root",
+    "awkward": "arrays",
+    "numpy": "arrays",
+    "builtins": "arrays",
+    "h5py": "hdf5",
+}
 
 
 def open_source(
@@ -43,8 +49,8 @@ def open_source(
     """
     if not isinstance(source, (str, os.PathLike)):
         package = type(source).__module__.partition(".")[0]
-        if package not in _LIBRARIES:
-            msg = f"expected a path, a URL or an open file, got {type(source).__name__}"
+        if package not in _LIBRARIES or isinstance(source, (int, float, list, bytes)):
+            msg = f"expected a path, a URL, an open file or arrays, got {type(source).__name__}"
             raise UnsupportedTypeError(msg)
         return kind_module(_LIBRARIES[package]).open_file(source, trees=trees)
     bytes_of = open_binary(source)

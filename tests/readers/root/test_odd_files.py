@@ -62,7 +62,7 @@ def test_beyond_two_gigabytes(shared_data, tmp_path, monkeypatch, round_trip):
     """With the limit lowered, baskets get 64-bit keys and trees go into reserved space."""
     path, out = shared_data / "real/root/uproot-HZZ-lzma.root", tmp_path / "big.root"
     for module in ("tkey", "rootwriter", "restore"):
-        monkeypatch.setattr(f"vortex_hep.readers.{module}.START_BIG_FILE", 120_000)
+        monkeypatch.setattr(f"vortex_hep.readers.root.{module}.START_BIG_FILE", 120_000)
     round_trip(path, out, compression="zlib:1")
     with open_source(path) as a, open_source(out) as b:
         assert compare_sources(a, b) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,20 @@ from vortex_hep.readers.root.tables import covers
 from vortex_hep.schema import Array, VarBytes
 
 
+@dataclass
+class Assembled:
+    """Columns of one branch, which may share memory with its baskets.
+
+    ``counts`` holds the rows of each entry by table; it lacks tables with one row per entry.
+    """
+
+    columns: dict[str, Array | VarBytes] = field(default_factory=dict)
+    counts: dict[str, Array] = field(default_factory=dict)
+
+
 def assemble(
     plan: BranchPlan, pieces: Sequence[BasketData], start: int, stop: int, entries: int
-) -> tuple[Array | None, list[Array | VarBytes]]:
+) -> Assembled:
     """Put the pieces of one branch together.
 
     Parameters
@@ -28,22 +40,17 @@ def assemble(
         Range of entries.
     entries : int
         Entries of the tree.
-
-    Returns
-    -------
-    counts : int64 array or None
-        Rows of each entry; None where each has one.
-    columns : list of array or VarBytes
-        One for each part. They may share memory with the pieces.
     """
+    if plan.kind == layout.RECORDS:
+        return _assemble_records(plan, pieces, start, stop)
+    out = Assembled()
     counts: list[Array] = []
     columns: list[list[Array]] = [
         [] for _ in range(1 if plan.kind == layout.BYTES else len(plan.parts))
     ]
     lengths: list[Array] = []
     for piece in pieces:
-        low = max(start, piece.ref.start) - piece.ref.start
-        high = min(stop, piece.ref.stop) - piece.ref.start
+        low, high = _within(piece, start, stop)
         rows = slice(low, high)
         if piece.row_offsets is not None:
             rows = slice(int(piece.row_offsets[low]), int(piece.row_offsets[high]))
@@ -52,27 +59,71 @@ def assemble(
             elif piece.counts is not None:
                 counts.append(piece.counts[low:high])
         for column, array in zip(columns, piece.arrays, strict=True):
-            column.append(array[rows])
+            column.append(np.asarray(array)[rows])
     if plan.kind == layout.BYTES:
-        offsets = _running(lengths)
-        out: list[Array | VarBytes] = [VarBytes(offsets, _joined(columns[0], np.uint8, ()))]
+        content = _joined(columns[0], np.uint8, ())
+        out.columns[plan.name] = VarBytes(_running(lengths), content)
     else:
-        out = [
-            _joined(column, part.dtype, part.inner)
-            for column, part in zip(columns, plan.parts, strict=True)
-        ]
+        for column, part in zip(columns, plan.parts, strict=True):
+            out.columns[part.name] = _joined(column, part.dtype, part.inner)
     if plan.kind in (layout.COUNTED, layout.OWN):
         inside = _joined(counts, np.int64, ())
     elif covers(plan, entries):
-        return None, out
+        return out
     else:
         inside = np.ones(max(0, min(stop, plan.stop) - max(start, plan.first)), np.int64)
-    if len(inside) == stop - start:
-        return inside, out
-    whole = np.zeros(stop - start, np.int64)
-    low = min(max(0, plan.first - start), stop - start)
-    whole[low : low + len(inside)] = inside
-    return whole, out
+    if len(inside) != stop - start:
+        whole = np.zeros(stop - start, np.int64)
+        low = min(max(0, plan.first - start), stop - start)
+        whole[low : low + len(inside)] = inside
+        inside = whole
+    out.counts[plan.table] = inside
+    return out
+
+
+def _within(piece: BasketData, start: int, stop: int) -> tuple[int, int]:
+    first = piece.ref.start
+    return max(start, first) - first, min(stop, piece.ref.stop) - first
+
+
+def _assemble_records(
+    plan: BranchPlan, pieces: Sequence[BasketData], start: int, stop: int
+) -> Assembled:
+    out = Assembled()
+    counts: list[list[Array]] = [[] for _ in plan.tables]
+    columns: list[list[Array]] = [[] for _ in plan.parts]
+    lengths: list[list[Array]] = [[] for _ in plan.parts]
+    outputs = plan.program.outputs if plan.program is not None else []
+    for piece in pieces:
+        low, high = _within(piece, start, stop)
+        if piece.levels is None:  # pragma: no cover - records have levels
+            continue
+        for level, parts in enumerate(counts):
+            parts.append(np.diff(piece.levels[level, low : high + 1]))
+        for number, (part, array) in enumerate(zip(plan.parts, piece.arrays, strict=True)):
+            bounds = piece.levels[outputs[part.output].level]
+            rows = slice(int(bounds[low]), int(bounds[high]))
+            if isinstance(array, VarBytes):
+                at = array.offsets[rows.start : rows.stop + 1]
+                lengths[number].append(np.diff(at))
+                columns[number].append(array.content[int(at[0]) : int(at[-1])])
+            else:
+                columns[number].append(array[rows])
+    for number, part in enumerate(plan.parts):
+        if part.dtype == "bytes":
+            content = _joined(columns[number], np.uint8, ())
+            out.columns[part.name] = VarBytes(_running(lengths[number]), content)
+        else:
+            out.columns[part.name] = _joined(columns[number], part.dtype, part.inner)
+    for level, name in enumerate(plan.tables[1:], 1):
+        out.counts[name] = _joined(counts[level], np.int64, ())
+    return out
+
+
+def single(assembled: Assembled) -> Array:
+    """The only column of a branch of plain numbers."""
+    (column,) = assembled.columns.values()
+    return np.asarray(column)
 
 
 def _joined(parts: list[Array], dtype: Any, inner: tuple[int, ...]) -> Array:

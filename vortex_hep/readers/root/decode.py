@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from vortex_hep.readers.root.basket import (
 )
 from vortex_hep.readers.root.compression import BlockError, decompress
 from vortex_hep.readers.root.layout import BasketRef, BranchPlan, Part
+from vortex_hep.readers.root.records import NUMBERS, STRINGS
 from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, VarBytes
 
@@ -29,33 +30,39 @@ from vortex_hep.schema import Array, VarBytes
 class BasketData:
     """Rows of one basket.
 
-    ``counts`` holds the rows of each entry, or is None where every entry has one; ``lengths`` the
-    bytes of each entry, for byte branches; ``arrays`` one array per part.
+    ``counts`` holds the rows of each entry, or is None where every entry has one; ``row_offsets``
+    their sums or, for byte branches, where entries start; ``arrays`` one array per part.
     """
 
     ref: BasketRef
-    arrays: list[Array]
+    arrays: list[Array | VarBytes]
     counts: Array | None
     row_offsets: Array | None
+    #: First row of each entry at each level, and bytes of each entry, where they are records.
+    levels: Array | None = None
+    lengths: Array | None = None
     #: Fields of the basket that the columns do not give; see skeleton.BASKET_FIELDS.
     fields: tuple[int, ...] = ()
     #: fKeylen + fObjlen, and whether the record was compressed.
     total: int = 0
+    keylen: int = 0
     packed: bool = False
     raw_tail: bytes | None = None
     raw_header: bytes | None = None
 
 
-def split_rows(payload: memoryview, parts: Sequence[Part], stride: int) -> list[Array]:
+def split_rows(
+    payload: memoryview | Array, parts: Sequence[Part], stride: int
+) -> list[Array | VarBytes]:
     """Little-endian columns of the rows in a basket's data.
 
     Parameters
     ----------
-    payload : memoryview
+    payload : memoryview or uint8 array
         Whole rows of ``stride`` bytes, big-endian as ROOT stores them.
     """
     rows = len(payload) // stride
-    out = []
+    out: list[Array | VarBytes] = []
     for part in parts:
         dtype = np.dtype(part.dtype)
         width = dtype.itemsize * int(np.prod(part.inner, dtype=np.int64))
@@ -71,7 +78,7 @@ def split_rows(payload: memoryview, parts: Sequence[Part], stride: int) -> list[
     return out
 
 
-def join_rows(arrays: Sequence[Array], parts: Sequence[Part], stride: int) -> Array:
+def join_rows(arrays: Sequence[Array | VarBytes], parts: Sequence[Part], stride: int) -> Array:
     """The inverse of :func:`split_rows`: big-endian bytes of the rows."""
     out: Array | None = None
     for part, array in zip(parts, arrays, strict=True):
@@ -141,7 +148,7 @@ def decode_basket(
     mode, last, lengths = split_tail(tail, header.nev, key.keylen, border)
     data = _decode_rows(plan, ref, view[:border], lengths, counter)
     if mode not in (TAIL_NONE, TAIL_RAW):
-        sizes = entry_lengths(plan, data.counts, data.row_offsets, header.nev)
+        sizes = entry_lengths(plan, data)
         if build_tail(mode, sizes, key.keylen, last) != tail:
             mode = TAIL_RAW
     if mode == TAIL_RAW:
@@ -152,6 +159,7 @@ def decode_basket(
     ):
         data.raw_header = bytes(raw[: key.keylen])
     data.total = key.keylen + key.objlen
+    data.keylen = key.keylen
     data.packed = key.objlen != key.stored_size
     data.fields = (
         key.version, key.datime, key.cycle, header.version, header.buffer_size,
@@ -184,7 +192,7 @@ def _decode_embedded(
         if (lengths < 0).any() or lengths.sum() != basket.border:
             lengths = None
     data = _decode_rows(plan, ref, raw[basket.data : basket.data + basket.border], lengths, counter)
-    sizes = entry_lengths(plan, data.counts, data.row_offsets, nev)
+    sizes = entry_lengths(plan, data)
     rebuilt = entry_offsets(sizes, keylen).astype(">i4").tobytes()
     # Where the offsets follow from the columns the skeleton leaves them out.
     data.fields = (1 if stored and rebuilt == stored else 0,)
@@ -202,6 +210,8 @@ def _decode_rows(
     if plan.kind == layout.FIXED:
         if len(payload) != nev * plan.stride:
             raise _layout_error(plan, ref, f"{nev} entries of {plan.stride} bytes")
+        if plan.guessed and (lengths is None or (lengths != plan.stride).any()):
+            raise _layout_error(plan, ref, f"entries that have not {plan.stride} bytes each")
         data = BasketData(ref, split_rows(payload, plan.parts, plan.stride), None, None)
     elif plan.kind == layout.BYTES:
         if lengths is None:
@@ -212,6 +222,8 @@ def _decode_rows(
             lengths[:1] = len(payload)
         content = np.frombuffer(payload, np.uint8)
         return BasketData(ref, [content], None, _offsets(lengths))
+    elif plan.kind == layout.RECORDS:
+        return _decode_records(plan, ref, payload, lengths, counter)
     else:
         data = _decode_jagged(plan, ref, payload, lengths, counter)
     if not np.array_equal(
@@ -251,15 +263,81 @@ def _offsets(counts: Array) -> Array:
     return out
 
 
-def entry_lengths(
-    plan: BranchPlan, counts: Array | None, row_offsets: Array | None, entries: int
-) -> Array:
+def _decode_records(
+    plan: BranchPlan,
+    ref: BasketRef,
+    payload: memoryview,
+    lengths: Array | None,
+    counter: Callable[[int, int], Array] | None,
+) -> BasketData:
+    nev = ref.stop - ref.start
+    program = plan.program
+    if program is None:  # pragma: no cover - records have one
+        raise _layout_error(plan, ref, "no program")
+    outer = np.zeros(nev, np.int64)
+    if program.needs_counter and counter is not None:
+        outer = counter(ref.start, ref.stop).astype(np.int64)
+    content = np.frombuffer(payload, np.uint8)
+    try:
+        found = program.decode(content, lengths, nev, outer)
+        rebuilt, ends = program.encode(found.rows, found.outputs)
+    except ValueError as error:
+        raise _layout_error(plan, ref, str(error)) from error
+    if not np.array_equal(rebuilt, content):
+        raise _layout_error(plan, ref, "columns do not give back the basket")
+    data = BasketData(ref, split_outputs(plan, found.outputs), None, None)
+    data.levels, data.lengths = found.rows, np.diff(ends, prepend=0)
+    if program.top:
+        data.row_offsets = found.rows[program.top]
+        data.counts = np.diff(data.row_offsets)
+    return data
+
+
+def split_outputs(plan: BranchPlan, outputs: Sequence[Array | VarBytes]) -> list[Array | VarBytes]:
+    """Columns of a branch of records, from the outputs of its program."""
+    arrays: list[Array | VarBytes] = []
+    for number, data in enumerate(outputs):
+        parts = [part for part in plan.parts if part.output == number]
+        if isinstance(data, VarBytes):
+            arrays.append(data)
+        elif data.ndim == 1:
+            arrays.append(data.astype(parts[0].dtype))
+        else:
+            arrays += split_rows(data.reshape(-1), parts, data.shape[1])
+    return arrays
+
+
+def join_outputs(
+    plan: BranchPlan, columns: Mapping[str, Array | VarBytes]
+) -> list[Array | VarBytes]:
+    """The inverse of :func:`split_outputs`."""
+    if plan.program is None:
+        msg = "no program"
+        raise ValueError(msg)
+    out: list[Array | VarBytes] = []
+    for number, output in enumerate(plan.program.outputs):
+        parts = [part for part in plan.parts if part.output == number]
+        arrays = [columns[part.name] for part in parts]
+        if output.kind == STRINGS:
+            out.append(as_strings(arrays[0]))
+        elif output.kind == NUMBERS:
+            out.append(np.asarray(arrays[0]))
+        else:
+            out.append(join_rows(arrays, parts, output.size).reshape(-1, output.size))
+    return out
+
+
+def entry_lengths(plan: BranchPlan, data: BasketData) -> Array:
     """Bytes of each entry of a basket, as the restorer derives them."""
+    entries = data.ref.stop - data.ref.start
+    if data.lengths is not None:
+        return data.lengths
     if plan.kind == layout.FIXED:
         return np.full(entries, plan.stride, np.int64)
-    if plan.kind == layout.BYTES or counts is None:
-        return np.diff(row_offsets) if row_offsets is not None else np.zeros(entries, np.int64)
-    return counts * plan.stride
+    if plan.kind == layout.BYTES or data.counts is None:
+        bounds = data.row_offsets
+        return np.diff(bounds) if bounds is not None else np.zeros(entries, np.int64)
+    return data.counts * plan.stride
 
 
 def _layout_error(plan: BranchPlan, ref: BasketRef, found: str) -> LayoutError:

@@ -12,12 +12,12 @@ from vortex_hep.readers.root import layout
 from vortex_hep.readers.root.basket import TAIL_RAW, BasketHeader, build_tail, entry_offsets
 from vortex_hep.readers.root.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.compression import Compression, compress
-from vortex_hep.readers.root.decode import as_strings, join_rows
+from vortex_hep.readers.root.decode import as_strings, join_outputs, join_rows
 from vortex_hep.readers.root.layout import BasketRef, BranchPlan
 from vortex_hep.readers.root.rootwriter import RootWriter
 from vortex_hep.readers.root.skeleton import StoredTree, number_at, table
 from vortex_hep.readers.root.tkey import Key
-from vortex_hep.schema import Array, Cluster
+from vortex_hep.schema import Array, Cluster, VarBytes
 
 #: ROOT's default setting, zlib level 1.
 _DEFAULT_CODE = 101
@@ -136,6 +136,8 @@ class TreeFiller:
     ) -> tuple[Array, Array | None]:
         """Big-endian bytes of entries ``low`` to ``high`` of a cluster, and the bytes of each."""
         try:
+            if plan.kind == layout.RECORDS:
+                return _records(plan, cluster, low, high)
             data = cluster[plan.table]
             rows = slice(int(data.offsets[low]), int(data.offsets[high]))
             if plan.kind == layout.BYTES:
@@ -240,3 +242,31 @@ class TreeFiller:
         number_at(self._tree.data, branch.at_tot_bytes)[0] += key.keylen + key.objlen
         self.zip_bytes += key.nbytes
         self.placed[row] = (key.seek, key.nbytes)
+
+
+def _records(plan: BranchPlan, cluster: Cluster, low: int, high: int) -> tuple[Array, Array]:
+    """Bytes of records, and the bytes of each."""
+    program = plan.program
+    if program is None:
+        msg = "records without a program"
+        raise ValueError(msg)
+    rows = np.zeros((len(plan.tables), high - low + 1), np.int64)
+    columns: dict[str, Array | VarBytes] = {}
+    for level, name in enumerate(plan.tables):
+        if level == 0 or name in cluster:
+            first = (
+                np.arange(low, high + 1) if level == 0 else cluster[name].offsets[low : high + 1]
+            )
+            rows[level] = first - first[0]
+            bounds = int(first[0]), int(first[-1])
+            for part in plan.parts:
+                if program.outputs[part.output].level == level:
+                    columns[part.name] = _slice(cluster[name].columns[part.name], *bounds)
+    content, ends = program.encode(rows, join_outputs(plan, columns))
+    return content, np.diff(ends, prepend=0)
+
+
+def _slice(column: Array | VarBytes, start: int, stop: int) -> Array | VarBytes:
+    if isinstance(column, VarBytes):
+        return VarBytes(column.offsets[start : stop + 1], column.content)
+    return column[start:stop]

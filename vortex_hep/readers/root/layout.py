@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import uproot
 
+from vortex_hep.readers.root.records import Program
 from vortex_hep.readers.root.streamed import EmbeddedBasket, StreamedBranch
 from vortex_hep.readers.root.tkey import pack_tstring
 from vortex_hep.schema import COLUMN_DTYPES
 
 #: Bytes of a basket's key and header beside its three strings (26 and 19).
 _BASKET_KEY_SIZE = 45
-
-#: TBranchElement::EBranchElementType of a mother of TClonesArray or STL collection members.
-_CLONES_NODE, _STL_NODE = 3, 4
+#: Bytes that 64-bit offsets add to a key; some writers use them in small files too.
+_BIG_KEY = 8
 
 #: A branch without data of its own (the mother of split branches).
 NONE = "none"
@@ -33,18 +32,23 @@ BYTES = "bytes"
 #: Baskets are kept as records of the file; there is no column.
 STORED = "stored"
 
-#: What a branch falls back to when its data do not fit its kind.
-FALLBACK = {COUNTED: OWN, OWN: BYTES, FIXED: BYTES, BYTES: STORED}
+#: The entries are records that a program walks: objects, vectors, vectors of vectors.
+RECORDS = "records"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One column of a branch: an item at ``offset`` of each row."""
+    """One column of a branch: an item at ``offset`` of each row.
+
+    ``output`` is the stream of the branch's program that holds the rows, if there is one; a column
+    of strings has the dtype ``"bytes"``.
+    """
 
     name: str
     dtype: str
     inner: tuple[int, ...]
     offset: int
+    output: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class BranchPlan:
     """How one branch is read.
 
     ``first`` and ``stop`` bound the entries its baskets hold; ``counter`` is the number of the
-    counter branch, or -1.
+    counter branch, or -1; ``table`` is the table that it shares with others.
     """
 
     number: int
@@ -84,6 +88,30 @@ class BranchPlan:
     #: Whether any of its baskets was compressed, whatever fCompress says.
     packed: bool = False
     baskets: list[BasketRef] = field(default_factory=list)
+    #: How records are walked, what the tables of its levels are called, and which these are.
+    program: Program | None = None
+    levels: tuple[str, ...] = ()
+    tables: list[str] = field(default_factory=list)
+    #: Whether the layout is to be tried on some data before it is relied upon.
+    guessed: bool = False
+
+    def table_of(self, part: Part) -> str:
+        """Table that a column is in."""
+        if self.program is None:
+            return self.table
+        return self.tables[self.program.outputs[part.output].level]
+
+    @property
+    def rows_vary(self) -> bool:
+        """Whether entries have a list of rows of their own, in ``table``."""
+        top = self.program is not None and self.program.top > 0
+        return top or self.kind in (COUNTED, OWN)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether a counter says how many rows entries have."""
+        program = self.program
+        return self.kind == COUNTED or (program is not None and program.needs_counter)
 
 
 def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[Part, ...]:
@@ -119,43 +147,6 @@ def _flatten(dtype: np.dtype[Any], name: str, offset: int) -> list[Part] | None:
     if base.fields is not None or text not in COLUMN_DTYPES:
         return None
     return [Part(name, text, tuple(int(size) for size in shape), offset)]
-
-
-def plan_branch(number: int, name: str, branch: Any) -> BranchPlan:
-    """The plan of one uproot branch, before its counter and its baskets are looked at."""
-    if counts_items(branch):
-        parts = (Part(name, "<i4", (), 0),)
-        return BranchPlan(number, name, FIXED, 4, parts, typename="int32_t", title=branch.title)
-    try:
-        interpretation = branch.interpretation
-        typename = branch.typename
-    except Exception:  # noqa: BLE001 - whatever uproot cannot interpret is carried as bytes
-        return BranchPlan(number, name, BYTES, typename="", interpretation="opaque")
-    plan = BranchPlan(number, name, BYTES, typename=typename, title=branch.title)
-    numerical = uproot.interpretation.numerical
-    content = interpretation
-    kind = FIXED
-    if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
-        if interpretation.header_bytes != 0:
-            plan.interpretation = "opaque"
-            return plan
-        content, kind = interpretation.content, COUNTED
-    row: np.dtype[Any] | None = None
-    if isinstance(content, numerical.TruncatedNumerical):
-        row = np.dtype((content.from_dtype, content.to_dims))
-    elif isinstance(content, (numerical.AsDtype, uproot.interpretation.objects.AsStridedObjects)):
-        row = content.from_dtype
-    if row is None or row.itemsize == 0:
-        text = isinstance(interpretation, uproot.interpretation.strings.AsStrings)
-        plan.interpretation = "string" if text else "opaque"
-        return plan
-    plan.kind, plan.stride, plan.parts = kind, row.itemsize, flatten_dtype(row, name)
-    return plan
-
-
-def counts_items(branch: Any) -> bool:
-    """Whether this is the mother of a split collection, whose data are the numbers of items."""
-    return branch.has_member("fType") and branch.member("fType") in (_CLONES_NODE, _STL_NODE)
 
 
 def find_baskets(
@@ -195,8 +186,11 @@ def find_baskets(
     return out
 
 
-def data_bytes(plan: BranchPlan, branch: StreamedBranch) -> int:
-    """Bytes of data in all baskets of a branch, from what the tree says of them."""
+def data_bytes(plan: BranchPlan, branch: StreamedBranch, *, keylen: int = 0) -> int:
+    """Bytes of data in all baskets of a branch, from what the tree says of them.
+
+    Without ``keylen``, the size of one of its keys, keys are taken to be those of a small file.
+    """
     embedded = [ref.embedded for ref in plan.baskets if ref.embedded is not None]
     free = [ref for ref in plan.baskets if ref.embedded is None]
     size = sum(basket.border for basket in embedded)
@@ -204,7 +198,14 @@ def data_bytes(plan: BranchPlan, branch: StreamedBranch) -> int:
         return size
     names = sum(len(pack_tstring(text)) for text in (b"TBasket", *plan.key_names))
     tails = sum(4 * (ref.stop - ref.start + 2) for ref in free) if branch.entry_offset_len else 0
-    return size + branch.tot_bytes - len(free) * (_BASKET_KEY_SIZE + names) - tails
+    return size + branch.tot_bytes - len(free) * (keylen or _BASKET_KEY_SIZE + names) - tails
+
+
+def may_be_bytes(plan: BranchPlan, branch: StreamedBranch) -> tuple[int, int]:
+    """What :func:`data_bytes` may be, as nothing was read yet: with short keys, or 64-bit ones."""
+    size = data_bytes(plan, branch)
+    free = sum(ref.embedded is None for ref in plan.baskets)
+    return size, size - _BIG_KEY * free
 
 
 def unique_names(paths: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -220,7 +220,13 @@ class FieldWalker:
     def specs(self) -> tuple[TableSpec, ...]:
         """The tables as the data model has them."""
         return tuple(
-            TableSpec(table.name, tuple(table.columns), jagged=table.parent >= 0)
+            TableSpec(
+                table.name,
+                tuple(table.columns),
+                jagged=table.parent >= 0,
+                parent=self.tables[table.parent].name if table.parent > 0 else None,
+                inner_counts=table.counts or None,
+            )
             for table in self.tables
         )
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.errors import NotFoundError, SourceError
+from vortex_hep.readers import alice
+from vortex_hep.readers.bundles import bundled
 from vortex_hep.readers.root import skeleton
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.compression import BlockError, decompress
@@ -202,7 +204,7 @@ class RootFileSource:
             if name not in sources:
                 raise self._no_tree(name)
         self._sources = sources
-        self.trees = dict(sources)
+        self.trees = bundled(sources)
 
     def _no_tree(self, name: str) -> NotFoundError:
         known = dict.fromkeys(
@@ -233,6 +235,7 @@ class RootFileSource:
         if owned and seeks and seeks <= owned:
             return TreeRecord(entry, name, payload, at_branches, branches, None)
         source = TTreeSource(name, tree, self.records.reader, payload, branches, key.name)
+        source.family = alice.family_of(name)
         owned |= seeks
         return TreeRecord(entry, name, payload, at_branches, branches, source)
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import xxhash
 
-from vortex_hep.errors import LayoutError, NotFoundError, SourceError, UnsupportedTypeError
+from vortex_hep.errors import LayoutError, NotFoundError, SourceError
 from vortex_hep.readers.root import layout
-from vortex_hep.readers.root.assemble import assemble
+from vortex_hep.readers.root.assemble import Assembled, assemble, single
 from vortex_hep.readers.root.basket_log import BasketLog
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.clusters import cluster_ranges
 from vortex_hep.readers.root.decode import BasketData, decode_basket
 from vortex_hep.readers.root.layout import BasketRef, BranchPlan
+from vortex_hep.readers.root.planning import TreeLayout
+from vortex_hep.readers.root.probing import probe, set_alike
 from vortex_hep.readers.root.streamed import StreamedBranch
-from vortex_hep.readers.root.tables import assign_tables, build_tables
-from vortex_hep.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
+from vortex_hep.readers.root.tables import families, is_counter
+from vortex_hep.schema import Array, Cluster, Member, TableData, TableSpec
 
 
 class TTreeSource:
@@ -49,104 +53,47 @@ class TTreeSource:
     ) -> None:
         self.name = self.family = name
         self.members: tuple[Member, ...] = ()
-        self._key_name = key_name
         self.num_entries = int(tree.num_entries)
         self.payload = payload
         self.branches = branches
         self._reader = reader
-        self._fallbacks: dict[int, str] = {}
-        self._mothers = {branch.parent for branch in branches}
-        self._uproot_branches = list(tree.itervalues(recursive=True))
-        if len(self._uproot_branches) > len(branches) or any(
-            ours.name != theirs.name
-            for ours, theirs in zip(branches, self._uproot_branches, strict=False)
+        theirs = list(tree.itervalues(recursive=True))
+        if len(theirs) > len(branches) or any(
+            ours.name != other.name for ours, other in zip(branches, theirs, strict=False)
         ):
             msg = "branches found in the tree differ from those that uproot lists"
             raise SourceError(msg, path=reader.path, tree=name)
-        self._plan()
+        self._layout = TreeLayout(
+            branches, theirs, self.num_entries, payload, key_name, reader.size,
+            {"path": reader.path, "tree": name},
+        )  # fmt: skip
+        self._start_over()
         self._check_sizes()
+        probe(self._layout, branches, self._records_of, self._decode)
+        self._start_over()
 
-    def _plan(self) -> None:
-        """Lay out all branches; called again by :meth:`settle` with more fallbacks."""
-        numbers = {id(branch): i for i, branch in enumerate(self._uproot_branches)}
-        paths: list[str] = []
-        for branch in self.branches:
-            parent = paths[branch.parent] + "/" if branch.parent >= 0 else ""
-            paths.append(parent + branch.name)
-        names = layout.unique_names(paths, [branch.name for branch in self.branches])
-        self.plans: list[BranchPlan] = []
-        for number, branch in enumerate(self.branches):
-            if number < len(self._uproot_branches):
-                theirs = self._uproot_branches[number]
-                plan = layout.plan_branch(number, names[number], theirs)
-                if plan.kind == layout.COUNTED:
-                    plan.counter = self._counter(number, theirs, numbers)
-            else:
-                plan = BranchPlan(number, names[number], layout.BYTES, interpretation="opaque")
-            plan.key_names = (branch.name.encode("utf-8", "surrogateescape"), self._key_name)
-            self._locate(plan, branch)
-            self.plans.append(plan)
-        assign_tables(self.plans, self.num_entries)
-        for number, kind in self._fallbacks.items():
-            self.plans[number].kind = kind
-            if kind in (layout.BYTES, layout.STORED):
-                self.plans[number].interpretation = "opaque"
-        assign_tables(self.plans, self.num_entries)
-        self.tables: tuple[TableSpec, ...] = build_tables(self.plans)
+    @property
+    def plans(self) -> list[BranchPlan]:
+        """How each branch is read."""
+        return self._layout.plans
+
+    def _start_over(self) -> None:
+        """Forget what was read: branches may have another layout now."""
+        self._layout.choose()
+        self.tables: tuple[TableSpec, ...] = self._layout.tables
         self.log = BasketLog([plan.baskets for plan in self.plans])
         self._cache: dict[int, list[BasketData]] = {}
-        self._by_column = {part.name: plan for plan in self.plans for part in plan.parts} | {
-            plan.name: plan for plan in self.plans if plan.kind == layout.BYTES
-        }
-
-    def _counter(self, number: int, theirs: Any, numbers: dict[int, int]) -> int:
-        """Number of the branch that counts the items of branch ``number``, or -1.
-
-        A leaf names its counter; members of a split collection are counted by their mother.
-        """
-        if not theirs.has_member("fType") and theirs.count_branch is not None:
-            return numbers.get(id(theirs.count_branch), -1)
-        mother = self.branches[number].parent
-        while mother >= 0 and not layout.counts_items(self._uproot_branches[mother]):
-            mother = self.branches[mother].parent
-        return mother
-
-    def _locate(self, plan: BranchPlan, branch: StreamedBranch) -> None:
-        size = branch.max_baskets
-        sizes = np.frombuffer(self.payload, ">i4", size, branch.at_basket_bytes).tolist()
-        entries = np.frombuffer(self.payload, ">i8", size, branch.at_basket_entry).tolist()
-        seeks = np.frombuffer(self.payload, ">i8", size, branch.at_basket_seek).tolist()
-        where: dict[str, Any] = {"path": self._reader.path, "tree": self.name, "branch": plan.name}
-        if branch.file_name and any(seeks):
-            msg = f"baskets are in another file, {branch.file_name.decode('utf-8', 'replace')}"
-            raise UnsupportedTypeError(msg, **where)
-        try:
-            plan.baskets = layout.find_baskets(branch, sizes, entries, seeks)
-        except ValueError as error:
-            raise SourceError(str(error), **where) from error
-        for ref in plan.baskets:
-            if ref.embedded is None and not 0 < ref.seek <= self._reader.size - ref.nbytes:
-                msg = f"basket {ref.index} should end at byte {ref.seek + ref.nbytes}"
-                hint = f"the file has {self._reader.size} bytes: truncated or damaged"
-                raise SourceError(msg, offset=ref.seek, hint=hint, **where)
-        if plan.baskets:
-            plan.first, plan.stop = plan.baskets[0].start, plan.baskets[-1].stop
-        if plan.stop > self.num_entries:
-            plan.kind = layout.STORED
-        elif not plan.baskets and plan.number in self._mothers:
-            plan.kind = layout.NONE
 
     def _check_sizes(self) -> None:
         """Look closely at branches of objects whose size is not what their type says.
 
-        Leaves of plain types are what they say; of members of objects some are not (a TObject's
-        fBits takes two more bytes where it is referenced). The sizes that the tree itself names
-        tell, without reading any data but counters.
+        Leaves of plain types are what they say; of members of objects some are not. The sizes that
+        the tree itself names tell, without reading any data but counters.
         """
         sums: dict[int, int] = {}
-        suspects = []
-        for plan, branch in zip(self.plans, self.branches, strict=True):
-            if branch.class_name == b"TBranch" or plan.kind not in layout.FALLBACK:
+        for plan, branch in zip(list(self.plans), self.branches, strict=True):
+            plain = plan.kind in (layout.FIXED, layout.COUNTED, layout.OWN) and not plan.guessed
+            if branch.class_name == b"TBranch" or not plain:
                 continue
             if plan.kind == layout.COUNTED and plan.counter not in sums:
                 name = self.plans[plan.counter].parts[0].name
@@ -154,26 +101,29 @@ class TTreeSource:
                     int(np.asarray(self.read(low, high, [name])[""].columns[name]).sum())
                     for low, high in self.cluster_ranges(1 << 30)
                 )
-            rows = plan.stop - plan.first
-            rows = sums[plan.counter] if plan.kind == layout.COUNTED else rows
-            if plan.kind == layout.BYTES:
-                continue
-            if plan.kind == layout.OWN or rows * plan.stride != layout.data_bytes(plan, branch):
-                suspects.append(plan.number)
-        for number in suspects:
-            while self.plans[number].kind in layout.FALLBACK:
-                plan = self.plans[number]
-                try:
-                    for ref in plan.baskets:
-                        self._decode(plan, ref, None)
-                except LayoutError:
-                    self._fall_back(plan)
-                else:
-                    break
+            rows = sums[plan.counter] if plan.kind == layout.COUNTED else plan.stop - plan.first
+            fits = rows * plan.stride in layout.may_be_bytes(plan, branch)
+            if plan.kind == layout.OWN or not fits:
+                self._settle_branch(plan.number)
 
-    def _fall_back(self, plan: BranchPlan) -> None:
-        self._fallbacks[plan.number] = layout.FALLBACK[plan.kind]
-        self._plan()
+    def _settle_branch(self, number: int) -> bytes:
+        """Decode all of a branch, with the option that it fits; returns a digest of its counts."""
+        while True:
+            plan = self.plans[number]
+            digest = xxhash.xxh3_128()
+            if plan.kind in (layout.NONE, layout.STORED):
+                return b""
+            try:
+                for ref in plan.baskets:
+                    counts = self._decode(plan, ref, None).counts
+                    if counts is not None:
+                        self._check_counter(plan, counts, ref.start, ref.stop)
+                        digest.update(counts.tobytes())
+            except LayoutError as error:
+                if not self._layout.fall_back(error.number):
+                    raise
+            else:
+                return digest.digest()
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw."""
@@ -195,24 +145,28 @@ class TTreeSource:
             msg = f"entries {start} to {stop} of a tree with {self.num_entries}"
             raise ValueError(msg)
         wanted = None if columns is None else set(columns)
-        for name in sorted((wanted or set()) - set(self._by_column)):
+        known = self._layout.by_column
+        for name in sorted((wanted or set()) - set(known)):
             msg = f"no column {name!r}"
             raise NotFoundError(msg, path=self._reader.path, tree=self.name)
         plans = [plan for plan in self.plans if plan.kind not in (layout.NONE, layout.STORED)]
         if wanted is not None:
-            plans = list(
-                {id(p): p for p in map(self._by_column.__getitem__, sorted(wanted))}.values()
-            )
+            plans = list({id(p): p for p in map(known.__getitem__, sorted(wanted))}.values())
             plans.sort(key=lambda plan: plan.number)
-        counters = {plan.counter for plan in plans if plan.kind == layout.COUNTED}
+        counters = {plan.counter for plan in plans if plan.is_counted}
         plans = [self.plans[i] for i in sorted(counters)] + [
             plan for plan in plans if plan.number not in counters
         ]
         raw = self._fetch(plans, start, stop)
-        pieces = {plan.number: self._pieces(plan, start, stop, raw) for plan in plans}
+        done = {
+            plan.number: assemble(
+                plan, self._pieces(plan, start, stop, raw), start, stop, self.num_entries
+            )
+            for plan in plans
+        }
         out: Cluster = {}
         for table in self.tables:
-            data = self._table(table, pieces, start, stop, wanted)
+            data = self._table(table, done, start, stop, wanted)
             if data is not None:
                 out[table.name] = data
         return out
@@ -220,7 +174,7 @@ class TTreeSource:
     def _table(
         self,
         table: TableSpec,
-        pieces: dict[int, list[BasketData]],
+        done: dict[int, Assembled],
         start: int,
         stop: int,
         wanted: set[str] | None,
@@ -229,43 +183,57 @@ class TTreeSource:
         if not specs and (wanted is not None or table.name):
             return None
         data = TableData(np.arange(stop - start + 1, dtype=np.int64))
-        done: dict[int, list[Array | VarBytes]] = {}
-        first = True
+        first: Array | None = None
+        seen: set[int] = set()
         for spec in specs:
-            plan = self._by_column[spec.name]
-            if plan.number not in done:
-                counts, done[plan.number] = assemble(
-                    plan, pieces[plan.number], start, stop, self.num_entries
-                )
-                if counts is not None:
-                    expected = self._expected(plan, counts, pieces, start, stop)
-                    if first:
-                        data.offsets = np.zeros(stop - start + 1, np.int64)
-                        np.cumsum(expected, out=data.offsets[1:])
-                        first = False
-            names = [part.name for part in plan.parts] if plan.kind != layout.BYTES else [plan.name]
-            data.columns[spec.name] = done[plan.number][names.index(spec.name)]
+            plan = self._layout.by_column[spec.name]
+            data.columns[spec.name] = done[plan.number].columns[spec.name]
+            counts = done[plan.number].counts.get(table.name)
+            if counts is None or plan.number in seen:
+                continue
+            seen.add(plan.number)
+            if plan.is_counted and table.name == plan.table:
+                values = single(done[plan.counter])
+                if not np.array_equal(counts, values):
+                    raise self._differs(plan, f"the counter {self.plans[plan.counter].name!r}")
+            if first is None:
+                first = counts
+                data.offsets = np.zeros(stop - start + 1, np.int64)
+                np.cumsum(counts, out=data.offsets[1:])
+            elif not np.array_equal(counts, first):
+                raise self._differs(plan, f"those of {specs[0].name!r}")
         return data
 
-    def _expected(
-        self,
-        plan: BranchPlan,
-        counts: Array,
-        pieces: dict[int, list[BasketData]],
-        start: int,
-        stop: int,
-    ) -> Array:
-        if plan.kind != layout.COUNTED:
-            return counts
+    def _differs(self, plan: BranchPlan, other: str) -> LayoutError:
+        return LayoutError(
+            f"numbers of items differ from {other}",
+            number=plan.number, path=self._reader.path, tree=self.name, branch=plan.name,
+            hint="call settle() on the opened file, then read again",
+        )  # fmt: skip
+
+    def _check_counter(self, plan: BranchPlan, counts: Array, start: int, stop: int) -> None:
+        if plan.is_counted and not np.array_equal(counts, self._counts(plan, start, stop)):
+            raise self._differs(plan, f"the counter {self.plans[plan.counter].name!r}")
+
+    def _counts(self, plan: BranchPlan, start: int, stop: int) -> Array:
+        """What the counter of a branch says of some entries."""
         counter = self.plans[plan.counter]
-        _, (values,) = assemble(counter, pieces[counter.number], start, stop, self.num_entries)
-        if not np.array_equal(counts, values):  # type: ignore[arg-type]
-            msg = f"numbers of items differ from the counter {counter.name!r}"
-            raise LayoutError(
-                msg, number=plan.number, path=self._reader.path, tree=self.name, branch=plan.name,
-                hint="call settle() on the opened file, then read again",
-            )  # fmt: skip
-        return counts
+        if not is_counter(counter, self.num_entries):
+            raise self._differs(plan, f"{counter.name!r}, which is no counter")
+        fetched = self._fetch([counter], start, stop)
+        cache = self._cache.get(counter.number)
+        pieces = self._pieces(counter, start, stop, fetched)
+        if cache is not None:
+            self._cache[counter.number] = cache
+        return single(assemble(counter, pieces, start, stop, self.num_entries))
+
+    def _records_of(
+        self, baskets: Sequence[tuple[BranchPlan, BasketRef]]
+    ) -> list[memoryview | None]:
+        """Records of baskets; None for those inside the tree's object."""
+        free = [ref for _, ref in baskets if ref.embedded is None]
+        found = iter(self._reader.read_many([(ref.seek, ref.nbytes) for ref in free]))
+        return [next(found) if ref.embedded is None else None for _, ref in baskets]
 
     def _needed(self, plan: BranchPlan, start: int, stop: int) -> list[BasketRef]:
         return [ref for ref in plan.baskets if ref.start < stop and ref.stop > start]
@@ -308,20 +276,7 @@ class TTreeSource:
             raw = memoryview(self.payload)
         elif raw is None:
             raw = self._reader.read(ref.seek, ref.nbytes)
-        counter = None
-        if plan.kind == layout.COUNTED:
-            counts = self.plans[plan.counter]
-
-            def counter(low: int, high: int) -> Array:
-                fetched = self._fetch([counts], low, high)
-                cache = self._cache.get(counts.number)
-                _, (values,) = assemble(
-                    counts, self._pieces(counts, low, high, fetched), low, high, self.num_entries
-                )
-                if cache is not None:
-                    self._cache[counts.number] = cache
-                return values  # type: ignore[return-value]
-
+        counter = partial(self._counts, plan) if plan.is_counted else None
         try:
             data = decode_basket(plan, ref, raw, counter)
         except SourceError as error:
@@ -351,15 +306,22 @@ class TTreeSource:
         tuple of str
             Branches that have another layout now.
         """
-        changed = []
+        before = [(plan.kind, plan.parts, plan.table) for plan in self.plans]
         while True:
-            try:
-                for start, stop in self.cluster_ranges(1 << 26):
-                    self.read(start, stop)
-                self.complete_log()
-            except LayoutError as error:
-                plan = self.plans[error.number]
-                changed.append(plan.name)
-                self._fall_back(plan)
-            else:
-                return tuple(dict.fromkeys(changed))
+            kinds = [plan.kind for plan in self.plans]
+            found = [self._settle_branch(number) for number in range(len(self.plans))]
+            self._layout.choose()
+            # What counts others may have turned out not to be a counter.
+            if kinds == [plan.kind for plan in self.plans]:
+                break
+        groups: dict[tuple[str, bytes], list[int]] = {}
+        for family, members in families(self.plans).items():
+            for number in members:
+                groups.setdefault((family, found[number]), []).append(number)
+        set_alike(self._layout, list(groups.values()))
+        self._start_over()
+        return tuple(
+            plan.name
+            for plan, old in zip(self.plans, before, strict=True)
+            if (plan.kind, plan.parts, plan.table) != old
+        )

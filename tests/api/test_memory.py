@@ -1,0 +1,138 @@
+"""Arrays in memory: compressed as trees are, read back bit for bit."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+import vortex_hep
+from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
+from vortex_hep.model import Model
+
+NONE = Model({})
+NANS = np.array([0x7FC00001, 0xFFC12345, 0x80000000, 1, 0x7FA00001], np.uint32).view(np.float32)
+
+
+def bits(array):
+    return np.asarray(array).tobytes()
+
+
+def read(path):
+    with vortex_hep.open(path) as archive:
+        assert list(archive) == ["arrays"]
+        return archive["arrays"].arrays()
+
+
+def test_a_dict_of_numpy_arrays(tmp_path):
+    columns: dict[str, np.ndarray] = {
+        "f4": NANS,
+        "f2": np.arange(5, dtype=np.float16),
+        "big": np.arange(5, dtype=">i4"),
+        "flags": np.array([True, False, True, True, False]),
+        "matrix": np.arange(30.0).reshape(5, 3, 2),
+        "label": np.array([b"a", b"bc", b"", b"def", b"z"]),
+    }
+    vortex_hep.compress_tree(columns, NONE, path=tmp_path / "a.vxc")
+    back = read(tmp_path / "a.vxc")
+    assert ak.fields(back) == list(columns)
+    for name in ("f4", "f2", "flags", "matrix"):
+        assert bits(ak.to_numpy(back[name])) == columns[name].tobytes()
+        assert ak.to_numpy(back[name]).dtype == columns[name].dtype
+    assert back["big"].tolist() == [0, 1, 2, 3, 4]
+    assert bits(ak.to_numpy(back["label"])) == columns["label"].tobytes()
+
+
+def test_an_awkward_array(tmp_path):
+    array = ak.Array(
+        [
+            {"n": 1, "name": "µ", "Jet": [{"pt": 1.5, "hits": [1, 2]}, {"pt": 2.5, "hits": []}]},
+            {"n": 2, "name": "", "Jet": []},
+            {"n": 3, "name": "two words", "Jet": [{"pt": -0.0, "hits": [3]}]},
+        ]
+    )
+    report = vortex_hep.compress_tree(array, NONE, path=tmp_path / "a.vxc")
+    assert report.raw_bytes > 0
+    back = read(tmp_path / "a.vxc")
+    assert back["n"].tolist() == [1, 2, 3]
+    assert back["name"].tolist() == ["µ", "", "two words"]
+    assert bits(ak.flatten(back["Jet_pt"])) == bits([1.5, 2.5, -0.0])
+    assert ak.num(back["Jet_pt"]).tolist() == [2, 0, 1]
+    assert back["Jet_hits"].tolist() == array["Jet", "hits"].tolist()
+    with vortex_hep.open(tmp_path / "a.vxc") as archive:
+        some = archive["arrays"].arrays("Jet_hits", entry_start=1)
+    assert some["Jet_hits"].tolist() == [[], [[3]]]
+
+
+def test_jagged_objects_and_strings_of_numpy(tmp_path):
+    columns = {
+        "hits": np.array([np.arange(2), np.arange(0), np.arange(3)], object),
+        "word": np.array(["a", "", "ccc"], object),
+    }
+    vortex_hep.compress_tree(columns, NONE, path=tmp_path / "a.vxc")
+    back = read(tmp_path / "a.vxc")
+    assert back["hits"].tolist() == [[0, 1], [], [0, 1, 2]]
+    assert back["word"].tolist() == ["a", "", "ccc"]
+
+
+def test_a_structured_array_and_no_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    array = np.zeros(7, [("x", "<f4"), ("y", "<i8", (2,))])
+    array["x"] = np.arange(7)
+    report = vortex_hep.compress_tree(array)
+    assert report.path == "arrays.vxc"
+    assert bits(ak.to_numpy(read("arrays.vxc")["x"])) == array["x"].tobytes()
+
+
+def test_an_rntuple_and_a_ttree(shared_data, tmp_path):
+    folder = shared_data / "real" / "nanoaod"
+    for name in ("nano_dy_rntuple.root", "nano_dy.root"):
+        with uproot.open(folder / name) as file:
+            vortex_hep.compress_tree(file["Events"], NONE, path=tmp_path / "a.vxc", overwrite=True)
+            expected = file["Events"]["Muon_pt"].array()
+        with vortex_hep.open(tmp_path / "a.vxc") as archive:
+            assert list(archive) == ["Events"]
+            assert bits(ak.flatten(archive["Events"]["Muon_pt"].array())) == bits(
+                ak.flatten(expected)
+            )
+
+
+def test_learnt_from_arrays(tmp_path):
+    rng = np.random.default_rng(1)
+    pt = rng.exponential(30, 20_000).astype(np.float32)
+    columns = {"pt": pt, "twice": 2 * pt, "charge": rng.choice([-1, 1], 20_000)}
+    report = vortex_hep.compress_tree(columns, path=tmp_path / "a.vxc", effort="fast")
+    stored = {c["name"]: c["stored_bytes"] for c in report.columns}
+    assert min(stored["pt"], stored["twice"]) < 0.01 * max(stored.values())
+    back = read(tmp_path / "a.vxc")
+    assert all(bits(ak.to_numpy(back[n])) == columns[n].tobytes() for n in columns)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"x": np.zeros(3, complex)}, "x.*complex"),
+        ({"x": np.array(["2026-01-01"], "M8[D]")}, "x.*datetime"),
+        ({"x": ak.Array([1, None])}, "x.*int64"),
+        ({"x": ak.Array([1, "a"])}, "x.*union"),
+        ({"x": np.zeros(3), "y": np.zeros(4)}, "2 lengths"),
+        ({}, "0 lengths"),
+        (np.zeros(3), "no named fields"),
+        (3, "got int"),
+        ("file.root", "got str"),
+    ],
+)
+def test_what_has_no_lossless_form(value, message, tmp_path):
+    with pytest.raises(UnsupportedTypeError, match=message):
+        vortex_hep.compress_tree(value, NONE, path=tmp_path / "a.vxc")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_is_no_file_to_restore(tmp_path):
+    vortex_hep.compress_tree({"x": np.zeros(3)}, NONE, path=tmp_path / "a.vxc")
+    with pytest.raises(UnsupportedFeatureError, match=r"no file to restore.*arrays"):
+        vortex_hep.restore(tmp_path / "a.vxc", tmp_path / "out")
+    with pytest.raises(NotFoundError):
+        vortex_hep.compress_file({"x": np.zeros(3)}, tmp_path / "b.vxc", trees=["Events"])
+    assert [p.name for p in tmp_path.iterdir()] == ["a.vxc"]

@@ -1,0 +1,8 @@
+"""Exact arithmetic that predicts one column from others."""
+
+from __future__ import annotations
+
+from vortex_hep.codec.predictors.kinds import KINDS, SAME_KEY, Kind
+from vortex_hep.codec.predictors.predictor import Input, Predictor, Values
+
+__all__ = ["KINDS", "SAME_KEY", "Input", "Kind", "Predictor", "Values"]

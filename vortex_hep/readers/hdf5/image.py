@@ -1,0 +1,332 @@
+"""The remainder of an HDF5 file: its bytes without the chunks that columns replace.
+
+Every group, attribute, link and type comes back because its bytes do; what is missing of the file
+are holes, each the place of one chunk.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
+from vortex_hep.readers.hdf5.encoding import LIBRARY, ZLIB, How
+from vortex_hep.readers.hdf5.layout import Layout, pack_layout, unpack_layout
+from vortex_hep.readers.hdf5.survey import HOLE, KEPT, StoredDataset
+from vortex_hep.schema import Array
+
+_VERSION = 1
+#: Bytes of one piece of the skeleton.
+PIECE = 1 << 24
+
+HOLE_DTYPE = np.dtype(
+    [("offset", "<i8"), ("size", "<i8"), ("dataset", "<i8"), ("chunk", "<i8"), ("mask", "<i8")]
+)
+
+
+@dataclass
+class PlannedDataset:
+    """A dataset whose chunks come back from columns.
+
+    Parameters
+    ----------
+    tree, table : str
+        Where its columns are, by the names that users of the archive know.
+    layout : Layout
+    how : How
+        How its chunks are encoded.
+    """
+
+    tree: str
+    table: str
+    layout: Layout
+    how: How
+
+
+@dataclass
+class Plan:
+    """What stands where in a file.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+    end : int
+        End of HDF5's data in it; what follows is carried along.
+    user_block : int
+        Bytes before the superblock.
+    datasets : list of PlannedDataset
+    holes : structured array
+        By offset: place and size of a chunk, its dataset, number in the grid, and filter mask.
+    """
+
+    size: int
+    end: int
+    user_block: int
+    datasets: list[PlannedDataset]
+    holes: Array
+
+
+def find_holes(datasets: Sequence[StoredDataset], superblock_end: int) -> Array:
+    """Holes of a file, by offset.
+
+    Chunks that overlap one another, as in no sound file, are kept.
+    """
+    parts = []
+    for number, dataset in enumerate(datasets):
+        part = np.zeros(len(dataset.numbers), HOLE_DTYPE)
+        part["offset"], part["size"] = dataset.offsets, dataset.sizes
+        part["dataset"], part["chunk"], part["mask"] = number, dataset.numbers, dataset.masks
+        parts.append(part[dataset.state == HOLE])
+    holes = np.concatenate(parts) if parts else np.zeros(0, HOLE_DTYPE)
+    holes = holes[np.lexsort((holes["size"], holes["offset"]))]
+    ends = np.maximum.accumulate(holes["offset"] + holes["size"])
+    sound = holes["offset"] >= superblock_end
+    sound[1:] &= holes["offset"][1:] >= ends[:-1]
+    sound[:-1] &= ends[:-1] <= holes["offset"][1:]
+    for hole in holes[~sound]:
+        dataset = datasets[int(hole["dataset"])]
+        dataset.state[np.searchsorted(dataset.numbers, hole["chunk"])] = KEPT
+    return holes[sound]
+
+
+def kept_ranges(holes: Array, size: int) -> list[tuple[int, int]]:
+    """Ranges of the file, as (start, stop), between its holes."""
+    starts = np.concatenate([[0], holes["offset"] + holes["size"]])
+    stops = np.concatenate([holes["offset"], [size]])
+    return [
+        (int(a), int(b)) for a, b in zip(starts.tolist(), stops.tolist(), strict=True) if b > a
+    ]  # fmt: skip
+
+
+def pieces(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Cut ranges into lists of (offset, size) of :data:`PIECE` bytes each, but the last."""
+    piece: list[tuple[int, int]] = []
+    room = PIECE
+    for range_start, stop in ranges:
+        start = range_start
+        while start < stop:
+            size = min(room, stop - start)
+            piece.append((start, size))
+            start, room = start + size, room - size
+            if not room:
+                yield piece
+                piece, room = [], PIECE
+    if piece:
+        yield piece
+
+
+def pack_plan(plan: Plan) -> bytes:
+    """Everything of a plan but its holes."""
+    document = {
+        "version": _VERSION,
+        "size": plan.size,
+        "end": plan.end,
+        "user_block": plan.user_block,
+        "datasets": [
+            {"tree": d.tree, "table": d.table, **pack_layout(d.layout),
+             "how": [d.how.by, d.how.level]}
+            for d in plan.datasets
+        ],
+    }  # fmt: skip
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def pack_holes(holes: Array) -> bytes:
+    """Holes as five arrays of differences, which are mostly small or zero."""
+    ends = np.concatenate([[0], holes["offset"] + holes["size"]])[:-1]
+    after = np.zeros(len(holes), np.int64)
+    for number in np.unique(holes["dataset"]):
+        own = holes["dataset"] == number
+        after[own] = np.concatenate([[-1], holes["chunk"][own][:-1]])
+    columns = (
+        holes["offset"] - ends,
+        holes["size"],
+        np.diff(holes["dataset"], prepend=0),
+        holes["chunk"] - after - 1,
+        holes["mask"],
+    )
+    return b"".join(np.ascontiguousarray(c, "<i8").tobytes() for c in columns)
+
+
+def unpack_holes(blob: bytes) -> Array:
+    """Undo :func:`pack_holes`."""
+    gaps, sizes, steps, chunks, masks = np.frombuffer(blob, "<i8").reshape(5, -1)
+    holes = np.zeros(len(gaps), HOLE_DTYPE)
+    holes["size"], holes["mask"] = sizes, masks
+    holes["dataset"] = np.cumsum(steps)
+    holes["offset"] = np.cumsum(gaps) + np.concatenate([[0], np.cumsum(sizes)[:-1]])[: len(gaps)]
+    for number in np.unique(holes["dataset"]):
+        own = holes["dataset"] == number
+        holes["chunk"][own] = np.cumsum(chunks[own] + 1) - 1
+    return holes
+
+
+def read_plan(blobs: Mapping[str, bytes]) -> Plan:
+    """Read plan and holes out of a remainder.
+
+    Raises
+    ------
+    CorruptionError
+        They make no sense.
+    UnsupportedFeatureError
+        They are of a newer version.
+    """
+    try:
+        document = json.loads(blobs["hdf5/plan"])
+        if document["version"] != _VERSION:
+            raise UnsupportedFeatureError(
+                f"version {document['version']!r} of the description of an HDF5 file is not known",
+                hint="a newer release can read it",
+            )
+        plan = Plan(
+            int(document["size"]),
+            int(document["end"]),
+            int(document["user_block"]),
+            [_dataset(item) for item in document["datasets"]],
+            unpack_holes(blobs["hdf5/holes"]),
+        )
+        _check(plan)
+    except VortexError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise CorruptionError(
+            f"the description of the HDF5 file makes no sense: {error}"
+        ) from error
+    return plan
+
+
+def _dataset(item: Mapping[str, Any]) -> PlannedDataset:
+    by, level = item["how"]
+    if by not in (ZLIB, LIBRARY) or not 0 <= int(level) <= 9:
+        msg = f"unknown way {by!r} to encode chunks"
+        raise ValueError(msg)
+    layout = unpack_layout(item)
+    if by == ZLIB and not layout.pipeline.plain:
+        msg = "filters that are not known"
+        raise ValueError(msg)
+    return PlannedDataset(str(item["tree"]), str(item["table"]), layout, How(by, int(level)))
+
+
+def _check(plan: Plan) -> None:
+    holes = plan.holes
+    if len(holes) and (
+        int(holes["size"].min()) < 0
+        or int(holes["offset"].min()) < 0
+        or (holes["offset"][1:] < (holes["offset"] + holes["size"])[:-1]).any()
+        or int(holes["offset"][-1] + holes["size"][-1]) > plan.size
+        or not 0 <= int(holes["dataset"].min()) <= int(holes["dataset"].max()) < len(plan.datasets)
+    ):
+        msg = "holes overlap, or lie outside the file"
+        raise ValueError(msg)
+    if not 0 <= plan.user_block <= plan.end <= plan.size:
+        msg = "its size is wrong"
+        raise ValueError(msg)
+    for number, dataset in enumerate(plan.datasets):
+        chunks = holes["chunk"][holes["dataset"] == number]
+        count = int(np.prod(dataset.layout.grid, dtype=object))
+        if len(chunks) and (
+            len(np.unique(chunks)) != len(chunks)
+            or not 0 <= int(chunks.min()) <= int(chunks.max()) < count
+        ):
+            msg = "a hole is no chunk of its dataset"
+            raise ValueError(msg)
+
+
+def skeleton_pieces(blobs: Mapping[str, bytes], plan: Plan) -> Iterator[tuple[int, memoryview]]:
+    """Offsets and bytes of everything that is not in holes.
+
+    Raises
+    ------
+    CorruptionError
+        Some of it is missing.
+    """
+    for number, piece in enumerate(pieces(kept_ranges(plan.holes, plan.size))):
+        blob = blobs.get(f"hdf5/skeleton/{number}", b"")
+        if len(blob) != sum(size for _, size in piece):
+            raise CorruptionError(f"piece {number} of the HDF5 file's skeleton is missing or cut")
+        at = 0
+        for offset, size in piece:
+            yield offset, memoryview(blob)[at : at + size]
+            at += size
+
+
+class _SkeletonImage(io.RawIOBase):
+    """A file in which holes read as zeros, without the memory for them."""
+
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        plan = read_plan(blobs)
+        found = list(skeleton_pieces(blobs, plan))
+        self._size = plan.size
+        self._offsets = np.array([offset for offset, _ in found], np.int64)
+        self._parts = [part for _, part in found]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        target = memoryview(buffer).cast("B")
+        start, stop = self._at, min(self._at + len(target), self._size)
+        if stop <= start:
+            return 0
+        target[: stop - start] = bytes(stop - start)
+        number = max(0, int(np.searchsorted(self._offsets, start, "right")) - 1)
+        while number < len(self._parts) and int(self._offsets[number]) < stop:
+            offset, part = int(self._offsets[number]), self._parts[number]
+            low, high = max(start, offset), min(stop, offset + len(part))
+            if low < high:
+                target[low - start : high - start] = part[low - offset : high - offset]
+            number += 1
+        self._at = stop
+        return stop - start
+
+
+def skeleton_file(blobs: Mapping[str, bytes]) -> h5py.File:
+    """Open what is not columns of an archived HDF5 file: groups, attributes, small datasets.
+
+    Parameters
+    ----------
+    blobs : mapping of str to bytes
+        The remainder: ``dict(archive.remainder())``.
+
+    Returns
+    -------
+    h5py.File
+        Read only, in memory. Data of datasets that are columns are not in it: what is not
+        compressed reads as zeros, and reading compressed chunks fails.
+
+    Raises
+    ------
+    CorruptionError
+        The remainder is not that of an HDF5 file.
+
+    Examples
+    --------
+    >>> from vortex_hep import open as open_archive                    # doctest: +SKIP
+    >>> with open_archive("snapshot.vxc") as archive:                  # doctest: +SKIP
+    ...     with skeleton_file(dict(archive.remainder())) as file:
+    ...         redshift = file["Header"].attrs["Redshift"]
+    """
+    image = _SkeletonImage(blobs)
+    try:
+        return h5py.File(image, "r")
+    except Exception as error:
+        raise CorruptionError(f"the HDF5 file's skeleton cannot be opened: {error}") from error
