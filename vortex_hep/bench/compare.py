@@ -12,9 +12,14 @@ from vortex_hep.bench.measure import Measurement, machine, thread_counts
 from vortex_hep.errors import SourceError
 from vortex_hep.progress import SILENT, Progress
 
-#: Baselines that the others are compared with: the strongest setting ROOT has, and the same
-#: algorithm on whole columns.
-REFERENCES = ("ROOT LZMA 9, per basket", "xz -9, per column")
+#: Baselines that the others are compared with, by kind of file: the strongest setting that its own
+#: format has, and LZMA -9 on whole columns, or on the text where users have a text.
+REFERENCES = {
+    "root": ("ROOT LZMA 9, per basket", "xz -9, per column"),
+    "hdf5": ("HDF5 gzip 9 + shuffle", "xz -9, per column"),
+    "hepmc": ("gzip -9, whole text", "xz -9, whole text"),
+    "opaque": ("gzip -9, whole file", "xz -9, whole file"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,11 @@ class Comparison:
     path : str
     file_bytes : int
     raw_bytes : int
-        Bytes of the columns.
+        Bytes that ratios and speeds refer to: of the columns, or of the text of a HepMC file.
     machine : dict
     measurements : tuple of Measurement
+    kind : str
+        Kind of the file; says which baselines the others are compared with.
     """
 
     path: str
@@ -36,16 +43,18 @@ class Comparison:
     raw_bytes: int
     machine: dict[str, Any]
     measurements: tuple[Measurement, ...]
+    kind: str = "root"
 
     def references(self) -> list[Measurement | None]:
         """The measurements that the table compares with; None where one does not apply."""
         by_name = {item.codec: item for item in self.measurements}
-        return [by_name.get(name) for name in REFERENCES]
+        return [by_name.get(name) for name in REFERENCES[self.kind]]
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for a JSON file."""
         return {
             "file": Path(self.path).name,
+            "kind": self.kind,
             "file_bytes": self.file_bytes,
             "raw_bytes": self.raw_bytes,
             "machine": self.machine,
@@ -91,7 +100,7 @@ def compare(
     Raises
     ------
     SourceError
-        If the file cannot be read or has no columns.
+        If the file cannot be read or holds no data.
     VerificationError
         If anything does not come back bit for bit.
     """
@@ -106,10 +115,11 @@ def compare(
     content = load_content(name)
     raw = content.raw_bytes
     if raw == 0:
-        raise SourceError("has no columns to measure", path=name)
+        raise SourceError("holds no data to measure", path=name)
     with progress.task("measuring", None, "codecs") as task:
         if baselines:
-            for item in measure_all(name, content, load_baskets(name), counts):
+            baskets = load_baskets(name) if content.kind == "root" else None
+            for item in measure_all(name, content, baskets, counts):
                 found.append(item)
                 task.advance(1, last=item.codec)
         options: dict[str, Any] = {"effort": effort, "device": device, "repeat": repeat}
@@ -117,4 +127,4 @@ def compare(
             found.append(measure_ours(name, raw, counts, model=model, **options))
             task.advance(1, last=found[-1].codec)
     size = Path(name).stat().st_size
-    return Comparison(name, size, raw, machine(), tuple(found))
+    return Comparison(name, size, raw, machine(), tuple(found), content.kind)

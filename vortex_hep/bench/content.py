@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import lzma
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,9 @@ READ_BYTES = 64_000_000
 
 #: Name of the column that holds what a file has besides its trees' data.
 REMAINDER = "(rest of the file)"
+
+#: Kinds whose columns are a reader's view of them: their users see a text, or bytes.
+WITHOUT_COLUMNS = ("hepmc", "opaque")
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Content:
-    """All columns of a file, and its other bytes.
+    """All columns of a file, its other bytes, and the file as one stream where that makes sense.
 
     Parameters
     ----------
@@ -52,15 +58,36 @@ class Content:
         Those of all trees; jagged columns without a counter branch have their counts added.
     remainder : Column
         Headers and metadata, needed to restore the file.
+    kind : str
+        Kind of the file, as readers name it.
+    stream : bytes, optional
+        What a user would give to xz: the text of a HepMC file without its compression, any other
+        file as it is. None for ROOT files, whose compression is their own.
     """
 
     columns: tuple[Column, ...]
     remainder: Column
+    kind: str = "root"
+    stream: bytes | None = None
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes of the columns; the remainder is not data and does not count."""
+        """Bytes that ratios and speeds refer to.
+
+        Those of the text or file where the format has no columns (HepMC, unknown files); else
+        those of the columns: the remainder is not data and does not count.
+        """
+        if self.stream is not None and self.kind in WITHOUT_COLUMNS:
+            return len(self.stream)
         return sum(len(column.data) for column in self.columns)
+
+    @cached_property
+    def stored_remainder(self) -> int:
+        """Bytes of the remainder under the better of xz -9 and zstd -19."""
+        from vortex_hep.codec import zstd
+
+        data = self.remainder.data
+        return min(len(zstd.compress(data, 19)), len(lzma.compress(data, preset=9)))
 
 
 def load_content(path: str) -> Content:
@@ -82,7 +109,24 @@ def load_content(path: str) -> Content:
     from vortex_hep.readers import open_source
 
     with open_source(path) as source:
-        return content_of(source)
+        content = content_of(source)
+    return replace(content, stream=_stream(path, content.kind))
+
+
+def _stream(path: str, kind: str) -> bytes | None:
+    """Return a whole file as one string of bytes, HepMC text without its compression."""
+    if kind == "root":
+        return None
+    if kind != "hepmc":
+        return Path(path).read_bytes()
+    from vortex_hep.codec.source import open_binary
+    from vortex_hep.readers.hepmc.stream import Stream
+
+    stream = Stream(open_binary(path))
+    try:
+        return b"".join(stream.pieces(0))
+    finally:
+        stream.close()
 
 
 def content_of(source: FileSource) -> Content:
@@ -90,7 +134,7 @@ def content_of(source: FileSource) -> Content:
     columns = [column for tree in source.trees.values() for column in _tree_columns(tree)]
     # After the trees: the remainder holds what reading them did not account for.
     blobs = b"".join(blob for _, blob in source.remainder())
-    return Content(tuple(columns), Column(REMAINDER, blobs, 1, "|u1"))
+    return Content(tuple(columns), Column(REMAINDER, blobs, 1, "|u1"), source.kind)
 
 
 def _tree_columns(tree: TreeSource) -> list[Column]:

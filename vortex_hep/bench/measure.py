@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ class Measurement:
     ----------
     codec : str
     raw_bytes : int
-        Bytes of the columns.
+        Bytes that ratio and speed refer to: of the columns, or of the text.
     stored_bytes : int
         All bytes written, headers included, without a model kept apart.
     model_bytes : int
@@ -43,6 +43,8 @@ class Measurement:
     verified : bool
         Whether decoding gave back the same bytes.
     settings : dict
+    peak_memory_bytes : dict of str to int
+        Largest resident memory of a process that does nothing but this call; by call.
     """
 
     codec: str
@@ -53,13 +55,23 @@ class Measurement:
     settings: dict[str, Any]
     model_bytes: int = 0
     embedded_model_bytes: int = 0
+    peak_memory_bytes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes_with_model(self) -> int:
+        """All bytes, with a model that is kept apart charged to this one file."""
+        return self.stored_bytes + self.model_bytes
+
+    def timing(self, threads: int) -> Timing | None:
+        """The timing with a number of threads; None where there is none."""
+        return next((t for t in self.timings if t.threads == threads), None)
 
     def encode_speed(self, timing: Timing) -> float | None:
-        """Megabytes of columns per second; None where encoding was not timed."""
+        """Megabytes of raw data per second; None where encoding was not timed."""
         return self.raw_bytes / timing.encode_seconds / 1e6 if timing.encode_seconds else None
 
     def decode_speed(self, timing: Timing) -> float | None:
-        """Megabytes of columns per second; None where decoding was not timed."""
+        """Megabytes of raw data per second; None where decoding was not timed."""
         return self.raw_bytes / timing.decode_seconds / 1e6 if timing.decode_seconds else None
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +81,7 @@ class Measurement:
             plain["encode_mb_per_s"] = _rounded(self.encode_speed(timing))
             plain["decode_mb_per_s"] = _rounded(self.decode_speed(timing))
         out["ratio"] = _rounded(self.raw_bytes / self.stored_bytes)
-        out["ratio_with_model"] = _rounded(self.raw_bytes / (self.stored_bytes + self.model_bytes))
+        out["ratio_with_model"] = _rounded(self.raw_bytes / self.bytes_with_model)
         return out
 
 

@@ -1,12 +1,12 @@
-"""vortex_hep itself on one file: archive size, speeds, and whether it decodes bit for bit."""
+"""vortex_hep itself on one file: archive size, speeds, memory, and whether all comes back."""
 
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from vortex_hep.bench.alone import run_alone
 from vortex_hep.bench.measure import Measurement, Timing
 from vortex_hep.errors import VerificationError
 
@@ -24,13 +24,15 @@ def measure_ours(
     device: str = "cpu",
     repeat: int = 1,
 ) -> Measurement:
-    """Compress one file, read all of it back, and compare.
+    """Compress one file, read all of it back, restore it, and compare.
+
+    Every call runs in a process of its own, whose memory at the peak is noted.
 
     Parameters
     ----------
     path : str
     raw_bytes : int
-        Bytes of the columns, which ratio and speed refer to.
+        Bytes that ratio and speed refer to.
     threads : tuple of int
         Numbers of threads to time.
     model : Model, optional
@@ -40,33 +42,37 @@ def measure_ours(
         As for :func:`vortex_hep.compress_file`.
     repeat : int
         Runs; the fastest counts.
-    """
-    import vortex_hep
 
-    options: dict[str, Any] = {"model": model, "effort": effort, "device": device}
+    Raises
+    ------
+    VerificationError
+        The archive, or the file restored from it, differs from the source.
+    """
     embed = model is None
     if embed:
         # Fitting takes minutes; once, with all threads, is what a user would wait for.
-        threads, repeat = threads[-1:], 1
+        threads = threads[-1:]
     timings = []
-    with tempfile.TemporaryDirectory() as folder:
-        archive = str(Path(folder) / "bench.vxc")
+    peaks = {"compress": 0, "restore": 0}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive, restored = str(folder / "bench.vxc"), str(folder / f"restored{Path(path).suffix}")
+        kept = None
+        if model is not None:
+            kept = str(folder / "bench.vxm")
+            model.save(kept)
         for count in threads:
-            encode = decode = float("inf")
-            for _ in range(repeat):
-                start = time.perf_counter()
-                report = vortex_hep.compress_file(
-                    path, archive, threads=count, overwrite=True, embed_model=embed, **options
-                )
-                encode = min(encode, time.perf_counter() - start)
-                start = time.perf_counter()
-                vortex_hep.verify(archive, model=model, threads=count)
-                decode = min(decode, time.perf_counter() - start)
-            timings.append(Timing(count, encode, decode))
-        found = vortex_hep.verify(archive, against=path, model=model)
-        if not found.ok:
-            # A measurement of a wrong archive must not exist.
-            raise VerificationError(found.differences[0], path=path)
+            encoded = run_alone(
+                "compress", repeat=1 if embed else repeat, source=path, archive=archive,
+                model=kept, effort=effort, device=device, threads=count,
+            )  # fmt: skip
+            decoded = run_alone("read", repeat=repeat, archive=archive, model=kept, threads=count)
+            timings.append(Timing(count, encoded.seconds, decoded.seconds))
+            peaks["compress"] = max(peaks["compress"], encoded.peak_memory_bytes)
+        back = run_alone("restore", archive=archive, out=restored, model=kept, threads=threads[-1])
+        peaks["restore"] = back.peak_memory_bytes
+        for against in (path, restored):
+            _check(archive, against, model)
         stored = Path(archive).stat().st_size
     return Measurement(
         WITHOUT_MODEL if embed else WITH_MODEL,
@@ -74,8 +80,23 @@ def measure_ours(
         stored,
         tuple(timings),
         verified=True,
-        settings={"effort": effort, "device": device, "unit": "cluster of events"}
+        settings={
+            "effort": effort,
+            "device": device,
+            "unit": "cluster of events",
+            "restore_seconds": round(back.seconds, 3),
+        }
         | ({"model_sha256": model.sha256} if model is not None else {}),
         model_bytes=0 if embed else model.nbytes,
-        embedded_model_bytes=report.model_bytes if embed else 0,
+        embedded_model_bytes=encoded.result if embed else 0,
+        peak_memory_bytes={call: peak for call, peak in peaks.items() if peak},
     )
+
+
+def _check(archive: str, against: str, model: Any) -> None:
+    """Raise where an archive and a file differ: a measurement of a wrong one must not exist."""
+    import vortex_hep
+
+    found = vortex_hep.verify(archive, against=against, model=model)
+    if not found.ok:
+        raise VerificationError(found.differences[0], path=against)
