@@ -3,7 +3,7 @@
 Each kind is a subpackage (or module) of :mod:`vortex_hep.readers` that is imported when a file of
 that kind is met, and gives three functions:
 
-* ``open_file(source, *, trees) -> FileSource``
+* ``open_file(source, *, trees, exact) -> FileSource``
 * ``restore_file(blobs, trees, read_cluster, out_path, options)`` writes the file anew
 * ``content_of(name, blob)`` says what a blob of the remainder means, whatever its layout on disk
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from vortex_hep.readers.identity import Identity
 from vortex_hep.schema import Cluster, FileSource
 
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
@@ -44,24 +45,49 @@ class RestoreOptions:
     Parameters
     ----------
     compression : str
-        For ROOT files: ``"zstd:5"`` and the like, ``"none"``, or ``"original"``.
+        For ROOT files: ``"zstd:5"`` and the like, ``"none"``, or ``"original"``; "" for the
+        kind's default. Of no effect on a file that is restored byte for byte.
     overwrite : bool
         Whether an existing file may be replaced.
+    exact : bool
+        Whether an archive that promises the original's bytes gives these.
+    identity : Identity, optional
+        What such an archive promises.
     """
 
-    compression: str = "zstd:5"
+    compression: str = ""
     overwrite: bool = False
+    exact: bool = True
+    identity: Identity | None = None
 
 
 #: Gives all columns of some entries of a tree: ``(tree name, start, stop) -> Cluster``.
 ReadCluster = Callable[[str, int, int], Cluster]
 
 
+class ExactSource(FileSource, Protocol):
+    """A file that is to be restored byte for byte."""
+
+    def exact_forecast(self) -> str:
+        """Say in a line what share of the file can be made again, and what that costs."""
+        ...
+
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
+        ...
+
+
 class KindModule(Protocol):
     """What the module of a kind offers."""
 
-    def open_file(self, source: Any, *, trees: Sequence[str] | None) -> FileSource:
-        """Open a file (path, URL, or what the kind's own library calls open)."""
+    def open_file(
+        self, source: Any, *, trees: Sequence[str] | None, exact: bool = False
+    ) -> FileSource:
+        """Open a file (path, URL, or what the kind's own library calls open).
+
+        With ``exact`` its remainder is enough to restore the file byte for byte, and it has the
+        methods of :class:`ExactSource`.
+        """
         ...
 
     def restore_file(

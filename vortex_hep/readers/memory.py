@@ -98,7 +98,9 @@ class MemorySource:
         """Nothing to close."""
 
 
-def open_file(source: Any, *, trees: Sequence[str] | None = None) -> MemorySource:
+def open_file(
+    source: Any, *, trees: Sequence[str] | None = None, exact: bool = False
+) -> MemorySource:
     """Take arrays as a source; see :mod:`vortex_hep.readers.kinds`.
 
     Parameters
@@ -107,14 +109,23 @@ def open_file(source: Any, *, trees: Sequence[str] | None = None) -> MemorySourc
         One item, or list of items, per entry; all of one length.
     trees : sequence of str, optional
         Only ``"arrays"`` exists.
+    exact : bool
+        Refused: there is no file.
 
     Raises
     ------
     UnsupportedTypeError
         Lengths differ, or a type has no lossless form here; the message names the field.
+    UnsupportedFeatureError
+        ``exact`` was asked for.
     """
     import awkward as ak
 
+    if exact:
+        raise UnsupportedFeatureError(
+            "arrays in memory are no file that could come back byte for byte",
+            hint="do without exact=True: all bits of the arrays come back anyway",
+        )
     for name in trees or ():
         if name != TREE:
             raise NotFoundError(f"no such tree; there is {TREE}", tree=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +12,7 @@ from vortex_hep.codec.container_format import MAGIC
 from vortex_hep.codec.output import atomic_output
 from vortex_hep.codec.source import ByteSource, open_binary
 from vortex_hep.errors import CorruptionError, NotFoundError
+from vortex_hep.readers.identity import Identity, identity_of, joined_identity
 from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 from vortex_hep.schema import TreeSource
 
@@ -65,6 +67,14 @@ class OpaqueSource:
         """Return why there are no tables."""
         return [f"carried whole, as bytes: {self.reason}"]
 
+    def exact_forecast(self) -> str:
+        """Say that the file comes back as it is."""
+        return f"the file is {self.notes()[0]}"
+
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
+        return identity_of(self._source)
+
     def close(self) -> None:
         """Close the file, if it was opened here."""
         self._close()
@@ -76,8 +86,9 @@ class OpaqueSource:
         self.close()
 
 
-def open_file(source: Any, *, trees: Sequence[str] | None) -> OpaqueSource:
-    """Open any file; see :mod:`vortex_hep.readers.kinds`."""
+def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) -> OpaqueSource:
+    """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`."""
+    del exact
     path = os.fspath(source)
     if trees:
         raise NotFoundError(
@@ -112,8 +123,13 @@ def restore_file(
     if set(blobs) != {f"opaque/{number}" for number in range(len(blobs))} or not blobs:
         raise CorruptionError("pieces of the file are missing", path=os.fspath(out_path))
     with atomic_output(out_path, overwrite=options.overwrite) as out:
+        parts = []
         for number in range(len(blobs)):
-            out.write(blobs[f"opaque/{number}"])
+            blob = blobs[f"opaque/{number}"]
+            out.write(blob)
+            parts.append((len(blob), zlib.adler32(blob)))
+        if options.exact and options.identity is not None:
+            options.identity.check(joined_identity(parts), os.fspath(out_path))
 
 
 def content_of(name: str, blob: bytes) -> Any:

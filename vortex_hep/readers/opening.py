@@ -22,7 +22,10 @@ _LIBRARIES = {
 
 
 def open_source(
-    source: str | os.PathLike[str] | Any, *, trees: Sequence[str] | None = None
+    source: str | os.PathLike[str] | Any,
+    *,
+    trees: Sequence[str] | None = None,
+    exact: bool = False,
 ) -> FileSource:
     """Open a file as tables of columns and a remainder.
 
@@ -33,6 +36,9 @@ def open_source(
         A file that is open already (with uproot) stays the caller's to close.
     trees : sequence of str, optional
         Only these trees; the others are not restored either.
+    exact : bool
+        Whether the restored file is to be the same byte for byte: the remainder then has all that
+        this takes.
 
     Returns
     -------
@@ -46,16 +52,18 @@ def open_source(
         The file is missing, or damaged.
     NotFoundError
         One of ``trees`` is not in the file.
+    UnsupportedFeatureError
+        ``exact`` is asked of arrays, or of a file of which ``trees`` leaves out a part.
     """
     if not isinstance(source, (str, os.PathLike)):
         package = type(source).__module__.partition(".")[0]
         if package not in _LIBRARIES or isinstance(source, (int, float, list, bytes)):
             msg = f"expected a path, a URL, an open file or arrays, got {type(source).__name__}"
             raise UnsupportedTypeError(msg)
-        return kind_module(_LIBRARIES[package]).open_file(source, trees=trees)
+        return kind_module(_LIBRARIES[package]).open_file(source, trees=trees, exact=exact)
     bytes_of = open_binary(source)
     try:
         head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
     finally:
         bytes_of.close()
-    return kind_module(kind_of(head)).open_file(source, trees=trees)
+    return kind_module(kind_of(head)).open_file(source, trees=trees, exact=exact)

@@ -1,13 +1,7 @@
-"""The standard library's zstd from Python 3.14 on, else its backport."""
+"""The zstd that streams are read and packed with."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING or sys.version_info < (3, 14):
-    from backports import zstd
-else:  # pragma: no cover - the same API under its standard name
-    from compression import zstd
+from vortex_hep.readers.zstd import zstd
 
 __all__ = ["zstd"]

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
+from vortex_hep.readers.root.exact import is_exact, restore_exact
 from vortex_hep.readers.root.opening import open_file
-from vortex_hep.readers.root.restore import restore_root
+from vortex_hep.readers.root.restore import DEFAULT_COMPRESSION, restore_root
 from vortex_hep.readers.root.rootfile import RootFileSource
 
 __all__ = ["RootFileSource", "content_of", "open_file", "restore_file", "restore_root"]
@@ -23,9 +24,12 @@ def restore_file(
     options: RestoreOptions,
 ) -> None:
     """Write the ROOT file anew; see :mod:`vortex_hep.readers.kinds`."""
+    if options.exact and is_exact(blobs):
+        restore_exact(blobs, trees, read_cluster, out_path, overwrite=options.overwrite)
+        return
     restore_root(
         blobs, trees, read_cluster, out_path,
-        compression=options.compression, overwrite=options.overwrite,
+        compression=options.compression or DEFAULT_COMPRESSION, overwrite=options.overwrite,
     )  # fmt: skip
 
 
@@ -34,7 +38,7 @@ def content_of(name: str, blob: bytes) -> Any:
 
     A file that was restored holds the same as its source in baskets and key lists of other sizes.
     """
-    if name.endswith("/plan"):
+    if name.endswith("/plan") or name.startswith("root/exact/"):
         return None
     if name.endswith("/envelopes"):
         # The header is the schema; what follows it says where pages stand. An envelope begins

@@ -189,13 +189,14 @@ def compress(data: bytes | memoryview, how: Compression) -> bytes:
         packed = _COMPRESSORS[how.algorithm](block, how.level)
         if len(packed) > MAX_BLOCK:
             return bytes(data)
-        parts.append(_block_header(how.algorithm, len(packed), len(block)))
+        parts.append(block_header(how.algorithm, len(packed), len(block)))
         parts.append(packed)
     out = b"".join(parts)
     return out if len(out) < len(view) else bytes(data)
 
 
-def _block_header(algorithm: str, packed: int, unpacked: int) -> bytes:
+def block_header(algorithm: str, packed: int, unpacked: int) -> bytes:
+    """The nine bytes in front of a block."""
     return _BLOCK.pack(
         _TAGS[algorithm],
         _METHODS[algorithm],

@@ -11,25 +11,12 @@ from vortex_hep.errors import CorruptionError, OutputError
 from vortex_hep.readers.root import layout
 from vortex_hep.readers.root.basket import TAIL_RAW, BasketHeader, build_tail, entry_offsets
 from vortex_hep.readers.root.basket_log import BASKET_FIELDS
-from vortex_hep.readers.root.compression import Compression, compress
 from vortex_hep.readers.root.decode import as_strings, join_outputs, join_rows
 from vortex_hep.readers.root.layout import BasketRef, BranchPlan
-from vortex_hep.readers.root.rootwriter import RootWriter
+from vortex_hep.readers.root.sinks import BasketSink
 from vortex_hep.readers.root.skeleton import StoredTree, number_at, table
 from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, Cluster, VarBytes
-
-#: ROOT's default setting, zlib level 1.
-_DEFAULT_CODE = 101
-
-
-def _original(branch: int, file: int, *, packed: bool) -> Compression:
-    """What a branch was written with; uproot notes 0 in the branches it compresses."""
-    for code in (branch, file, _DEFAULT_CODE):
-        how = Compression.from_code(code)
-        if code >= 0 and (how.algorithm != "none" or not packed):
-            return how
-    return Compression("none", 0)
 
 
 class _Pending:
@@ -61,30 +48,13 @@ class TreeFiller:
     ----------
     tree : StoredTree
         Its ``data`` is complete after :meth:`run`.
-    writer : RootWriter
-    directory : int
-        Offset of the directory the tree is in.
-    how : Compression or None
-        None takes each branch's own setting.
-    file_compress : int
-        Setting of branches that have none.
+    sink : BasketSink
+        Where baskets go.
     """
 
-    def __init__(
-        self,
-        tree: StoredTree,
-        writer: RootWriter,
-        directory: int,
-        how: Compression | None,
-        file_compress: int,
-    ) -> None:
+    def __init__(self, tree: StoredTree, sink: BasketSink) -> None:
         self._tree = tree
-        self._writer = writer
-        self._directory = directory
-        self._how = [
-            how or _original(b.compress, file_compress, packed=plan.packed)
-            for b, plan in zip(tree.branches, tree.plans, strict=True)
-        ]
+        self._sink = sink
         self._pending = [_Pending() for _ in tree.plans]
         self._first = np.cumsum([0, *(len(plan.baskets) for plan in tree.plans)]).tolist()
         #: Offset and size of each basket, in the order of their numbers.
@@ -202,7 +172,7 @@ class TreeFiller:
             key = replace(key, keylen=len(key.pack()) + header_size)
         # The key must be placed before offsets can be counted from it; its size is bounded.
         bound = key.keylen + len(content) + 8 * (len(lengths) + 4)
-        placed = replace(key, nbytes=bound).placed(self._writer.position, self._directory)
+        placed = self._sink.place(row, replace(key, nbytes=bound))
         if item["tail_mode"] == TAIL_RAW:
             if placed.keylen != key.keylen:
                 msg = "a basket with unknown entry offsets would lie beyond 2 GB"
@@ -211,14 +181,12 @@ class TreeFiller:
         else:
             tail = build_tail(item["tail_mode"], lengths, placed.keylen, item["tail_last"])
         payload = content.tobytes() + tail if tail else np.ascontiguousarray(content).data
-        stored = compress(payload, self._how[plan.number])
-        placed = replace(placed, objlen=len(payload), nbytes=placed.keylen + len(stored))
+        placed = replace(placed, objlen=len(payload))
         if row in self._tree.raw_headers:
             rest = self._tree.raw_headers[row][-header_size:]
         else:
             rest = replace(header, last=placed.keylen + len(content)).pack()
-        self._note(plan, ref, row, placed)
-        self._writer.write(placed.pack(), rest, stored)
+        self._note(plan, ref, row, self._sink.put(row, plan.number, placed, rest, payload))
 
     def _copy_stored(self, plan: BranchPlan) -> None:
         """Write baskets that were kept as records of the file."""
@@ -227,12 +195,12 @@ class TreeFiller:
                 row = self._first[plan.number] + i
                 record = self._tree.stored[row]
                 key, position = Key.unpack(record)
-                placed = key.placed(self._writer.position, self._directory)
+                placed = self._sink.place(row, key)
                 if placed.keylen != key.keylen:
                     msg = "a basket kept as it is would lie beyond 2 GB"
                     raise OutputError(msg, tree=self._tree.name, branch=plan.name)
+                self._sink.copy(row, placed, record[position:])
                 self._note(plan, ref, row, placed)
-                self._writer.write(placed.pack(), record[position:])
 
     def _note(self, plan: BranchPlan, ref: BasketRef, row: int, key: Key) -> None:
         branch = self._tree.branches[plan.number]

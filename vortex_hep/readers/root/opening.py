@@ -15,7 +15,9 @@ from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.rootfile import NotPresentableError, RootFileSource
 
 
-def open_file(source: Any, *, trees: Sequence[str] | None) -> RootFileSource | OpaqueSource:
+def open_file(
+    source: Any, *, trees: Sequence[str] | None, exact: bool = False
+) -> RootFileSource | OpaqueSource:
     """Open a ROOT file as tables of columns and a remainder.
 
     Parameters
@@ -23,12 +25,15 @@ def open_file(source: Any, *, trees: Sequence[str] | None) -> RootFileSource | O
     source : str, path or what uproot has open
     trees : sequence of str or None
         Only these trees; the others are not restored either.
+    exact : bool
+        Whether the restored file is to be the same byte for byte.
 
     Returns
     -------
     FileSource
         Of kind ``"root"``; or ``"opaque"``, without trees, where the file is sound but of a
-        layout that is not known: it is then carried whole.
+        layout that is not known, or cannot be made again though ``exact`` asks for it: it is then
+        carried whole.
 
     Raises
     ------
@@ -36,11 +41,13 @@ def open_file(source: Any, *, trees: Sequence[str] | None) -> RootFileSource | O
         The file is truncated or damaged.
     NotFoundError
         One of ``trees`` is not in the file.
+    UnsupportedFeatureError
+        ``exact`` asks for all of the file, ``trees`` for a part of it.
     """
     file, path, owned = _open(source)
     try:
         try:
-            return RootFileSource(file, path, owned=owned, trees=trees)
+            return RootFileSource(file, path, owned=owned, trees=trees, exact=exact)
         except NotPresentableError as error:
             reader = ByteReader(file.source, path)
             close = file.close if owned else _leave_open

@@ -10,8 +10,9 @@ from typing import Any
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.root.compression import Compression
 from vortex_hep.readers.root.fill import TreeFiller
-from vortex_hep.readers.root.rnt_fill import NTupleFiller, StoredNTuple
-from vortex_hep.readers.root.rootwriter import Reserved, RootWriter
+from vortex_hep.readers.root.rnt_fill import NTupleFiller, StoredNTuple, write_envelopes
+from vortex_hep.readers.root.rootwriter import BlobWriter, Reserved, RootWriter
+from vortex_hep.readers.root.sinks import AppendedBaskets, AppendedPages, original
 from vortex_hep.readers.root.skeleton import (
     Skeleton,
     StoredTree,
@@ -24,6 +25,8 @@ from vortex_hep.readers.root.streamed import tree_zip_bytes
 from vortex_hep.readers.root.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
 from vortex_hep.schema import Cluster
 
+#: What records of a restored file are compressed with unless told otherwise.
+DEFAULT_COMPRESSION = "zstd:5"
 #: Room for what else the file holds, when guessing whether it stays below 2 GB.
 _MARGIN = 100_000_000
 
@@ -34,7 +37,7 @@ def restore_root(
     read_cluster: Callable[[str, int, int], Cluster],
     out_path: str | os.PathLike[str],
     *,
-    compression: str = "zstd:5",
+    compression: str = DEFAULT_COMPRESSION,
     overwrite: bool = False,
 ) -> None:
     """Write a ROOT file with the trees, objects and directories of the one that was read.
@@ -103,10 +106,10 @@ class _FileRestorer:
             item = self._tree_item(number)
             directory = self._directories[item["directory"]][0].seek
             if tree.shared:
-                _fill_shared(tree, placed)
+                fill_shared(tree, placed)
             else:
-                filler = TreeFiller(tree, self._writer, directory, self._how, file["compress"])
-                filler.run(_ranges(tree, trees), read_cluster)
+                filler = TreeFiller(tree, self._basket_sink(tree, directory))
+                filler.run(ranges_of(tree, trees), read_cluster)
                 placed += filler.placed
                 at = tree_zip_bytes(tree.data, tree.class_name)
                 if at is not None:
@@ -126,6 +129,14 @@ class _FileRestorer:
         )  # fmt: skip
         self._writer.finish(header, self._directories[0][0])
 
+    def _basket_sink(self, tree: StoredTree, directory: int) -> AppendedBaskets:
+        compress = self._info["file"]["compress"]
+        how = [
+            self._how or original(branch.compress, compress, packed=plan.packed)
+            for branch, plan in zip(tree.branches, tree.plans, strict=True)
+        ]
+        return AppendedBaskets(self._writer, directory, how)
+
     def _write_ntuple(
         self,
         number: int,
@@ -137,9 +148,10 @@ class _FileRestorer:
             (i, item) for i, item in enumerate(self._info["keys"]) if item.get("ntuple") == number
         )
         directory = self._directories[item["directory"]][0].seek
-        filler = NTupleFiller(ntuple, self._writer, self._directories[0][0].seek, self._how)
-        filler.run(_ranges(ntuple, trees), read_cluster)
-        anchor = filler.finish(bytes.fromhex(item["anchor"]))
+        blobs = BlobWriter(self._writer, self._directories[0][0].seek)
+        filler = NTupleFiller(ntuple, AppendedPages(blobs, self._how))
+        filler.run(ranges_of(ntuple, trees), read_cluster)
+        anchor = write_envelopes(ntuple, blobs, self._how, bytes.fromhex(item["anchor"]))
         key = replace(unpack_key(item["key"]), objlen=len(anchor))
         # ROOT finds an RNTuple through an uncompressed anchor.
         self._keys[position] = self._writer.append(key, anchor, directory)
@@ -220,9 +232,10 @@ class _FileRestorer:
             self._writer.overwrite(key.seek, record)
 
 
-def _ranges(
+def ranges_of(
     tree: StoredTree | StoredNTuple, trees: Mapping[str, Sequence[tuple[int, int]]]
 ) -> Sequence[tuple[int, int]]:
+    """Entry ranges of a tree, checked to cover it."""
     ranges = trees.get(tree.name)
     if ranges is None:
         msg = "the remainder has this tree, the columns do not"
@@ -239,7 +252,7 @@ def _ranges(
     return ranges
 
 
-def _fill_shared(tree: StoredTree, placed: Sequence[tuple[int, int]]) -> None:
+def fill_shared(tree: StoredTree, placed: Sequence[tuple[int, int]]) -> None:
     """Point an older cycle of a tree to the baskets that the newest one has written."""
     for branch in tree.branches:
         seeks, sizes = table(tree.data, branch, "seek"), table(tree.data, branch, "bytes")

@@ -1,4 +1,4 @@
-"""Writing an RNTuple's pages from its columns, and its envelopes around them."""
+"""An RNTuple's pages made from its columns, and its envelopes around them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xxhash
 
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.root.compression import Compression, compress
 from vortex_hep.readers.root.decode import as_strings
 from vortex_hep.readers.root.rnt_meta import (
     Anchor,
-    ColumnPages,
     Page,
     clear_page_list,
     place_group,
@@ -26,7 +24,8 @@ from vortex_hep.readers.root.rnt_meta import (
 )
 from vortex_hep.readers.root.rnt_pages import PageCodec
 from vortex_hep.readers.root.rnt_schema import CHARS, DATA, INDEX, LENGTHS, RColumn, RTable
-from vortex_hep.readers.root.rootwriter import BlobWriter, RootWriter
+from vortex_hep.readers.root.rootwriter import BlobWriter
+from vortex_hep.readers.root.sinks import PageSink
 from vortex_hep.schema import Array, Cluster, VarBytes
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
 
 #: Roles whose elements are the lengths of what the page holds the end offsets of.
 _COUNTED = (INDEX, LENGTHS)
-
-
-#: Pages up to this size are written once where they are equal; so many are remembered.
-_SHARED_PAGE, _SHARED_PAGES = 256, 1 << 16
 
 
 @dataclass
@@ -109,8 +104,8 @@ class _Stream:
     """Elements of one column that wait for their page, and the pages to come."""
 
     column: RColumn
-    #: Cluster, number in it, page, its page list.
-    pages: list[tuple[int, int, Page, int]]
+    #: Cluster, number in it, page, its page list, its number in all, its compression setting.
+    pages: list[tuple[int, int, Page, int, int, int]]
     next: int = 0
     waiting: Array | None = None
     #: Cluster that ``base`` belongs to, and the last end offset in it.
@@ -127,46 +122,28 @@ def _as_items(data: Array | VarBytes, dtype: str) -> Array:
 
 
 class NTupleFiller:
-    """Writes the pages and envelopes of one RNTuple.
+    """Makes the pages of one RNTuple, and completes its page lists.
 
     Parameters
     ----------
     ntuple : StoredNTuple
-    writer : RootWriter
-    directory : int
-        Offset of the root directory, which the pages' keys name.
-    how : Compression or None
-        None takes each column's own setting.
+        Its page lists, but for their checksums, are complete after :meth:`run`.
+    sink : PageSink
+        Where pages go.
     """
 
-    def __init__(
-        self, ntuple: StoredNTuple, writer: RootWriter, directory: int, how: Compression | None
-    ) -> None:
+    def __init__(self, ntuple: StoredNTuple, sink: PageSink) -> None:
         self._ntuple = ntuple
-        self._how = how
-        self._blobs = BlobWriter(writer, directory)
-        self._written: dict[bytes, int] = {}
-        self._lists = [walk_page_list(data) for data in ntuple.page_lists]
-        clusters: list[tuple[int, list[ColumnPages]]] = [
-            (number, cluster)
-            for number, found in enumerate(self._lists)
-            for cluster in found.clusters
-        ]
-        self._settings = [
-            [how or Compression.from_code(pages.settings) for pages in cluster]
-            for _, cluster in clusters
-        ]
-        self._streams = [
-            _Stream(
-                column,
-                [
-                    (i, k, page, number)
-                    for i, (number, cluster) in enumerate(clusters)
-                    for k, page in enumerate(cluster[position].pages)
-                ],
-            )
-            for position, column in enumerate(ntuple.columns)
-        ]
+        self._sink = sink
+        self._streams = [_Stream(column, []) for column in ntuple.columns]
+        cluster = count = 0
+        for number, data in enumerate(ntuple.page_lists):
+            for columns in walk_page_list(data).clusters:
+                for stream, found in zip(self._streams, columns, strict=True):
+                    for k, page in enumerate(found.pages):
+                        stream.pages.append((cluster, k, page, number, count, found.settings))
+                        count += 1
+                cluster += 1
 
     def run(
         self,
@@ -221,7 +198,7 @@ class NTupleFiller:
         stream.waiting = np.array(more[position:])
 
     def _write(self, number: int, stream: _Stream, items: Array) -> None:
-        cluster, k, page, page_list = stream.pages[stream.next]
+        cluster, k, page, page_list, count, settings = stream.pages[stream.next]
         stream.next += 1
         if stream.column.role in _COUNTED:
             if cluster != stream.cluster:
@@ -233,39 +210,47 @@ class NTupleFiller:
         end = self._ntuple.raw_ends.get((cluster, number, k))
         if end is not None:
             plain = plain[: len(plain) - len(end)] + end
-        data = compress(plain, self._settings[cluster][number])
-        checksum = b""
-        if page.has_checksum:
-            checksum = xxhash.xxh3_64_intdigest(data).to_bytes(8, "little")
-        data += checksum
-        # As ROOT does: equal small pages are written once.
-        offset = self._written.get(data)
-        if offset is None:
-            offset = self._blobs.write(data)
-            if len(data) <= _SHARED_PAGE and len(self._written) < _SHARED_PAGES:
-                self._written[data] = offset
-        data = data[: len(data) - len(checksum)]
-        place_page(self._ntuple.page_lists[page_list], page, len(data), offset)
+        size, offset = self._sink.put(count, settings, plain, checksum=page.has_checksum)
+        place_page(self._ntuple.page_lists[page_list], page, size, offset)
 
-    def finish(self, anchor: bytes) -> bytes:
-        """Write the envelopes; returns the anchor that points to them."""
-        how = self._how or Compression("zstd", 5)
-        groups = walk_footer(self._ntuple.footer)
-        for number, data in enumerate(self._ntuple.page_lists):
-            if self._how is not None:
-                for cluster in self._lists[number].clusters:
-                    for column in cluster:
-                        place_settings(data, column, self._how.code)
-            seal_envelope(data)
-            stored = compress(bytes(data), how)
-            offset = self._blobs.write(stored)
-            place_group(self._ntuple.footer, groups[number], len(stored), offset)
-        seal_envelope(self._ntuple.footer)
-        places = []
-        for envelope in (self._ntuple.header, bytes(self._ntuple.footer)):
-            stored = compress(envelope, how)
-            places.append((self._blobs.write(stored), len(stored)))
-        self._blobs.close()
-        out = Anchor.unpack(anchor)
-        out.place(places[0], places[1])
-        return out.pack()
+
+def write_envelopes(
+    ntuple: StoredNTuple, blobs: BlobWriter, how: Compression | None, anchor: bytes
+) -> bytes:
+    """Write page lists, header and footer of an RNTuple whose pages are written.
+
+    Parameters
+    ----------
+    ntuple : StoredNTuple
+    blobs : BlobWriter
+        Closed at the end.
+    how : Compression or None
+        Of the pages; None for each column's own setting.
+    anchor : bytes
+        The old one.
+
+    Returns
+    -------
+    bytes
+        The anchor that points to the envelopes.
+    """
+    envelopes = how or Compression("zstd", 5)
+    groups = walk_footer(ntuple.footer)
+    for number, data in enumerate(ntuple.page_lists):
+        if how is not None:
+            for cluster in walk_page_list(data).clusters:
+                for column in cluster:
+                    place_settings(data, column, how.code)
+        seal_envelope(data)
+        stored = compress(bytes(data), envelopes)
+        offset = blobs.write(stored)
+        place_group(ntuple.footer, groups[number], len(stored), offset)
+    seal_envelope(ntuple.footer)
+    places = []
+    for envelope in (ntuple.header, bytes(ntuple.footer)):
+        stored = compress(envelope, envelopes)
+        places.append((blobs.write(stored), len(stored)))
+    blobs.close()
+    out = Anchor.unpack(anchor)
+    out.place(places[0], places[1])
+    return out.pack()

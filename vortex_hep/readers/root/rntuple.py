@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,11 @@ class RNTupleSource:
             raise SourceError(
                 msg, path=self._reader.path, tree=self.name, offset=page.offset, hint=hint
             )
+
+    def each_column(self) -> Iterator[tuple[RColumn, ColumnPages]]:
+        """Physical columns and their pages, cluster by cluster."""
+        for cluster in self._pages:
+            yield from zip(self.columns, cluster, strict=True)
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the RNTuple, each near ``target_bytes`` raw."""

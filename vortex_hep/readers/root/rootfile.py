@@ -11,9 +11,11 @@ from typing import Any
 from vortex_hep.errors import NotFoundError, SourceError
 from vortex_hep.readers import alice
 from vortex_hep.readers.bundles import bundled
+from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.readers.root import skeleton
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.compression import BlockError, decompress
+from vortex_hep.readers.root.exact.promise import Exact, NotPresentableError
 from vortex_hep.readers.root.orphans import has_orphan_baskets, hides_tree
 from vortex_hep.readers.root.rntuple import RNTupleSource
 from vortex_hep.readers.root.streamed import StreamedBranch, StreamedError, TreeWalker
@@ -27,10 +29,6 @@ RNTUPLE_CLASSES = (b"ROOT::RNTuple", b"ROOT::Experimental::RNTuple")
 _NOT_OBJECTS = (*TREE_CLASSES, *DIRECTORY_CLASSES, *RNTUPLE_CLASSES)
 #: Bytes that hold any file header or directory record.
 _HEADER_SIZE = 512
-
-
-class NotPresentableError(ValueError):
-    """The file's trees cannot be presented as tables, though the file may be sound."""
 
 
 @dataclass
@@ -151,12 +149,27 @@ class RootFileSource:
         Whether :meth:`close` closes ``file``.
     trees : sequence of str, optional
         Trees to present; the others are left out of a restored file too.
+    exact : bool
+        Whether the restored file is to be the same byte for byte.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        It is, but trees are to be left out.
+    NotPresentableError
+        The file can only be carried whole.
     """
 
     kind = "root"
 
     def __init__(
-        self, file: Any, path: str, *, owned: bool, trees: Sequence[str] | None = None
+        self,
+        file: Any,
+        path: str,
+        *,
+        owned: bool,
+        trees: Sequence[str] | None = None,
+        exact: bool = False,
     ) -> None:
         self.path = path
         self._file = file
@@ -166,9 +179,10 @@ class RootFileSource:
         self.ntuple_records: list[tuple[Entry, RNTupleSource]] = []
         self.left_out: set[int] = set()
         self.trees: Mapping[str, TreeSource] = {}
-        self._sources: dict[str, TTreeSource | RNTupleSource] = {}
+        self.sources: dict[str, TTreeSource | RNTupleSource] = {}
         self._find_trees(trees)
         self._find_hidden_trees()
+        self._exact = Exact(self) if exact else None
 
     def _find_trees(self, wanted: Sequence[str] | None) -> None:
         found = [e for e in self.records.entries if e.key.class_name in TREE_CLASSES]
@@ -203,7 +217,7 @@ class RootFileSource:
         for name in wanted or ():
             if name not in sources:
                 raise self._no_tree(name)
-        self._sources = sources
+        self.sources = sources
         self.trees = bundled(sources)
 
     def _no_tree(self, name: str) -> NotFoundError:
@@ -294,18 +308,27 @@ class RootFileSource:
         dict of str to tuple of str
             Branches with another layout, by tree.
         """
-        return {name: tree.settle() for name, tree in self._sources.items()}
+        return {name: tree.settle() for name, tree in self.sources.items()}
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """Named blobs that, with the trees' data, are all that is needed to restore the file.
 
         Baskets that were not read before are read now, so call this after reading.
         """
-        return skeleton.write_blobs(self)
+        blobs = skeleton.write_blobs(self)
+        return blobs if self._exact is None else self._exact.extended(blobs)
+
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
+        return identity_of(self.records.reader)
+
+    def exact_forecast(self) -> str:
+        """Say what share of the file can be made again byte for byte, and what that costs."""
+        return (self._exact or Exact(self)).forecast()
 
     def notes(self) -> list[str]:
-        """Nothing unusual."""
-        return []
+        """What came of the promise to restore the file byte for byte, if it was made."""
+        return [] if self._exact is None else self._exact.notes()
 
     def close(self) -> None:
         """Close the file, if it was opened here."""

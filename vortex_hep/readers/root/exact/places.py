@@ -1,0 +1,202 @@
+"""Where the records of a ROOT file stand: numbered alike by who writes and who reads an archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vortex_hep.errors import (
+    CorruptionError,
+    UnsupportedFeatureError,
+    UnsupportedVersionError,
+    VortexError,
+)
+from vortex_hep.readers.identity import Identity
+from vortex_hep.readers.root.exact.recompress import KEPT, LEVELS
+from vortex_hep.readers.root.rnt_meta import walk_page_list
+from vortex_hep.readers.root.skeleton import Skeleton
+from vortex_hep.schema import Array
+
+VERSION = 1
+#: Bytes of one blob of kept bytes.
+PIECE = 1 << 24
+
+#: A record: number, place, size with its key (or a page's checksum), method and level.
+PLACE = np.dtype(
+    [("item", "<i8"), ("offset", "<i8"), ("size", "<i8"), ("method", "u1"), ("level", "u1")]
+)
+
+
+class Numbering:
+    """Numbers of all records that the remainder of a file describes.
+
+    Baskets come first, tree by tree; then pages, RNTuple by RNTuple; then, one for each, the keys
+    of all directories and the streamer info; then header, footer and page lists of RNTuples.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+    """
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.baskets: list[int] = []
+        at = 0
+        for tree in skeleton.trees:
+            self.baskets.append(at)
+            at += 0 if tree.shared else len(tree.fields)
+        self.pages: list[int] = []
+        for ntuple in skeleton.ntuples:
+            self.pages.append(at)
+            at += sum(
+                len(column.pages)
+                for data in ntuple.page_lists
+                for cluster in walk_page_list(data).clusters
+                for column in cluster
+            )
+        self.keys = at
+        at += len(skeleton.info["keys"])
+        self.info = at
+        at += 1
+        self.envelopes: list[int] = []
+        for ntuple in skeleton.ntuples:
+            self.envelopes.append(at)
+            at += 2 + len(ntuple.page_lists)
+        self.count = at
+
+
+@dataclass
+class Plan:
+    """Everything of a file that its other blobs do not tell.
+
+    Parameters
+    ----------
+    identity : Identity
+    directories : sequence of int
+        Offsets of the directories' records.
+    places : structured array
+        By offset; records that lie within one another are kept.
+    """
+
+    identity: Identity
+    directories: Sequence[int]
+    places: Array
+
+    @property
+    def holes(self) -> Array:
+        """Places of what is made anew."""
+        holes: Array = self.places[self.places["method"] != KEPT]
+        return holes
+
+    def kept_ranges(self) -> list[tuple[int, int]]:
+        """What is kept: ranges (start, stop) of the file between holes."""
+        holes = self.holes
+        starts = np.concatenate([[0], holes["offset"] + holes["size"]])
+        stops = np.concatenate([holes["offset"], [self.identity.size]])
+        return [(a, b) for a, b in zip(starts.tolist(), stops.tolist(), strict=True) if b > a]
+
+
+def pieces(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Cut ranges into lists of (offset, size) of :data:`PIECE` bytes each, but the last."""
+    piece: list[tuple[int, int]] = []
+    room = PIECE
+    for low, stop in ranges:
+        start = low
+        while start < stop:
+            size = min(room, stop - start)
+            piece.append((start, size))
+            start, room = start + size, room - size
+            if not room:
+                yield piece
+                piece, room = [], PIECE
+    if piece:
+        yield piece
+
+
+def is_exact(blobs: Mapping[str, bytes]) -> bool:
+    """Whether a remainder can give a file byte for byte."""
+    return "root/exact/plan" in blobs
+
+
+def pack_plan(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    """Blobs of a plan."""
+    document = {
+        "version": VERSION,
+        **plan.identity.document,
+        "directories": list(plan.directories),
+    }
+    yield "root/exact/plan", json.dumps(document, separators=(",", ":")).encode()
+    places = plan.places
+    ends = np.concatenate([[0], places["offset"] + places["size"]])[:-1]
+    wide = (np.diff(places["item"], prepend=0), places["offset"] - ends, places["size"])
+    # Byte by byte: most of the high ones are zero.
+    planes = [np.ascontiguousarray(c, "<i8").view(np.uint8).reshape(-1, 8).T for c in wide]
+    narrow = [places["method"], places["level"]]
+    yield "root/exact/places", b"".join(np.ascontiguousarray(p).tobytes() for p in planes + narrow)
+
+
+def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
+    """Undo :func:`pack_plan`.
+
+    Raises
+    ------
+    CorruptionError
+        The plan makes no sense.
+    UnsupportedVersionError, UnsupportedFeatureError
+        It is of a newer release.
+    """
+    try:
+        document = json.loads(blobs["root/exact/plan"])
+        if document["version"] != VERSION:
+            msg = f"version {document['version']!r} of the description of a ROOT file is not known"
+            raise UnsupportedVersionError(msg, hint="a newer release can restore it")
+        plan = Plan(
+            Identity.parse(document),
+            [int(seek) for seek in document["directories"]],
+            _places(blobs["root/exact/places"]),
+        )
+        _check(plan, numbering)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, VortexError):
+            raise
+        msg = f"the places of the ROOT file's records make no sense: {error}"
+        raise CorruptionError(msg) from error
+    return plan
+
+
+def _places(blob: bytes) -> Array:
+    count, left = divmod(len(blob), 26)
+    if left:
+        msg = f"{len(blob)} bytes"
+        raise ValueError(msg)
+    planes = np.frombuffer(blob, np.uint8, 24 * count).reshape(3, 8, count)
+    items, gaps, sizes = (
+        np.ascontiguousarray(p.T).reshape(-1).view("<i8").astype(np.int64) for p in planes
+    )
+    places = np.zeros(count, PLACE)
+    places["item"], places["size"] = np.cumsum(items), sizes
+    places["offset"] = np.cumsum(gaps) + np.cumsum(sizes) - sizes
+    places["method"], places["level"] = np.frombuffer(blob, np.uint8, -1, 24 * count).reshape(2, -1)
+    return places
+
+
+def _check(plan: Plan, numbering: Numbering) -> None:
+    places, holes = plan.places, plan.holes
+    if len(places) and (
+        len(np.unique(places["item"])) != len(places)
+        or not 0 <= int(places["item"].min()) <= int(places["item"].max()) < numbering.count
+        or int(places["size"].min()) < 0
+        or int(places["offset"].min()) < 0
+    ):
+        msg = "a place is of no record"
+        raise ValueError(msg)
+    ends = holes["offset"] + holes["size"]
+    if (holes["offset"][1:] < ends[:-1]).any() or (ends > plan.identity.size).any():
+        msg = "records overlap, or lie outside the file"
+        raise ValueError(msg)
+    for method, level in np.unique(holes[["method", "level"]]).tolist():
+        if level not in LEVELS.get(method, ()):
+            msg = f"records compressed with method {method} of level {level}"
+            raise UnsupportedFeatureError(msg, hint="a newer release can restore the file")

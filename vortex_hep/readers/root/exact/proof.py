@@ -1,0 +1,188 @@
+"""Which records of a ROOT file come back byte for byte, and the blobs that bring back all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xxhash
+
+from vortex_hep.readers.identity import Identity
+from vortex_hep.readers.root.bytesource import ByteReader
+from vortex_hep.readers.root.exact.pipeline import Pipeline
+from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan, pieces
+from vortex_hep.readers.root.exact.rebuild import PAGE_CHECKSUM, Rebuilder
+from vortex_hep.readers.root.exact.recompress import Setting
+from vortex_hep.readers.root.exact.survey import Record, Survey
+from vortex_hep.readers.root.rnt_meta import Anchor, walk_footer
+from vortex_hep.readers.root.skeleton import read_blobs
+from vortex_hep.schema import Array, Cluster
+
+if TYPE_CHECKING:
+    from vortex_hep.readers.root.rootfile import RootFileSource
+
+#: Raw bytes of columns that are read at a time.
+_CLUSTER_BYTES = 1 << 24
+
+
+def survey_of(source: RootFileSource) -> Survey:
+    """Try a sample of a file's records."""
+    records = [
+        Record(ref.seek, ref.nbytes)
+        for tree in source.tree_records
+        if tree.source is not None
+        for plan in tree.source.plans
+        for ref in plan.baskets
+        if ref.embedded is None
+    ]
+    codes = [source.records.header.compress]
+    for tree in source.tree_records:
+        codes += [branch.compress for branch in tree.branches]
+    for _, ntuple in source.ntuple_records:
+        for column, pages in ntuple.each_column():
+            codes.append(pages.settings)
+            records += [
+                Record(page.offset, page.size, column.codec.size(page.elements))
+                for page in pages.pages
+            ]
+    keys = [*(entry.key for entry in source.records.entries), source.records.info_key]
+    records += [
+        Record(key.seek, key.nbytes) for key in keys if key is not None and key.nbytes > key.keylen
+    ]
+    records.sort(key=lambda record: (record.offset, record.size))
+    return Survey(source.records.reader, records, list(dict.fromkeys(codes)))
+
+
+def exact_blobs(
+    source: RootFileSource, blobs: Mapping[str, bytes], survey: Survey, identity: Identity
+) -> Iterator[tuple[str, bytes]]:
+    """Blobs with which a remainder brings back all bytes of its file.
+
+    Parameters
+    ----------
+    source : RootFileSource
+    blobs : mapping of str to bytes
+        The remainder so far.
+    survey : Survey
+    identity : Identity
+        Of the file.
+    """
+    skeleton = read_blobs(blobs)
+    numbering = Numbering(skeleton)
+    places = _places(source, numbering)
+    directories = [directory.key.seek for directory in source.records.directories]
+    plan = Plan(identity, directories, places)
+    reader = source.records.reader
+    apart = _apart(places)
+    with _Judge(reader, survey, places, apart, numbering.count) as judge:
+        Rebuilder(skeleton, numbering, plan, judge).run(
+            {name: tree.cluster_ranges(_CLUSTER_BYTES) for name, tree in source.sources.items()},
+            lambda name, start, stop: _read(source, name, start, stop),
+        )
+        judge.finish()
+    yield from pack_plan(plan)
+    for number, piece in enumerate(pieces(plan.kept_ranges())):
+        yield f"root/exact/kept/{number}", b"".join(reader.read_ranges(piece))
+
+
+def _read(source: RootFileSource, name: str, start: int, stop: int) -> Cluster:
+    return source.sources[name].read(start, stop)
+
+
+def _places(source: RootFileSource, numbering: Numbering) -> Array:
+    """Places of all records that the remainder describes."""
+    found: list[tuple[int, int, int]] = []
+    for first, tree in zip(numbering.baskets, source.tree_records, strict=True):
+        if tree.source is None:
+            continue
+        for plan in tree.source.plans:
+            found += [
+                (first + tree.source.log.row(plan.number, ref), ref.seek, ref.nbytes)
+                for ref in plan.baskets
+                if ref.embedded is None
+            ]
+    records = source.records
+    for first, at, (entry, ntuple) in zip(
+        numbering.pages, numbering.envelopes, source.ntuple_records, strict=True
+    ):
+        pages = (page for _, column in ntuple.each_column() for page in column.pages)
+        for item, page in enumerate(pages, first):
+            size = page.size + (PAGE_CHECKSUM if page.has_checksum else 0)
+            found.append((item, page.offset, size))
+        anchor = Anchor.unpack(records.object_bytes(entry.key))
+        groups = [(group.offset, group.size) for group in walk_footer(ntuple.footer)]
+        envelopes = [anchor.header[:2], anchor.footer[:2], *groups]
+        found += [(item, *place) for item, place in enumerate(envelopes, at)]
+    for item, entry in enumerate(records.entries, numbering.keys):
+        found.append((item, entry.key.seek, entry.key.nbytes))
+    if records.info_key is not None:
+        found.append((numbering.info, records.info_key.seek, records.info_key.nbytes))
+    places = np.zeros(len(found), PLACE)
+    for name, values in zip(("item", "offset", "size"), np.array(found).T, strict=True):
+        places[name] = values
+    return places[np.lexsort((places["item"], places["size"], places["offset"]))]
+
+
+def _apart(places: Array) -> Array:
+    """Which records, by row, do not begin within one before them.
+
+    Equal pages of an RNTuple may be one and the same; of these the first counts.
+    """
+    ends = np.maximum.accumulate(places["offset"] + places["size"])
+    out = np.ones(len(places), bool)
+    out[1:] = places["offset"][1:] >= ends[:-1]
+    return out
+
+
+class _Judge:
+    """Compares records that were made again with the file's (a RecordSink).
+
+    What comes back gets its method and level in ``places``.
+    """
+
+    def __init__(
+        self, reader: ByteReader, survey: Survey, places: Array, apart: Array, count: int
+    ) -> None:
+        self._reader, self._survey, self._places, self._apart = reader, survey, places, apart
+        self._row = np.full(count, -1, np.int64)
+        self._row[places["item"]] = np.arange(len(places))
+        self._pipeline: Pipeline[tuple[int, Setting | None]] = Pipeline(self._take)
+
+    def put(
+        self, item: int, head: bytes, payload: bytes | memoryview, *, checksum: bool = False
+    ) -> None:
+        row = int(self._row[item])
+        if row >= 0 and self._apart[row]:
+            self._pipeline.submit(len(payload), self._judge, row, head, payload, checksum)
+
+    def _judge(
+        self, row: int, head: bytes, payload: bytes | memoryview, checksum: bool
+    ) -> tuple[int, Setting | None]:
+        place = self._places[row]
+        raw = self._reader.read(int(place["offset"]), int(place["size"]))
+        stored = raw[len(head) : len(raw) - (PAGE_CHECKSUM if checksum else 0)]
+        if raw[: len(head)] != head:
+            return row, None
+        if checksum and xxhash.xxh3_64_intdigest(stored) != int.from_bytes(
+            raw[-PAGE_CHECKSUM:], "little"
+        ):
+            return row, None
+        return row, self._survey.find(payload, stored)
+
+    def _take(self, found: tuple[int, Setting | None]) -> None:
+        row, setting = found
+        # A record of no bytes is no hole.
+        if setting is not None and self._places["size"][row]:
+            self._places["method"][row], self._places["level"][row] = setting.method, setting.level
+
+    def finish(self) -> None:
+        """Wait for all verdicts."""
+        self._pipeline.finish()
+
+    def __enter__(self) -> _Judge:
+        self._pipeline.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pipeline.__exit__(None, None, None)
