@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vortex_hep.archive import Archive, ArchiveTree, open
     from vortex_hep.compressing import compress_file, compress_tree
     from vortex_hep.errors import VortexError
+    from vortex_hep.exactness import exact_forecast
     from vortex_hep.model import Model
     from vortex_hep.options import CompressReport, TrainOptions
     from vortex_hep.restoring import VerifyReport, restore, verify
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Archive": "archive", "ArchiveTree": "archive", "open": "archive",
     "compress_file": "compressing", "compress_tree": "compressing",
-    "VortexError": "errors", "Model": "model",
+    "VortexError": "errors", "exact_forecast": "exactness", "Model": "model",
     "CompressReport": "options", "TrainOptions": "options",
     "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
     "train": "training",
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "compress_file",
     "compress_tree",
+    "exact_forecast",
     "open",
     "restore",
     "train",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -17,6 +17,7 @@ from vortex_hep.errors import CorruptionError, ModelMismatchError, NotFoundError
 from vortex_hep.model import CHUNK_REMAINDER, Model
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.options import thread_count
+from vortex_hep.readers.identity import Identity
 
 __all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "open"]
 
@@ -170,14 +171,33 @@ class Archive(Mapping[str, TreeView]):
             One of them is damaged.
         """
         for name, number in self._remainder_entries():
-            row = self.reader.chunks[number]
-            payload = self.reader.read(number)
-            if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-                raise CorruptionError("a chunk of the remainder is none", path=self.path)
-            coder = int.from_bytes(payload[:2], "little")
-            blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
-            check_decoded(row, blob, path=self.path)
-            yield name, blob
+            yield name, self._blob(number)
+
+    def blobs(self) -> Mapping[str, bytes]:
+        """Return the remainder as a mapping, of which each blob is decoded when it is asked for."""
+        return _Blobs(dict(self._remainder_entries()), self._blob)
+
+    def _blob(self, number: int) -> bytes:
+        row = self.reader.chunks[number]
+        payload = self.reader.read(number)
+        if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
+            raise CorruptionError("a chunk of the remainder is none", path=self.path)
+        coder = int.from_bytes(payload[:2], "little")
+        blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
+        check_decoded(row, blob, path=self.path)
+        return blob
+
+    @property
+    def identity(self) -> Identity | None:
+        """Size and adler32 that the restored file has; None where no such thing is promised.
+
+        Raises
+        ------
+        CorruptionError
+            They make no sense.
+        """
+        found = self.source.get("exact")
+        return None if found is None else Identity.parse(found)
 
     def _remainder_entries(self) -> list[tuple[str, int]]:
         try:
@@ -194,8 +214,9 @@ class Archive(Mapping[str, TreeView]):
         Returns
         -------
         dict
-            ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``model``
-            (``sha256, embedded, bytes``) and ``trees``, a list.
+            ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``exact``
+            (``size, adler32`` of the restored file, or None), ``model`` (``sha256, embedded,
+            bytes``) and ``trees``, a list.
         """
         sizes = self.reader.chunks["stored_size"]
         named = self._named or {}
@@ -207,6 +228,7 @@ class Archive(Mapping[str, TreeView]):
             "stored_bytes": self.reader.size,
             "raw_bytes": sum(table["raw_bytes"] for t in trees for table in t["tables"]),
             "remainder_bytes": sum(int(sizes[i]) for _, i in self._remainder_entries()),
+            "exact": None if self.identity is None else self.identity.document,
             "model": {
                 "sha256": named.get("sha256"),
                 "embedded": self._embeds_model,
@@ -231,6 +253,25 @@ class Archive(Mapping[str, TreeView]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Blobs(Mapping[str, bytes]):
+    """Blobs by name, decoded anew every time, so that no more of them are in memory than needed."""
+
+    def __init__(self, numbers: Mapping[str, int], decode: Callable[[int], bytes]) -> None:
+        self._numbers, self._decode = numbers, decode
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._decode(self._numbers[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
 
 def open(

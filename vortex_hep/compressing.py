@@ -17,10 +17,11 @@ from vortex_hep.codec.plan import make_plans
 from vortex_hep.codec.tablechunk import TableChunk
 from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
 from vortex_hep.errors import CorruptionError, LayoutError, UnsupportedTypeError
+from vortex_hep.exactness import exact_source
 from vortex_hep.metadata import pack_names, pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
 from vortex_hep.nn.engine import Engine, get_engine
-from vortex_hep.nn.linking import is_virtual
+from vortex_hep.novelty import what_is_new
 from vortex_hep.options import (
     CompressReport,
     TrainOptions,
@@ -50,6 +51,7 @@ def compress_file(
     overwrite: bool = False,
     embed_model: bool = True,
     check: bool = True,
+    exact: bool = False,
     progress: Progress | None = None,
 ) -> CompressReport:
     """Compress a file to an archive that restores it.
@@ -79,6 +81,10 @@ def compress_file(
         any of it; if not, readers must be given it.
     check : bool
         Decode every chunk right after it is made and compare it with the source.
+    exact : bool
+        Promise to restore the file byte for byte, with its adler32, and not only all that it
+        holds. :func:`~vortex_hep.exact_forecast` says what that costs; a file that cannot be
+        made again is carried whole, without columns.
     progress : Progress, optional
 
     Returns
@@ -91,6 +97,8 @@ def compress_file(
         The source cannot be read.
     NotFoundError
         One of ``trees`` is not in the source.
+    UnsupportedFeatureError
+        ``exact`` is asked of arrays, or of a file of which ``trees`` leaves out a part.
     OutputError
         The archive cannot be written.
     """
@@ -100,13 +108,13 @@ def compress_file(
     selected = tree_names(trees)
     how = _How(
         effort, thread_count(threads), model is None or embed_model, progress or SILENT, check,
-        model is not None, get_engine(device),
+        model is not None, get_engine(device), exact,
     )  # fmt: skip
     with (
-        open_source(source, trees=selected) as file,
+        open_source(source, trees=selected, exact=exact) as file,
         atomic_output(path, overwrite=overwrite) as out,
     ):
-        messages: list[str] = []
+        messages = [exact_source(file).exact_forecast()] if exact else []
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
@@ -180,6 +188,7 @@ class _How:
     check: bool = True
     may_leave_out: bool = False
     engine: Engine | None = None
+    exact: bool = False
 
 
 def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
@@ -233,6 +242,8 @@ def _write_once(
         "writer": f"vortex_hep {_version.__version__}",
         "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
     }
+    if how.exact:
+        document["source"]["exact"] = exact_source(file).identity().document
     total = sum(max(1, t.num_entries) for t in file.trees.values())
     used: dict[str, set[str]] = {}
     with (
@@ -247,7 +258,7 @@ def _write_once(
             encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner, how.engine)
             trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
             used.setdefault(tree.family, set()).update(encoder.used)
-            _say_what_is_new(tree, model, report)
+            report.messages += what_is_new(tree, model)
     document["trees"] = trees
     before = writer.position
     document["model"] = _write_model(model, used, writer, embed=how.embed_model)
@@ -345,46 +356,6 @@ def _prove(chunks: Mapping[str, TableChunk], decoder: TreeDecoder, tree: str, la
             f"what was encoded does not decode: {error.message}", tree=tree, branch=error.branch,
             hint="this is a fault of vortex_hep; nothing was written, please report it",
         ) from error  # fmt: skip
-
-
-def _say_what_is_new(tree: TreeSource, model: Model, report: CompressReport) -> None:
-    """Name what the model does not know of the tree, and what the tree lacks of the model."""
-    if not model.trees or not tree.num_entries:
-        return
-    if tree.family not in model.trees and tree.family not in model.classical:
-        report.messages.append(
-            f"tree {tree.name!r} is new to the model: the classical coders take all of it"
-        )
-        return
-    fields = [f for m in model.tables(tree.family).values() for f in m.fields]
-    learnt = {n: f.dtype for f in fields for n in f.columns if not is_virtual(n)}
-    here = {c.name: c.dtype for t in tree.tables for c in t.columns}
-    missing = sorted(learnt.keys() - here.keys())
-    if missing:
-        report.messages.append(
-            f"tree {tree.name!r} lacks {len(missing)} of the model's branches: {_some(missing)}"
-        )
-    retyped = sorted(n for n, dtype in learnt.items() if here.get(n, dtype) != dtype)
-    if retyped:
-        report.messages.append(
-            f"tree {tree.name!r} has {len(retyped)} branches of another type than the model learnt,"
-            f" left to the classical coders: {_some(retyped)}"
-        )
-    # A model that was stored in an archive does not tell what else it saw.
-    passed_over = model.classical.get(tree.family)
-    if passed_over is None:
-        return
-    new = sorted(here.keys() - learnt.keys() - set(passed_over))
-    if new:
-        report.messages.append(
-            f"tree {tree.name!r} has {len(new)} branches that are new to the model, left to the"
-            f" classical coders: {_some(new)}"
-        )
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _write_blob(name: str, blob: bytes, writer: ContainerWriter) -> list[Any]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vortex_hep.archive import Archive
 from vortex_hep.archive import open as open_archive
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.model import Model
 from vortex_hep.progress import SILENT, Progress
-from vortex_hep.schema import Cluster, TreeSource
+from vortex_hep.schema import Cluster, FileSource, TreeSource
+
+if TYPE_CHECKING:
+    from vortex_hep.readers.identity import Identity
+    from vortex_hep.readers.kinds import ExactSource
 
 
 def restore(
@@ -20,7 +24,8 @@ def restore(
     out: str | os.PathLike[str],
     *,
     model: Model | None = None,
-    compression: str = "zstd:5",
+    compression: str | None = None,
+    exact: bool = True,
     overwrite: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -36,8 +41,11 @@ def restore(
     model : Model, optional
         Where the archive does not hold its own.
     compression : str
-        For ROOT files: ``"zstd:5"``, ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any level),
-        ``"none"`` or ``"original"``.
+        For ROOT files: ``"zstd:5"`` (the default), ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any
+        level), ``"none"`` or ``"original"``. Of no effect where the original's bytes are restored.
+    exact : bool
+        Restore the original's bytes where the archive promises them. False writes a file that
+        holds the same, as from an archive that promises nothing.
     overwrite : bool
         Whether an existing file may be replaced.
     threads : int, optional
@@ -47,7 +55,8 @@ def restore(
     Raises
     ------
     CorruptionError
-        The archive is damaged; nothing is written.
+        The archive is damaged, or the file is not the original that it promises; nothing is
+        written.
     ModelMismatchError
         The archive needs a model that was not given.
     OutputError
@@ -72,11 +81,11 @@ def restore(
                 return cluster
 
             kind_module(kind).restore_file(
-                dict(archive.remainder()),
+                archive.blobs(),
                 {name: tree.cluster_ranges(0) for name, tree in archive.trees.items()},
                 read,
                 out,
-                RestoreOptions(compression, overwrite),
+                RestoreOptions(compression, overwrite, exact, archive.identity),
             )
 
 
@@ -132,6 +141,23 @@ class _AsSource:
         """Nothing to close: the archive belongs to the caller."""
 
 
+def _opened(archive: Archive, against: Any) -> FileSource:
+    """Open what an archive is compared with, as a file of the archive's kind."""
+    from vortex_hep.readers import open_source
+    from vortex_hep.readers.kinds import kind_module
+
+    whole = archive.source.get("kind") == "opaque" and isinstance(against, (str, os.PathLike))
+    if whole:
+        # A file that was carried whole for its bytes has a reader, but it is the bytes that count.
+        return kind_module("opaque").open_file(against, trees=None)
+    return open_source(against, trees=archive.source.get("trees"))
+
+
+def _other_bytes(promised: Identity, source: ExactSource) -> list[str]:
+    found = source.identity()
+    return [] if found == promised else [f"{found}, where the archive promises {promised}"]
+
+
 def verify(
     path: str | os.PathLike[str],
     *,
@@ -147,7 +173,8 @@ def verify(
     path : str or path
         The archive; a path or an fsspec URL.
     against : str, path or uproot file, optional
-        The source: trees, types, titles and every bit of the data are compared.
+        The source: trees, types, titles and every bit of the data are compared, and its adler32
+        where the archive promises that.
     model : Model, optional
         Where the archive does not hold its own.
     threads : int, optional
@@ -168,7 +195,8 @@ def verify(
     SourceError
         The archive, or the file to compare with, cannot be read.
     """
-    from vortex_hep.readers import compare_sources, open_source
+    from vortex_hep.exactness import exact_source
+    from vortex_hep.readers import compare_sources
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
@@ -176,9 +204,11 @@ def verify(
         entries = sum(t.num_entries for t in archive.coded.values())
         report = VerifyReport(archive.path, None, entries, archive.info()["raw_bytes"])
         if against is not None:
-            with open_source(against, trees=archive.source.get("trees")) as source:
+            with _opened(archive, against) as source:
                 report.against = str(source.path)
                 report.differences = compare_sources(_AsSource(archive), source)
+                if archive.identity is not None:
+                    report.differences += _other_bytes(archive.identity, exact_source(source))
         # What the comparison has decoded is checked already.
         with progress.task("decoding", entries, unit="events") as task:
             for tree in archive.coded.values():

@@ -23,6 +23,9 @@ With --model, the network of that model does the predicting. Without, one is fit
 and stored in its archive if the bytes it saves outweigh its own. Every column is stored by
 whichever coding is smallest, network or classical, so an archive is never beaten by LZMA. All
 trees are compressed, and everything else in the file is kept as it is.
+
+A restored ROOT file holds the same, bit for bit, in a file of its own; with --exact it is the same
+file, byte for byte.
 """
 
 EXAMPLES = """\
@@ -31,6 +34,8 @@ EXAMPLES = """\
   vortex-hep compress *.root -o archives/ --model ttbar.vxm  one archive per file
   vortex-hep compress in.root --model ttbar.vxm --no-embed   leave the model out: 'decompress'
                                                              will then need --model too
+  vortex-hep compress in.root --exact                        'decompress' gives in.root's bytes
+  vortex-hep compress *.root --exact --dry-run               what that would cost
 """
 
 
@@ -56,6 +61,17 @@ def register(commands: Any) -> None:
         action="store_true",
         help="do not decode every chunk after it is made (saves about half the time)",
     )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="let 'decompress' give the very bytes of FILE, with its adler32; what that costs is"
+        " said first",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --exact: only say what can be promised, and what it costs",
+    )
     add_tree(parser, "tree to compress; may be repeated (default: all)")
     add_effort(parser)
     add_resources(parser)
@@ -71,6 +87,12 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("several inputs would be written to one output: give a folder to -o")
     if args.no_embed and args.model is None:
         args.usage_error("--no-embed needs --model")
+    if args.dry_run:
+        if not args.exact:
+            args.usage_error("--dry-run needs --exact")
+        for source in args.sources:
+            print(f"{source}: {_forecast(args, source)}", flush=True)
+        return 0
     for output in outputs:
         check_new(output, overwrite=args.overwrite)
     model = load_model(args.model)
@@ -79,11 +101,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _forecast(args: argparse.Namespace, source: str) -> str:
+    import vortex_hep
+
+    return vortex_hep.exact_forecast(source, trees=args.trees)
+
+
 def _compress(args: argparse.Namespace, source: str, output: str, model: Any) -> None:
     import vortex_hep
     from vortex_hep.cli.progress import progress_for
     from vortex_hep.cli.text import format_bytes, format_ratio
 
+    told = ""
+    if args.exact:
+        # Before the work, so that there is time to think better of it.
+        told = _forecast(args, source)
+        print(f"vortex-hep: note: {source}: {told}", file=sys.stderr, flush=True)
     report = vortex_hep.compress_file(
         source,
         output,
@@ -95,9 +128,12 @@ def _compress(args: argparse.Namespace, source: str, output: str, model: Any) ->
         overwrite=args.overwrite,
         embed_model=not args.no_embed,
         check=not args.no_check,
+        exact=args.exact,
         progress=progress_for(quiet=args.quiet),
     )
     for message in report.messages:
+        if message == told:
+            continue
         print(f"vortex-hep: note: {message}", file=sys.stderr)
     if not args.quiet:
         print(

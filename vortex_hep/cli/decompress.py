@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from vortex_hep.cli.options import add_command, add_model, add_output, add_resources
 
 DESCRIPTION = """\
-Restore the ROOT file an archive was made from: the same trees, branches and entries, every value
-the same bits. Most analyses need no restored file: vortex_hep.open() reads columns straight from
-the archive.
+Restore the file an archive was made from: the same trees, branches and entries, every value the
+same bits; from an archive made with --exact, the same file byte for byte. Most analyses need no
+restored file: vortex_hep.open() reads columns straight from the archive.
 """
 
 EXAMPLES = """\
@@ -34,9 +35,13 @@ def register(commands: Any) -> None:
     add_model(parser, "the model the archive names, where it does not hold it")
     parser.add_argument(
         "--compression",
-        default="zstd:5",
         metavar="CODEC:LEVEL",
         help="compression of the restored file: zstd, lzma, zlib or lz4, or none (default: zstd:5)",
+    )
+    parser.add_argument(
+        "--no-exact",
+        action="store_true",
+        help="write a file of the same content even where the archive has the original's bytes",
     )
     add_resources(parser, device=False)
     parser.set_defaults(run=run)
@@ -50,15 +55,24 @@ def run(args: argparse.Namespace) -> int:
 
     output = out_path(args.archive, args.output, ".root")
     check_new(output, overwrite=args.overwrite)
+    with vortex_hep.open(args.archive) as archive:
+        identity = None if args.no_exact else archive.identity
+    if identity is not None and args.compression is not None:
+        print(
+            "vortex-hep: note: --compression is ignored: the archive has the original's bytes"
+            " (--no-exact restores without them)",
+            file=sys.stderr,
+        )
     vortex_hep.restore(
         args.archive,
         output,
         model=load_model(args.model),
         compression=args.compression,
+        exact=not args.no_exact,
         threads=args.threads,
         overwrite=args.overwrite,
         progress=progress_for(quiet=args.quiet),
     )
     if not args.quiet:
-        print(f"{output}: restored")
+        print(f"{output}: restored" + (f" byte for byte, {identity}" if identity else ""))
     return 0

@@ -85,6 +85,9 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
         f"  ratio {format_ratio(details['raw_bytes'], details['stored_bytes'])}",
         f"model     {model_text}",
     ]
+    if details["exact"] is not None:
+        exact = details["exact"]
+        parts.append(f"exact     restores {exact['size']} bytes of adler32 {exact['adler32']}")
     for tree in details["trees"]:
         parts += ["", _tree_text(tree, columns=columns)]
     return "\n".join(parts)

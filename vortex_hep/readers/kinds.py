@@ -44,9 +44,9 @@ class RestoreOptions:
 
     Parameters
     ----------
-    compression : str
-        For ROOT files: ``"zstd:5"`` and the like, ``"none"``, or ``"original"``; "" for the
-        kind's default. Of no effect on a file that is restored byte for byte.
+    compression : str, optional
+        For ROOT files: ``"zstd:5"`` and the like, ``"none"``, or ``"original"``; None for
+        the kind's default. Of no effect on a file that is restored byte for byte.
     overwrite : bool
         Whether an existing file may be replaced.
     exact : bool
@@ -55,7 +55,7 @@ class RestoreOptions:
         What such an archive promises.
     """
 
-    compression: str = ""
+    compression: str | None = None
     overwrite: bool = False
     exact: bool = True
     identity: Identity | None = None

@@ -29,6 +29,7 @@ from vortex_hep.readers.hdf5.recordtype import with_padding
 from vortex_hep.readers.hdf5.superblock import Superblock
 from vortex_hep.readers.hdf5.survey import KEPT, StoredDataset, survey
 from vortex_hep.readers.hdf5.tree import HDF5TreeSource
+from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.schema import TreeSource
 
 #: Bytes of a dataset by which its layout is chosen.
@@ -178,6 +179,10 @@ class HDF5FileSource:
             size = min(step, self._source.size - start)
             checksum = zlib.adler32(self._source.read_ranges([(start, size)])[0], checksum)
         return self._source.size.to_bytes(8, "little") + checksum.to_bytes(4, "little")
+
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
+        return identity_of(self._source)
 
     def exact_forecast(self) -> str:
         """Say what share of the chunks can be encoded anew to their very bytes.

@@ -18,6 +18,7 @@ from vortex_hep.readers.hepmc.layout import dump
 from vortex_hep.readers.hepmc.packing import describe, find_exact, packed_adler32
 from vortex_hep.readers.hepmc.reading import read_events, unix_lines
 from vortex_hep.readers.hepmc.stream import GZIP, PLAIN, Stream
+from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.schema import Cluster, Member, TableData, TreeSource
 
 #: Name of the only tree.
@@ -271,11 +272,15 @@ class HepmcSource:
             )
         return out
 
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
+        return identity_of(self._stream.source)
+
     def exact_forecast(self) -> str:
         """Say whether the file would come back with the same bytes, compression included."""
         if self._stream.packing == PLAIN:
             return "the file comes back with the same bytes: it is not compressed"
-        found = find_exact(self._stream, self._packing)
+        found = self._packing if self._exact else find_exact(self._stream, self._packing)
         if found is None:
             return (
                 f"the {self._stream.packing} data cannot be made again: with exact=True the"

@@ -12,7 +12,8 @@ import uproot
 from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.opaque import OpaqueSource
 from vortex_hep.readers.root.bytesource import ByteReader
-from vortex_hep.readers.root.rootfile import NotPresentableError, RootFileSource
+from vortex_hep.readers.root.exact.promise import NotPresentableError
+from vortex_hep.readers.root.rootfile import RootFileSource
 
 
 def open_file(

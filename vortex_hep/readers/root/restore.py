@@ -71,7 +71,7 @@ def restore_root(
     written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
-    skeleton = read_blobs(dict(blobs))
+    skeleton = read_blobs(blobs if isinstance(blobs, Mapping) else dict(blobs))
     with RootWriter(out_path, overwrite=overwrite) as writer:
         _FileRestorer(skeleton, writer, how).run(trees, read_cluster)
 

@@ -65,7 +65,7 @@ class Exact:
         return (
             f"{survey.good} of {survey.tried} sampled records come out the same when they are"
             f" compressed again: about {share:.1%} of the file is made anew, the rest and all"
-            f" places are stored beside it, about +{extra / 1e6:.3g} MB"
+            f" places are stored beside it, about +{_bytes(extra)}"
         )
 
     def extended(self, blobs: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
@@ -88,5 +88,9 @@ class Exact:
         kept, size = self._kept
         return [
             f"the file comes back byte for byte: {1 - kept / max(size, 1):.1%} of it is made anew,"
-            f" {kept / 1e6:.3g} MB of it are kept as they are"
+            f" {_bytes(kept)} of it are kept as they are"
         ]
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e6:.3g} MB" if size >= 1e5 else f"{size / 1e3:.3g} kB"

@@ -20,7 +20,8 @@ from vortex_hep.readers.root.skeleton import read_blobs
 from vortex_hep.schema import Array, Cluster
 
 if TYPE_CHECKING:
-    from vortex_hep.readers.root.rootfile import RootFileSource
+    from vortex_hep.readers.root.rntuple import RNTupleSource
+    from vortex_hep.readers.root.rootfile import Entry, RootFileSource
 
 #: Raw bytes of columns that are read at a time.
 _CLUSTER_BYTES = 1 << 24
@@ -39,7 +40,8 @@ def survey_of(source: RootFileSource) -> Survey:
     codes = [source.records.header.compress]
     for tree in source.tree_records:
         codes += [branch.compress for branch in tree.branches]
-    for _, ntuple in source.ntuple_records:
+    for entry, ntuple in source.ntuple_records:
+        records += [Record(*place) for place in _envelopes(source, entry, ntuple)]
         for column, pages in ntuple.each_column():
             codes.append(pages.settings)
             records += [
@@ -86,6 +88,15 @@ def exact_blobs(
         yield f"root/exact/kept/{number}", b"".join(reader.read_ranges(piece))
 
 
+def _envelopes(
+    source: RootFileSource, entry: Entry, ntuple: RNTupleSource
+) -> list[tuple[int, int, int]]:
+    """Offset, stored size and length of header, footer and page lists of an RNTuple."""
+    anchor = Anchor.unpack(source.records.object_bytes(entry.key))
+    groups = walk_footer(ntuple.footer)
+    return [anchor.header, anchor.footer, *((g.offset, g.size, g.length) for g in groups)]
+
+
 def _read(source: RootFileSource, name: str, start: int, stop: int) -> Cluster:
     return source.sources[name].read(start, stop)
 
@@ -110,10 +121,10 @@ def _places(source: RootFileSource, numbering: Numbering) -> Array:
         for item, page in enumerate(pages, first):
             size = page.size + (PAGE_CHECKSUM if page.has_checksum else 0)
             found.append((item, page.offset, size))
-        anchor = Anchor.unpack(records.object_bytes(entry.key))
-        groups = [(group.offset, group.size) for group in walk_footer(ntuple.footer)]
-        envelopes = [anchor.header[:2], anchor.footer[:2], *groups]
-        found += [(item, *place) for item, place in enumerate(envelopes, at)]
+        found += [
+            (item, offset, size)
+            for item, (offset, size, _) in enumerate(_envelopes(source, entry, ntuple), at)
+        ]
     for item, entry in enumerate(records.entries, numbering.keys):
         found.append((item, entry.key.seek, entry.key.nbytes))
     if records.info_key is not None:

@@ -163,8 +163,8 @@ class Rebuilder:
         for data in ntuple.page_lists:
             seal_envelope(data)
         envelopes = (ntuple.header, ntuple.footer, *ntuple.page_lists)
-        for item, data in enumerate(envelopes, self._numbering.envelopes[number]):
-            self._sink.put(item, b"", bytes(data))
+        for item, envelope in enumerate(envelopes, self._numbering.envelopes[number]):
+            self._sink.put(item, b"", bytes(envelope))
 
 
 class _Baskets:

@@ -98,7 +98,7 @@ class Survey:
         tag = bytes(stored[:2])
         others = candidates(tag, stored[_BLOCK_HEAD:], self._codes)
         won = self._won.get(tag)
-        if won is not None and sum(won.values()):
+        if won is not None and won:
             others = [*(s for s, _ in won.most_common()), *others[:_MORE]]
         for setting in dict.fromkeys(others):
             try:
