@@ -16,6 +16,8 @@ from vortex_hep.readers.hdf5.recordtype import readable
 
 #: Bytes of a dataset that are compared at a time.
 _STEP = 1 << 24
+#: A dataset that claims so many times its stored bytes is compared chunk by chunk.
+_SPARSE = 1 << 11
 
 
 def describe(blobs: Mapping[str, bytes]) -> dict[str, Any]:
@@ -120,7 +122,10 @@ def _data(dataset: Any) -> Any:
         return None
     if properties.get_layout() == h5d.VIRTUAL or properties.get_external_count():
         return None
-    if not dataset.get_storage_size() or not properties.all_filters_avail():
+    stored = dataset.get_storage_size()
+    claimed = space.get_simple_extent_npoints() * type_id.get_size()
+    if not stored or not properties.all_filters_avail() or claimed > _SPARSE * stored + _STEP:
+        # Of a dataset that is large and nearly empty the chunks tell all, and soon.
         return _chunks_digest(dataset) if properties.get_layout() == h5d.CHUNKED else None
     digest = hashlib.sha256()
     if not _is_plain(type_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -13,6 +14,17 @@ from vortex_hep.readers.hdf5.filters import FilterError
 from vortex_hep.schema import Array
 
 _BOTH = h5z.FILTER_CONFIG_ENCODE_ENABLED | h5z.FILTER_CONFIG_DECODE_ENABLED
+#: Chunks, and bytes of chunks, that one file in memory is used for.
+_SLOTS, _SLOT_BYTES = 64, 1 << 26
+
+_numbers = itertools.count()
+
+
+def file_in_memory() -> h5py.File:
+    """Open a new file that is nowhere but in memory."""
+    # The library takes two files of one name for the same, even in memory.
+    name = f"vortex-{next(_numbers)}"
+    return h5py.File(name, "w", driver="core", backing_store=False)
 
 
 def filter_works(number: int) -> bool:
@@ -38,25 +50,35 @@ class LibraryCodec:
     """
 
     def __init__(self, type_id: Any, properties: Any, chunk: tuple[int, ...], size: int) -> None:
-        self._type, self._properties = type_id, properties
+        self._type = type_id
+        self._properties = properties.copy()
+        # Chunks are to be there when they are written, and not before.
+        self._properties.set_alloc_time(h5d.ALLOC_TIME_INCR)
         self._chunk, self._size = chunk, size
+        self._slots = max(1, min(_SLOTS, _SLOT_BYTES // max(size, 1)))
         self._lock = threading.Lock()
         self._file: Any = None
         self._dataset: Any = None
         self._used = 0
 
-    def _open(self) -> Any:
-        # A new file now and then, for chunks that are replaced leave holes in its memory.
-        if self._used > 64:
+    def _next_slot(self) -> tuple[int, ...]:
+        """First element of a chunk of the dataset in memory that was never written.
+
+        One that was written keeps its mask in the library's index, whatever is written later.
+        """
+        if self._dataset is None or self._used == self._slots:
             self.close()
-        if self._dataset is None:
-            self._file = h5py.File("chunk", "w", driver="core", backing_store=False)
-            space = h5s.create_simple(self._chunk)
-            self._dataset = h5d.create(
-                self._file.id, b"chunk", self._type, space, self._properties.copy()
-            )
+            self._file = file_in_memory()
+            space = h5s.create_simple((self._chunk[0] * self._slots, *self._chunk[1:]))
+            self._dataset = h5d.create(self._file.id, b"chunk", self._type, space, self._properties)
         self._used += 1
-        return self._dataset
+        return (self._chunk[0] * (self._used - 1), *(0 for _ in self._chunk[1:]))
+
+    def _spaces(self, start: tuple[int, ...]) -> tuple[Any, Any]:
+        """Dataspaces of a chunk in memory and in the file."""
+        within = self._dataset.get_space()
+        within.select_hyperslab(start, self._chunk)
+        return h5s.create_simple(self._chunk), within
 
     def decode(self, raw: bytes | memoryview, mask: int) -> Array:
         """Undo the filters.
@@ -69,9 +91,13 @@ class LibraryCodec:
         out = np.empty(self._size, np.uint8)
         with self._lock:
             try:
-                dataset = self._open()
-                dataset.write_direct_chunk((0,) * len(self._chunk), bytes(raw), mask)
-                dataset.read(h5s.ALL, h5s.ALL, out, mtype=self._type)
+                start = self._next_slot()
+                self._dataset.write_direct_chunk(start, bytes(raw), mask)
+                if mask:
+                    # The library remembers the last chunk that it looked up, without its mask.
+                    self._dataset = None
+                    self._dataset = h5d.open(self._file.id, b"chunk")
+                self._dataset.read(*self._spaces(start), out, mtype=self._type)
             except Exception as error:
                 # What the library holds of a chunk that it cannot read must not be flushed.
                 self.close()
@@ -100,10 +126,11 @@ class LibraryCodec:
             raise FilterError(msg)
         with self._lock:
             try:
-                dataset = self._open()
-                dataset.write(h5s.ALL, h5s.ALL, flat, mtype=self._type)
+                start = self._next_slot()
+                self._dataset.write(*self._spaces(start), flat, mtype=self._type)
                 self._file.flush()
-                mask, raw = dataset.read_direct_chunk((0,) * len(self._chunk))
+                mask = self._dataset.get_chunk_info_by_coord(start).filter_mask
+                _, raw = self._dataset.read_direct_chunk(start)
             except Exception as error:
                 self.close()
                 msg = f"the chunk cannot be encoded: {error}"

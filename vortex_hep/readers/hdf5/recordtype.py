@@ -65,11 +65,20 @@ def parts_of(type_id: Any) -> list[Part] | None:
     parts = _cut(type_id)
     if parts is None or any(math.prod(p.shape) > MAX_COMPONENTS for p in parts):
         return None
-    seen: dict[str, int] = {}
+    return _renamed(parts)
+
+
+def _renamed(parts: Sequence[Part]) -> list[Part]:
+    """Parts whose names are unique: one that is taken gets ``#2``, ``#3``, ... behind."""
+    taken: set[str] = set()
     out = []
     for part in parts:
-        count = seen[part.name] = seen.get(part.name, 0) + 1
-        out.append(part if count == 1 else replace(part, name=f"{part.name}#{count}"))
+        name, count = part.name, 1
+        while name in taken:
+            count += 1
+            name = f"{part.name}#{count}"
+        taken.add(name)
+        out.append(replace(part, name=name))
     return out
 
 
@@ -180,7 +189,7 @@ def with_padding(parts: Sequence[Part], size: int) -> list[Part]:
         Part(f"@pad{number}", "|u1", at, (count,), (1,), typename=f"padding[{count}]")
         for number, (at, count) in enumerate(gaps(parts, size))
     ]
-    return [*parts, *extra]
+    return _renamed([*parts, *extra])
 
 
 def _view(element: Array, part: Part, itemsize: int) -> Array:

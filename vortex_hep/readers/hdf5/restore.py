@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -60,7 +61,7 @@ def restore_file(
                 for tree, tree_ranges in ranges.items():
                     _restore_tree(tree, plan, tree_ranges, read_cluster, work, codecs, pool)
             work.finish(plan.size, plan.end)
-            if "hdf5/exact" in blobs and work.identity() != blobs["hdf5/exact"]:
+            if options.exact and "hdf5/exact" in blobs and work.identity() != blobs["hdf5/exact"]:
                 raise CorruptionError(
                     "the restored file is not the original byte for byte",
                     hint="the zlib at hand may compress otherwise than the one that compressed it",
@@ -103,27 +104,33 @@ class _Codecs:
         self._blobs = blobs
         self._file: h5py.File | None = None
         self._codecs: dict[bytes, LibraryCodec] = {}
+        self._lock = threading.Lock()
 
     def of(self, dataset: PlannedDataset) -> LibraryCodec:
         """Return the filters of a dataset."""
+        path = dataset.layout.path
+        with self._lock:
+            if path not in self._codecs:
+                self._codecs[path] = self._make(dataset)
+            return self._codecs[path]
+
+    def _make(self, dataset: PlannedDataset) -> LibraryCodec:
         lay = dataset.layout
-        if lay.path not in self._codecs:
-            if self._file is None:
-                self._file = skeleton_file(self._blobs)
-            try:
-                found = h5py.h5d.open(self._file.id, lay.path)
-                made = LibraryCodec(
-                    found.get_type(), found.get_create_plist(), lay.chunk, lay.chunk_bytes
-                )
-                fits = found.get_type().get_size() == lay.size
-            except Exception as error:
-                raise CorruptionError(
-                    f"the skeleton has no such dataset: {error}", tree=dataset.tree
-                ) from error
-            if not fits:
-                raise CorruptionError("the skeleton has another type", tree=dataset.tree)
-            self._codecs[lay.path] = made
-        return self._codecs[lay.path]
+        if self._file is None:
+            self._file = skeleton_file(self._blobs)
+        try:
+            found = h5py.h5d.open(self._file.id, lay.path)
+            made = LibraryCodec(
+                found.get_type(), found.get_create_plist(), lay.chunk, lay.chunk_bytes
+            )
+            fits = found.get_type().get_size() == lay.size
+        except Exception as error:
+            raise CorruptionError(
+                f"the skeleton has no such dataset: {error}", tree=dataset.tree
+            ) from error
+        if not fits:
+            raise CorruptionError("the skeleton has another type", tree=dataset.tree)
+        return made
 
     def __enter__(self) -> _Codecs:
         return self

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import h5py
 import numpy as np
 from h5py import h5d, h5i, h5o, h5s, h5t
 
@@ -16,7 +15,7 @@ from vortex_hep.errors import SourceError
 from vortex_hep.readers.hdf5.encoding import How
 from vortex_hep.readers.hdf5.filters import Filter, Pipeline
 from vortex_hep.readers.hdf5.layout import Layout, pieces_of, rows_of
-from vortex_hep.readers.hdf5.library import LibraryCodec, filter_works
+from vortex_hep.readers.hdf5.library import LibraryCodec, file_in_memory, filter_works
 from vortex_hep.readers.hdf5.recordtype import parts_of, readable
 from vortex_hep.schema import Array
 
@@ -59,7 +58,7 @@ class StoredDataset:
     type_id: Any
     properties: Any
     how: How | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _codec: LibraryCodec | None = field(default=None, repr=False)
 
     @property
@@ -69,10 +68,13 @@ class StoredDataset:
 
     def codec(self) -> LibraryCodec:
         """Return the HDF5 library's filters."""
-        if self._codec is None:
-            lay = self.layout
-            self._codec = LibraryCodec(self.type_id, self.properties, lay.chunk, lay.chunk_bytes)
-        return self._codec
+        with self.lock:
+            if self._codec is None:
+                lay = self.layout
+                self._codec = LibraryCodec(
+                    self.type_id, self.properties, lay.chunk, lay.chunk_bytes
+                )
+            return self._codec
 
     def close(self) -> None:
         """Give memory back."""
@@ -166,6 +168,8 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
         raise NotColumnsError("" if not len(index) else "nearly all of it was never written")
     if chunked:
         layout = _with_fill(layout, dataset, index, properties)
+    if pipeline.filters:
+        _mark_unfiltered(dataset, layout, index)
     numbers, offsets, sizes, masks = index.T
     return StoredDataset(
         layout, _has_fields(type_id), numbers, offsets, sizes, masks,
@@ -253,6 +257,29 @@ def _check_index(index: Array, layout: Layout, path: str, file_size: int) -> Non
         )  # fmt: skip
 
 
+def _mark_unfiltered(dataset: Any, layout: Layout, index: Array) -> None:
+    """Set the masks of chunks at the edge, where a dataset's option leaves these unfiltered.
+
+    Neither the index says so nor h5py: only what the library reads there tells.
+    """
+    partial = np.array([layout.inside(int(n)) != layout.chunk for n in index[:, 0]])
+    if not partial.any() or (index[partial, 2] != layout.chunk_bytes).any():
+        return
+    if index[partial, 3].any():
+        return
+    type_id, space = dataset.get_type(), dataset.get_space()
+    for number in index[partial, 0]:
+        start, inside = layout.start(int(number)), layout.inside(int(number))
+        _, raw = dataset.read_direct_chunk(start)
+        cells = np.frombuffer(raw, np.uint8).reshape(*layout.chunk, layout.size)
+        space.select_hyperslab(start, inside)
+        out = np.zeros((*inside, layout.size), np.uint8)
+        dataset.read(h5s.create_simple(inside), space, out.reshape(-1), mtype=type_id)
+        if not np.array_equal(out, cells[tuple(slice(n) for n in inside)]):
+            return
+    index[partial, 3] = (1 << len(layout.pipeline.filters)) - 1
+
+
 def _with_fill(layout: Layout, dataset: Any, index: Array, properties: Any) -> Layout:
     """Find the fill value's bytes, where chunks are missing or reach beyond the edge."""
     overhangs = any(n % c for n, c in zip(layout.shape, layout.chunk, strict=True))
@@ -270,7 +297,7 @@ def _with_fill(layout: Layout, dataset: Any, index: Array, properties: Any) -> L
 def fill_bytes(type_id: Any, properties: Any) -> bytes:
     """Bytes of the fill value as chunks hold it."""
     out = np.zeros(type_id.get_size(), np.uint8)
-    with h5py.File("fill", "w", driver="core", backing_store=False) as file:
+    with file_in_memory() as file:
         space = h5s.create_simple((1,))
         own = properties.copy()
         own.set_layout(h5d.CHUNKED)
