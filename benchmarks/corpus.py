@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hdf5split import write_rows
 from vortex_hep.errors import SourceError
 
 if sys.version_info >= (3, 11):
@@ -37,11 +38,15 @@ class CorpusFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Files of one kind: some to learn from, some to measure."""
+    """Files of one kind: some to learn from, some to measure.
+
+    ``target`` is the most that an archive should cost, over the same content under LZMA -9.
+    """
 
     name: str
     title: str
     files: tuple[CorpusFile, ...]
+    target: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,12 @@ def load_corpus(path: Path = CORPUS) -> tuple[Dataset, ...]:
     """All data sets of the corpus."""
     plain: dict[str, Any] = tomllib.loads(path.read_text())
     return tuple(
-        Dataset(item["name"], item["title"], tuple(CorpusFile(**file) for file in item["file"]))
+        Dataset(
+            item["name"],
+            item["title"],
+            tuple(CorpusFile(**file) for file in item["file"]),
+            item.get("target"),
+        )
         for item in plain["dataset"]
     )
 
@@ -98,9 +108,9 @@ def parts_of(dataset: Dataset, data: Path, cache: Path) -> tuple[list[Part], lis
             ("train", train, 0, cut),
             ("test", test, cut, file.events),
         ):
-            piece = cache / f"{path.stem}.{role}.root"
+            piece = cache / f"{path.stem}.{role}{path.suffix}"
             if not piece.exists():
-                _write_entries(path, piece, file.tree, start, stop)
+                _write_piece(path, piece, file, start, stop)
             out.append(Part(piece.name, piece, file))
     return train, test
 
@@ -115,13 +125,23 @@ def checked(file: CorpusFile, data: Path) -> Path:
     return path
 
 
+def _write_piece(path: Path, piece: Path, file: CorpusFile, start: int, stop: int) -> None:
+    """Write a range of the entries of a file; the piece appears only when it is complete."""
+    piece.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = piece.with_name(f"{piece.name}.part")
+    if path.suffix == ".root":
+        _write_entries(path, unfinished, file.tree, start, stop)
+    else:
+        write_rows(path, unfinished, file.events, start, stop)
+    unfinished.replace(piece)
+
+
 def _write_entries(source: Path, target: Path, tree: str, start: int, stop: int) -> None:
     """Write a range of entries of a tree of scalars and counted collections as a file."""
     import awkward as ak
     import numpy as np
     import uproot
 
-    target.parent.mkdir(parents=True, exist_ok=True)
     with uproot.open(source) as file:
         arrays = file[tree].arrays(entry_start=start, entry_stop=stop)
     counters = [name for name in arrays.fields if f"n{name[1:]}" == name]

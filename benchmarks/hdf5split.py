@@ -35,5 +35,4 @@ def write_rows(source: Path, target: Path, rows: int, start: int, stop: int) -> 
         shape = (size, *dataset.shape[1:])
         return Remade(values_of(dataset, start, stop), shape, (most, *dataset.maxshape[1:]), plist)
 
-    target.parent.mkdir(parents=True, exist_ok=True)
     copy_file(source, target, remake)

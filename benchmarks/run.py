@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.run")
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus' files")
     parser.add_argument("--dataset", action="append", metavar="NAME", help="may be repeated")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="DIR", help="where the JSON files go"
+    )
     parser.add_argument("--seconds", type=float, help="training time per data set")
     parser.add_argument("--model", type=Path, help="use this model instead of training one")
     parser.add_argument("--effort", default="normal", help="of compression")
@@ -73,7 +76,7 @@ def _run_dataset(dataset: Dataset, args: argparse.Namespace) -> None:
             repeat=args.repeat,
             progress=progress_for(quiet=False),
         )
-        save(dataset, part, comparison, training)
+        save(dataset, part, comparison, training, args.results)
 
 
 def _models(
@@ -103,12 +106,19 @@ def _models(
     return [model], training
 
 
-def save(dataset: Dataset, part: Part, comparison: Comparison, training: dict[str, Any]) -> None:
-    """Write one JSON per measurement."""
+def save(
+    dataset: Dataset,
+    part: Part,
+    comparison: Comparison,
+    training: dict[str, Any],
+    results: Path,
+) -> None:
+    """Write one JSON per measurement into a folder of the data set."""
     machine = slug(f"{comparison.machine['cpu']} {comparison.machine['cores']} cores")
     common = {
         "dataset": dataset.name,
         "file": part.name,
+        "kind": comparison.kind,
         "file_bytes": comparison.file_bytes,
         "source_sha256": part.source.sha256,
         "limit_bytes": part.source.limit_bytes,
@@ -119,7 +129,7 @@ def save(dataset: Dataset, part: Part, comparison: Comparison, training: dict[st
         own = item.codec.startswith("vortex_hep")
         plain = common | item.as_json()
         plain["settings"] = item.settings | (training if own else {})
-        folder = RESULTS / machine / dataset.name
+        folder = results / machine / dataset.name
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{slug(part.name)}.{slug(item.codec)}.json"
         path.write_text(json.dumps(plain, indent=2) + "\n")
