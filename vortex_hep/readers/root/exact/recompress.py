@@ -16,6 +16,7 @@ import cramjam
 import xxhash
 
 from vortex_hep.readers.root.compression import MAX_BLOCK, block_header
+from vortex_hep.readers.root.exact import zstd14
 from vortex_hep.readers.zstd import zstd
 
 #: Ids of methods; stored, so never to be used again with another meaning.
@@ -23,9 +24,6 @@ KEPT, STORED, ZLIB, XZ, XZ_PRESET, LZ4, LZ4_HC, ZSTD, ZSTD_STREAM, ZSTD_14 = ran
 
 #: Dictionaries of liblzma's presets 0 to 9, as powers of two (lzma_lzma_preset).
 _XZ_DICTIONARIES = (18, 20, 21, 22, 22, 23, 23, 24, 25, 26)
-#: ZSTD_c_useRowMatchFinder, ZSTD_c_splitAfterSequences, ZSTD_c_blockSplitterLevel: what came after
-#: 1.4.8 and changes the output, switched off. The numbers are those of ``zstd.h``.
-_ZSTD_OLD = {1011: 2, 1010: 2, 1017: 1}
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,8 @@ def _lz4(data: memoryview, **how: Any) -> bytes:
     return xxhash.xxh64_digest(body) + body
 
 
-def _zstd(data: memoryview, level: int, more: dict[int, int]) -> bytes:
-    options: dict[Any, int] = {zstd.CompressionParameter.compression_level: level, **more}
-    return zstd.compress(data, options=options)
+def _zstd14(data: memoryview, level: int) -> bytes:
+    return zstd.compress(data, options=zstd14.options_of(level, len(data)))
 
 
 #: Algorithm and function of each method that compresses.
@@ -67,14 +64,14 @@ _METHODS: dict[int, tuple[str, Callable[[memoryview, int], bytes]]] = {
     XZ_PRESET: ("lzma", lambda data, level: lzma.compress(data, preset=level)),
     LZ4: ("lz4", lambda data, _: _lz4(data, mode="default")),
     LZ4_HC: ("lz4", lambda data, level: _lz4(data, mode="high_compression", compression=level)),
-    ZSTD: ("zstd", lambda data, level: _zstd(data, level, {})),
+    ZSTD: ("zstd", lambda data, level: zstd.compress(data, level)),
     ZSTD_STREAM: ("zstd", lambda data, level: bytes(cramjam.zstd.compress(data, level))),
-    ZSTD_14: ("zstd", lambda data, level: _zstd(data, level, _ZSTD_OLD)),
+    ZSTD_14: ("zstd", _zstd14),
 }
 #: Levels that a method takes.
-LEVELS = {
+LEVELS: dict[int, Sequence[int]] = {
     STORED: range(1), ZLIB: range(10), XZ: range(10), XZ_PRESET: range(10), LZ4: range(1),
-    LZ4_HC: range(1, 13), ZSTD: range(1, 23), ZSTD_STREAM: range(1, 23), ZSTD_14: range(1, 23),
+    LZ4_HC: range(1, 13), ZSTD: range(1, 23), ZSTD_STREAM: range(1, 23), ZSTD_14: zstd14.LEVELS,
 }  # fmt: skip
 
 
@@ -84,7 +81,7 @@ def recompress(payload: bytes | memoryview, setting: Setting) -> bytes | memoryv
     Raises
     ------
     ValueError
-        There is no such method or level, or a block would not fit its header.
+        There is no such method or level, the library refuses, or a block would not fit its header.
     """
     if setting.level not in LEVELS.get(setting.method, ()):
         msg = f"compression method {setting.method} of level {setting.level} is not known"
@@ -96,7 +93,11 @@ def recompress(payload: bytes | memoryview, setting: Setting) -> bytes | memoryv
     parts = []
     for start in range(0, len(view), MAX_BLOCK):
         block = view[start : start + MAX_BLOCK]
-        packed = function(block, setting.level)
+        try:
+            packed = function(block, setting.level)
+        except (zlib.error, lzma.LZMAError, cramjam.CompressionError, zstd.ZstdError) as error:
+            msg = f"method {setting.method} of level {setting.level}: {error}"
+            raise ValueError(msg) from error
         if len(packed) > MAX_BLOCK:
             msg = "a compressed block has more bytes than its header can say"
             raise ValueError(msg)

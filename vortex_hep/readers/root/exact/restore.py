@@ -155,6 +155,10 @@ def _record(
     setting: Setting,
     checksum: bool,
 ) -> tuple[int, int, bytes]:
-    stored = bytes(recompress(payload, setting))
+    try:
+        stored = bytes(recompress(payload, setting))
+    except ValueError as error:
+        msg = f"the record at byte {offset} cannot be compressed: {error}"
+        raise CorruptionError(msg, hint=_HINT) from error
     end = xxhash.xxh3_64_intdigest(stored).to_bytes(8, "little") if checksum else b""
     return offset, size, head + stored + end
