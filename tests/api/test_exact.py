@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from .files import write_odd
 
 h5py = pytest.importorskip("h5py")
 
-NO_MODEL = {"model": vortex_hep.Model({}), "effort": "fast"}
+NO_MODEL: dict[str, Any] = {"model": vortex_hep.Model({}), "effort": "fast"}
 
 
 def _root(path):
