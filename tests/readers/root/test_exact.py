@@ -54,7 +54,8 @@ def taken(path, target=20_000):
 
 
 def restored(material: Any, out: Any, **options: Any) -> bytes:
-    restore_file(*material, out, RestoreOptions(**options))
+    blobs, trees, read_cluster = material
+    restore_file(blobs, trees, read_cluster, out, RestoreOptions(**options))
     data: bytes = out.read_bytes()
     return data
 
