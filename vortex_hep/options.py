@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EFFORTS = ("fast", "normal", "max")
 DEVICES = ("auto", "cpu", "cuda")
+#: Parts of the modelling that a training can do without.
+PARTS = ("predictors", "links", "context", "blocks")
 
 
 def thread_count(threads: int | None) -> int:
@@ -43,6 +45,13 @@ def check_device(device: str) -> None:
     """Raise UnsupportedTypeError unless ``device`` is one of :data:`DEVICES`."""
     if device not in DEVICES:
         raise UnsupportedTypeError(f"device {device!r} is none of {', '.join(DEVICES)}")
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Raise UnsupportedTypeError unless all of ``parts`` are among :data:`PARTS`."""
+    for part in parts:
+        if part not in PARTS:
+            raise UnsupportedTypeError(f"part {part!r} is none of {', '.join(PARTS)}")
 
 
 def tree_names(trees: str | Sequence[str] | None) -> list[str] | None:
@@ -83,6 +92,11 @@ class TrainOptions:
         counters alone, and archives are larger by some per cent.
     base : Model, optional
         Start from what this model knows of the same branches, instead of from nothing.
+    without : sequence of str
+        Parts of the modelling to leave out, to see what they are worth: "predictors" (exact
+        arithmetic between columns), "links" (rows of other tables), "context" (what other tables
+        with one row per entry say of it), "blocks" (the rows before, of tables whose rows are
+        entries).
     """
 
     trees: str | Sequence[str] | None = None
@@ -97,6 +111,7 @@ class TrainOptions:
     sample_bytes: int = 1 << 28
     independent: bool = False
     base: Model | None = None
+    without: Sequence[str] = ()
 
 
 @dataclass

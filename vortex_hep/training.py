@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from vortex_hep.codec.plan import CORE
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 from vortex_hep.model import Model
-from vortex_hep.options import TrainOptions, check_device, check_effort, thread_count, tree_names
+from vortex_hep.options import (
+    TrainOptions,
+    check_device,
+    check_effort,
+    check_parts,
+    thread_count,
+    tree_names,
+)
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.schema import FileSource, TreeSource
 
@@ -38,6 +45,7 @@ def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
         device=options.device,
         seconds=options.seconds,
         across=not options.independent,
+        without=frozenset(options.without),
     )
 
 
@@ -145,6 +153,7 @@ def fit_model(
     """
     check_effort(options.effort)
     check_device(options.device)
+    check_parts(options.without)
     if not can_train():
         raise UnsupportedTypeError(
             "fitting a model needs torch, which is not installed",

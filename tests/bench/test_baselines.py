@@ -1,5 +1,6 @@
 """The baselines: right sizes, and everything comes back."""
 
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,20 @@ def test_column_codecs_give_back_every_bit(codec, dtype, rows):
         data = rng.bytes(rows * width)  # NaN payloads and denormals included
     column = Column("x", data, width, dtype)
     assert codec.decode(codec.encode(column), column) == data
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, 300_000])
+def test_xz_is_what_its_preset_9_makes(size):
+    """The dictionary is no longer than the data: that must neither help nor harm."""
+    rng = np.random.default_rng(size)
+    data = rng.integers(0, 40, size, np.uint8).tobytes() + rng.normal(size=size // 8).tobytes()
+    data += data[: size // 3]
+    codec = next(codec for codec in COLUMN_CODECS if codec.name.startswith("xz"))
+    stored = codec.encode(Column("x", data, 1, "|u1"))
+    plain = lzma.compress(data, preset=9)
+    assert len(stored) == len(plain)
+    # Stream header (12 bytes), block header (12, it names the dictionary), then the data.
+    assert stored[24:] == plain[24:]
 
 
 def test_content_is_what_the_branches_hold(example_file):

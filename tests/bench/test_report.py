@@ -2,10 +2,12 @@
 
 import json
 
-from vortex_hep.bench.compare import Comparison
+import pytest
+
+from vortex_hep.bench.compare import REFERENCES, Comparison
 from vortex_hep.bench.measure import Measurement, Timing, thread_counts, timed
 from vortex_hep.bench.plot import save_plot
-from vortex_hep.bench.table import HEADER, table_rows, threads_note
+from vortex_hep.bench.table import header, table_rows, threads_note
 
 TIMINGS = (Timing(1, 2.0, 1.0), Timing(2, 1.0, 0.5))
 MACHINE = {"cpu": "Abacus 9000", "cores": 2}
@@ -20,14 +22,19 @@ def comparison():
         Measurement("the file as it came", 1_000_000, 600_000, (), verified=True, settings={}),
         measurement("ROOT LZMA 9, per basket", 500_000),
         measurement("xz -9, per column", 400_000),
-        measurement("vortex_hep", 250_000, model_bytes=50_000),
+        measurement(
+            "vortex_hep",
+            250_000,
+            model_bytes=50_000,
+            peak_memory_bytes={"compress": 512_400_000, "restore": 301_000_000},
+        ),
     )
     return Comparison("dir/x.root", 600_000, 1_000_000, MACHINE, items)
 
 
 def test_rows():
     rows = table_rows(comparison())
-    assert all(len(row) == len(HEADER) for row in rows)
+    assert all(len(row) == len(header(comparison())) for row in rows)
     assert [row[0] for row in rows] == [
         "the file as it came",
         "ROOT LZMA 9, per basket",
@@ -35,8 +42,24 @@ def test_rows():
         "vortex_hep",
     ]
     assert rows[-1][1:] == [
-        "250,000", "50,000 beside", "4.00", "-50.0%", "-37.5%", "0.5 / 1", "1 / 2",
+        "250,000", "50,000 beside", "4.00", "3.33", "-50.0%", "-37.5%", "0.5 / 1", "1 / 2",
+        "512 / 301",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["root", "hdf5", "hepmc", "opaque"])
+def test_each_kind_has_references_of_its_own(kind):
+    own, xz = REFERENCES[kind]
+    items = (
+        measurement(own, 500_000),
+        measurement(xz, 400_000),
+        measurement("vortex_hep", 100_000),
+    )
+    found = Comparison("x", 600_000, 1_000_000, MACHINE, items, kind)
+    assert [item.codec for item in found.references() if item] == [own, xz]
+    assert header(found)[5:7] == (f"vs {own.partition(',')[0]}", "vs xz -9")
+    assert table_rows(found)[-1][5:7] == ["-80.0%", "-75.0%"]
+    assert found.as_json()["kind"] == kind
 
 
 def test_note_names_threads_and_machine():
@@ -50,6 +73,7 @@ def test_json_has_ratios_with_and_without_the_model():
     ours = plain["measurements"][-1]
     assert (ours["ratio"], ours["ratio_with_model"]) == (4.0, round(1e6 / 3e5, 4))
     assert ours["timings"][1]["decode_mb_per_s"] == 2.0
+    assert ours["peak_memory_bytes"] == {"compress": 512_400_000, "restore": 301_000_000}
     assert plain["file"] == "x.root"
 
 

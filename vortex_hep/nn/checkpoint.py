@@ -20,6 +20,8 @@ def _fingerprint(fit: Any, trees: Mapping[str, Sequence[TreeSource]], base: Mode
     parts = [repr((fit.steps, fit.passes, fit.shrink, fit.self_contained, fit.reuse, fit.seed))]
     if base is not None:
         parts.append(base.sha256)
+    if fit.without:
+        parts.append(repr(sorted(fit.without)))
     for name, group in trees.items():
         parts += [name, *(repr((t.num_entries, t.tables)) for t in group)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -61,6 +61,8 @@ class FitOptions:
         Whether tables may lean on one another; what is read then costs the tables it leans on.
     seconds : float, optional
         Time for the whole of :func:`fit_tree`; tables get their share of it by their size.
+    without : frozenset of str
+        Parts to leave out, as :class:`vortex_hep.options.TrainOptions` has them.
     """
 
     steps: int = 900
@@ -73,6 +75,7 @@ class FitOptions:
     device: str = "auto"
     seconds: float | None = None
     across: bool = True
+    without: frozenset[str] = frozenset()
 
     @property
     def served(self) -> float:
@@ -179,14 +182,15 @@ def _prepare(
         foreign = link[0].column
         if link[0].anchors:
             columns[foreign] = _made_up(link[0], columns, sample.data.offsets, link[1])
-    block = _block(sample, columns) if foreign is None else 0
+    in_blocks = foreign is None and "blocks" not in options.without
+    block = _block(sample, columns) if in_blocks else 0
     rows = lay_out(sample.data.offsets, block)
     entry = rows.lane if not block else np.arange(n)
     there = None
     if link is not None and foreign is not None:
         there = link[0].source, link[1], columns[foreign]
     values = row_values(sample.plan.name, columns, entry, known.tables, there)
-    relations = relate(values)
+    relations = relate(values) if "predictors" not in options.without else []
     fields, within, across = find_fields(
         sample.specs, columns, rows, sample.plan.table, foreign,
         {(f.target.column, f.target.component): f.predictor for f in relations}, values,
@@ -357,7 +361,7 @@ def prepare_all(
     known = Known([], [], {}, {})
     done: dict[str, Prepared] = {}
     plans: dict[str, LinkPlan] = {}
-    if options.across:
+    if options.across and "links" not in options.without:
         plans = choose_links(
             [TableView(s.plan.name, s.specs, s.data, s.plan.jagged) for s in samples]
         )
@@ -375,7 +379,7 @@ def prepare_all(
         pair = (link, source.source) if link is not None and source is not None else None
         p = _prepare(
             sample,
-            known if options.across else known.core(),
+            known if options.across and "context" not in options.without else known.core(),
             pair,
             options,
             (base or {}).get(sample.plan.name),
