@@ -66,7 +66,7 @@ def test_a_dry_run_only_tells(source, tmp_path, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{source}: ")
     assert "of the file is made anew" in first
-    assert second.startswith(f"{packed}: the file is carried whole")
+    assert second.startswith(f"{packed}: the file (2.9e-05 MB) is carried whole")
     assert not (tmp_path / "in.vxc").exists()
     with pytest.raises(SystemExit) as error:
         run("compress", source, "--dry-run")

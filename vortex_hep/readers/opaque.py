@@ -49,7 +49,7 @@ class OpaqueSource:
         close: Callable[[], object] | None = None,
     ) -> None:
         self.path = path
-        self.reason = reason
+        self.reason = " ".join(reason.split())
         self.trees: Mapping[str, TreeSource] = {}
         self._source = source
         self._close = close if close is not None else source.close
@@ -69,7 +69,7 @@ class OpaqueSource:
 
     def exact_forecast(self) -> str:
         """Say that the file comes back as it is."""
-        return f"the file is {self.notes()[0]}"
+        return f"the file ({self._source.size / 1e6:.3g} MB) is {self.notes()[0]}"
 
     def identity(self) -> Identity:
         """Size and checksum of the file."""

@@ -17,7 +17,7 @@ from vortex_hep.exactness import exact_source
 from vortex_hep.readers import compare_sources, open_source
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.root import content_of, exact, restore_file
-from vortex_hep.readers.root.exact import places, recompress, zstd14
+from vortex_hep.readers.root.exact import places, proof, recompress, zstd14
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.rootfile import RootFileSource
 
@@ -118,6 +118,18 @@ def test_rntuple(tmp_path):
         out = file.mkrntuple("N", {k: v[:40] for k, v in arrays.items()})
         out.extend({k: v[40:] for k, v in arrays.items()})
     assert restored(taken(path), tmp_path / "out.root") == path.read_bytes()
+
+
+def test_bytes_behind_the_end(written, tmp_path):
+    with written.open("ab") as file:
+        file.write(b"what some transfer left behind")
+    material = taken(written)
+    assert restored(material, tmp_path / "out.root") == written.read_bytes()
+
+
+def test_records_are_fetched_together(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(proof, "_FETCH_RECORDS", 3)
+    assert restored(taken(written), tmp_path / "out.root") == written.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["leaves.root", "lists.root"])

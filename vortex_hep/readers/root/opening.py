@@ -42,6 +42,8 @@ def open_file(
         The file is truncated or damaged.
     NotFoundError
         One of ``trees`` is not in the file.
+    UnsupportedTypeError
+        ``trees`` are of a layout that is not known.
     UnsupportedFeatureError
         ``exact`` asks for all of the file, ``trees`` for a part of it.
     """
@@ -50,6 +52,11 @@ def open_file(
         try:
             return RootFileSource(file, path, owned=owned, trees=trees, exact=exact)
         except NotPresentableError as error:
+            if trees is not None:
+                raise UnsupportedTypeError(
+                    f"cannot be presented as tables: {error}", path=path,
+                    hint="the whole file can be compressed all the same, as bytes",
+                ) from error  # fmt: skip
             reader = ByteReader(file.source, path)
             close = file.close if owned else _leave_open
             return OpaqueSource(reader, path, reason=str(error), close=close)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from vortex_hep.readers.root.records import Node
+from vortex_hep.readers.root.records import Node, Program
 from vortex_hep.schema import COLUMN_DTYPES, VARBYTES
 
 #: TVirtualStreamerInfo::EReadWrite of basic types, as they are on disk. Double32_t without a range
@@ -96,6 +96,8 @@ def describe(branch: Any) -> list[Description]:
     for attempt in (_of_interpretation, _memberwise, _mother_of_data_vector):
         try:
             found = attempt(branch)
+            if found is not None:
+                Program(found.nodes)  # raises where the nodes make none
         except Exception:  # noqa: BLE001 - what uproot cannot describe is carried as bytes
             continue
         if found is not None:

@@ -84,6 +84,7 @@ class _FileRestorer:
         self._objects = skeleton.objects
         self._trees = skeleton.trees
         self._ntuples = skeleton.ntuples
+        self._tail = skeleton.tail
         self._writer = writer
         self._how = how
         file = self._info["file"]
@@ -128,6 +129,7 @@ class _FileRestorer:
             bytes.fromhex(file["uuid"]),
         )  # fmt: skip
         self._writer.finish(header, self._directories[0][0])
+        self._writer.write(*self._tail)
 
     def _basket_sink(self, tree: StoredTree, directory: int) -> AppendedBaskets:
         compress = self._info["file"]["compress"]
@@ -162,7 +164,7 @@ class _FileRestorer:
     def _start_directories(self) -> None:
         """Write all directory records, whose lists of keys are not known yet."""
         for item in self._info["directories"]:
-            key = unpack_key(item["key"])
+            key = unpack_key(item.get("own", item["key"]))
             parent = self._directories[item["parent"]][0].seek if item["parent"] >= 0 else 0
             header = DirectoryHeader(
                 item["version"], item["created"], item["modified"], 0, item["nbytes_name"],
@@ -175,7 +177,9 @@ class _FileRestorer:
             self._directories.append((placed, header, prefix))
         for number, item in enumerate(self._info["keys"]):
             if "is_directory" in item:
-                self._keys[number] = self._directories[item["is_directory"]][0]
+                key, placed = unpack_key(item["key"]), self._directories[item["is_directory"]][0]
+                names = {n: getattr(key, n) for n in ("class_name", "name", "title")}
+                self._keys[number] = replace(placed, **names)
 
     def _write_objects(self) -> tuple[int, int]:
         """Write all other objects; returns place and size of the streamer info."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vortex_hep.errors import NotFoundError, SourceError
+from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.readers import alice
 from vortex_hep.readers.bundles import bundled
 from vortex_hep.readers.identity import Identity, identity_of
@@ -18,7 +17,7 @@ from vortex_hep.readers.root.compression import BlockError, decompress
 from vortex_hep.readers.root.exact.promise import Exact, NotPresentableError
 from vortex_hep.readers.root.orphans import has_orphan_baskets, hides_tree
 from vortex_hep.readers.root.rntuple import RNTupleSource
-from vortex_hep.readers.root.streamed import StreamedBranch, StreamedError, TreeWalker
+from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker
 from vortex_hep.readers.root.tkey import DirectoryHeader, FileHeader, Key
 from vortex_hep.readers.root.ttree import TTreeSource
 from vortex_hep.schema import TreeSource
@@ -29,6 +28,10 @@ RNTUPLE_CLASSES = (b"ROOT::RNTuple", b"ROOT::Experimental::RNTuple")
 _NOT_OBJECTS = (*TREE_CLASSES, *DIRECTORY_CLASSES, *RNTUPLE_CLASSES)
 #: Bytes that hold any file header or directory record.
 _HEADER_SIZE = 512
+#: Where fKeylen stands in a key.
+_AT_KEYLEN = 14
+#: Bytes that are read at a time of what follows the file's end.
+_PIECE = 1 << 24
 
 
 @dataclass
@@ -49,6 +52,8 @@ class Directory:
     path: str
     parent: int
     prefix: bytes
+    #: The key in front of the record, which may name another class than the list of keys does.
+    own_key: Key
     list_key: Key | None = None
 
 
@@ -97,15 +102,22 @@ class RootRecords:
 
     def _key(self, seek: int) -> tuple[Key, int]:
         size = min(_HEADER_SIZE, self.reader.size - seek)
-        key, position = Key.unpack(self.reader.read(seek, size))
-        return key, position
+        head = self.reader.read(seek, size)
+        keylen = int.from_bytes(head[_AT_KEYLEN : _AT_KEYLEN + 2], "big")
+        if size < keylen <= self.reader.size - seek:
+            head = self.reader.read(seek, keylen)
+        return Key.unpack(head)
 
     def _directory(self, key: Key, at: Key, nbytes_name: int, path: str, parent: int) -> None:
         record = self.reader.read(at.seek, at.nbytes)
+        own, _ = Key.unpack(record)
+        if own.keylen != at.keylen or any(d.own_key.seek == own.seek for d in self.directories):
+            msg = f"the key of folder {path!r} names something else"
+            raise ValueError(msg)
         header = DirectoryHeader.unpack(record[nbytes_name:])
         number = len(self.directories)
         prefix = bytes(record[at.keylen : nbytes_name])
-        directory = Directory(key, header, path, parent, prefix)
+        directory = Directory(key, header, path, parent, prefix, own)
         self.directories.append(directory)
         if header.seek_keys == 0:
             return
@@ -180,9 +192,31 @@ class RootFileSource:
         self.left_out: set[int] = set()
         self.trees: Mapping[str, TreeSource] = {}
         self.sources: dict[str, TTreeSource | RNTupleSource] = {}
+        self._check_presentable()
         self._find_trees(trees)
         self._find_hidden_trees()
         self._exact = Exact(self) if exact else None
+
+    def _check_presentable(self) -> None:
+        """Raise NotPresentableError where the lists of keys do not tell all that is in the file."""
+        for directory in self.records.directories:
+            listed = any(e.directory == 0 for e in self.records.entries) or directory.parent >= 0
+            if directory.header.seek_keys == 0 or not listed:
+                # What such a file holds, ROOT finds by going through its records.
+                where = f"folder {directory.path!r}" if directory.path else "the file"
+                msg = f"{where} has no list of keys, as if the job that wrote it had died"
+                raise NotPresentableError(msg)
+        trees: set[tuple[str, int]] = set()
+        for entry in self.records.entries:
+            key = entry.key
+            if key.class_name in (*TREE_CLASSES, *RNTUPLE_CLASSES):
+                if (entry.path, key.cycle) in trees:
+                    msg = f"there are two trees {entry.path!r} of cycle {key.cycle}"
+                    raise NotPresentableError(msg)
+                trees.add((entry.path, key.cycle))
+            if key.class_name not in DIRECTORY_CLASSES and len(key.pack()) != key.keylen:
+                msg = f"the list of keys describes {entry.path!r} differently than its record"
+                raise NotPresentableError(msg)
 
     def _find_trees(self, wanted: Sequence[str] | None) -> None:
         found = [e for e in self.records.entries if e.key.class_name in TREE_CLASSES]
@@ -239,16 +273,18 @@ class RootFileSource:
             tree = self._file.root_directory[f"{entry.path};{key.cycle}"]
             at_branches = int(tree.member("fBranches")._cursor.index)
             branches = TreeWalker(payload, key.keylen).walk(at_branches)
-        except StreamedError as error:
-            msg = f"tree {name!r}: {error}"
-            raise NotPresentableError(msg) from error
         except Exception as error:
-            msg = f"cannot be read: {error}"
-            raise SourceError(msg, path=self.path, tree=name) from error
+            # Of a class or version that is not known, or compressed as ROOT did before 2010.
+            msg = f"tree {name!r} is not understood: {error}"
+            raise NotPresentableError(msg) from error
         seeks = {seek for seek, _ in skeleton.basket_places(payload, branches)}
         if owned and seeks and seeks <= owned:
             return TreeRecord(entry, name, payload, at_branches, branches, None)
-        source = TTreeSource(name, tree, self.records.reader, payload, branches, key.name)
+        try:
+            source = TTreeSource(name, tree, self.records.reader, payload, branches, key.name)
+        except UnsupportedTypeError as error:
+            msg = f"tree {name!r}: {error.message}"
+            raise NotPresentableError(msg) from error
         source.family = alice.family_of(name)
         owned |= seeks
         return TreeRecord(entry, name, payload, at_branches, branches, source)
@@ -263,12 +299,9 @@ class RootFileSource:
             source = RNTupleSource(entry.path, ntuple, self.records.reader, payload)
         except SourceError:
             raise
-        except (ValueError, struct.error, NotImplementedError) as error:
-            msg = f"RNTuple {entry.path!r}: {error}"
-            raise NotPresentableError(msg) from error
         except Exception as error:
-            msg = f"cannot be read: {error}"
-            raise SourceError(msg, path=self.path, tree=entry.path) from error
+            msg = f"RNTuple {entry.path!r} is not understood: {error}"
+            raise NotPresentableError(msg) from error
         self.ntuple_records.append((entry, source))
         return source
 
@@ -288,6 +321,12 @@ class RootFileSource:
             if hides_tree(payload):
                 msg = f"object {path!r} of class {class_name} holds a tree"
                 raise NotPresentableError(msg)
+
+    def tail(self) -> Iterator[bytes]:
+        """What lies behind the end that the file names, in pieces."""
+        reader = self.records.reader
+        for start in range(self.records.header.end, reader.size, _PIECE):
+            yield bytes(reader.read(start, min(_PIECE, reader.size - start)))
 
     def objects(self) -> Iterator[tuple[str, str, int, bytes]]:
         """Path, class, cycle and uncompressed bytes of all objects that are not trees."""

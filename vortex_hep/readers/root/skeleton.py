@@ -14,6 +14,8 @@ Blobs:
     embedded baskets are cleared; each fBasketEntry is XORed with that of the branch before it.
 ``root/ntuple/N/envelopes``, ``root/ntuple/N/extra``
     Header, footer and page lists of an RNTuple, without the places of pages; unused bits of pages.
+``root/tail/N``
+    What follows the end of the file that its header names: a job that died leaves such.
 ``root/tree/N/plan``, ``root/tree/N/baskets``, ``root/tree/N/extra``
     How branches become columns; the fields of each basket; the few bytes that no rule gives.
 """
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vortex_hep.errors import CorruptionError, UnsupportedVersionError
+from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
 from vortex_hep.readers.root import layout
 from vortex_hep.readers.root.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.layout import BranchPlan
@@ -134,6 +136,8 @@ def write_blobs(source: RootFileSource) -> Iterator[tuple[str, bytes]]:
                 "prefix": d.prefix.decode("latin-1"),
                 "parent": d.parent,
                 "list": None if d.list_key is None else pack_key(d.list_key),
+                # Old files call a folder otherwise in the list of keys than in its record.
+                **({"own": pack_key(d.own_key)} if _differ(d.key, d.own_key) else {}),
             }
             for d in records.directories
         ],
@@ -145,6 +149,11 @@ def write_blobs(source: RootFileSource) -> Iterator[tuple[str, bytes]]:
     yield "root/skeleton", json.dumps(skeleton, separators=(",", ":")).encode("ascii")
     yield "root/objects", b"".join(objects)
     yield from blobs
+    yield from ((f"root/tail/{number}", piece) for number, piece in enumerate(source.tail()))
+
+
+def _differ(a: Key, b: Key) -> bool:
+    return (a.class_name, a.name, a.title) != (b.class_name, b.name, b.title)
 
 
 def _write_tree(
@@ -303,6 +312,7 @@ class Skeleton:
     objects: bytes
     trees: list[StoredTree]
     ntuples: list[StoredNTuple]
+    tail: list[bytes]
 
 
 def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
@@ -328,9 +338,11 @@ def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
             )
             for number, item in enumerate(info["ntuples"])
         ]
-        return Skeleton(info, blobs["root/objects"], trees, ntuples)
+        pieces = sum(name.startswith("root/tail/") for name in blobs)
+        tail = [blobs[f"root/tail/{number}"] for number in range(pieces)]
+        return Skeleton(info, blobs["root/objects"], trees, ntuples, tail)
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        if isinstance(error, UnsupportedVersionError):
+        if isinstance(error, VortexError):
             raise
         msg = f"the remainder of the ROOT file is damaged: {error!r}"
         raise CorruptionError(msg) from error

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Raw bytes of columns that are read at a time.
 _CLUSTER_BYTES = 1 << 24
+#: Bytes and number of records that are fetched at a time.
+_FETCH_BYTES, _FETCH_RECORDS = 1 << 23, 1 << 9
 
 
 def survey_of(source: RootFileSource) -> Survey:
@@ -159,19 +161,33 @@ class _Judge:
         self._row = np.full(count, -1, np.int64)
         self._row[places["item"]] = np.arange(len(places))
         self._pipeline: Pipeline[tuple[int, Setting | None]] = Pipeline(self._take)
+        self._batch: list[tuple[int, bytes, bytes | memoryview, bool]] = []
+        self._batch_bytes = 0
 
     def put(
         self, item: int, head: bytes, payload: bytes | memoryview, *, checksum: bool = False
     ) -> None:
         row = int(self._row[item])
-        if row >= 0 and self._apart[row]:
-            self._pipeline.submit(len(payload), self._judge, row, head, payload, checksum)
+        if row < 0 or not self._apart[row]:
+            return
+        self._batch.append((row, head, payload, checksum))
+        self._batch_bytes += len(payload)
+        if self._batch_bytes > _FETCH_BYTES or len(self._batch) > _FETCH_RECORDS:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        """Read what waits, neighbours in one request, and have it judged."""
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        places = self._places[[row for row, *_ in batch]]
+        ranges = list(zip(places["offset"].tolist(), places["size"].tolist(), strict=True))
+        for (row, head, payload, checksum), raw in zip(
+            batch, self._reader.read_many(ranges), strict=True
+        ):
+            self._pipeline.submit(len(payload), self._judge, row, raw, head, payload, checksum)
 
     def _judge(
-        self, row: int, head: bytes, payload: bytes | memoryview, checksum: bool
+        self, row: int, raw: memoryview, head: bytes, payload: bytes | memoryview, checksum: bool
     ) -> tuple[int, Setting | None]:
-        place = self._places[row]
-        raw = self._reader.read(int(place["offset"]), int(place["size"]))
         stored = raw[len(head) : len(raw) - (PAGE_CHECKSUM if checksum else 0)]
         if raw[: len(head)] != head:
             return row, None
@@ -189,6 +205,7 @@ class _Judge:
 
     def finish(self) -> None:
         """Wait for all verdicts."""
+        self._fetch()
         self._pipeline.finish()
 
     def __enter__(self) -> _Judge:

@@ -60,17 +60,17 @@ class Survey:
         picks = np.unique(np.searchsorted(ends, spread, "right")).tolist()
         self.tried, self.good = len(picks), 0
         good_bytes = tried_bytes = 0
-        for pick in picks:
-            record = records[pick]
+        sample = [records[pick] for pick in picks]
+        fetched = reader.read_many([(record.offset, record.size) for record in sample])
+        for record, raw in zip(sample, fetched, strict=True):
             tried_bytes += record.size
-            if self._try(reader, record):
+            if self._try(record, raw):
                 self.good += 1
                 good_bytes += record.size
         #: Estimated share of the records' bytes that can be made again.
         self.share = good_bytes / tried_bytes if tried_bytes else 1.0
 
-    def _try(self, reader: ByteReader, record: Record) -> bool:
-        raw = reader.read(record.offset, record.size)
+    def _try(self, record: Record, raw: memoryview) -> bool:
         try:
             if record.length >= 0:
                 stored, length = raw, record.length
