@@ -64,7 +64,6 @@ def measure(dataset: Dataset, args: argparse.Namespace) -> dict[str, Any]:
         sys.exit(f"{dataset.name} has no training files: parts are left out of trained models")
     sources = [str(part.path) for part in train]
     tests = [str(part.path) for part in test]
-    left_out = [(), *((part,) for part in PARTS), tuple(PARTS)]
     return {
         "dataset": dataset.name,
         "train_files": [part.name for part in train],
@@ -74,8 +73,13 @@ def measure(dataset: Dataset, args: argparse.Namespace) -> dict[str, Any]:
         "effort": args.effort,
         "commit": commit(),
         "machine": machine(),
-        "runs": [_run(sources, tests, without, args) for without in left_out],
+        "runs": [_run(sources, tests, without, args) for without in combinations()],
     }
+
+
+def combinations() -> list[tuple[str, ...]]:
+    """What is left out: nothing, each part alone, all parts."""
+    return list(dict.fromkeys([(), *((part,) for part in PARTS), PARTS]))
 
 
 def _run(
