@@ -34,6 +34,8 @@ class VortexError(Exception):
         offset: int | None = None,
         hint: str | None = None,
     ) -> None:
+        # Libraries below put several lines into theirs.
+        message = " ".join(line.strip() for line in message.splitlines() if line.strip())
         self.message = message
         self.path = path
         self.tree = tree

@@ -86,7 +86,8 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:
-    return {(path, kind, cycle): data for path, kind, cycle, data in source.objects()}
+    out = {(path, kind, cycle): data for path, kind, cycle, data in source.objects()}
+    return out | {("", "bytes behind the end", 0): b"".join(source.tail())}
 
 
 def _trees(a: TreeSource, b: TreeSource) -> Iterator[str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import uproot
 
-from vortex_hep.errors import LayoutError, SourceError
+import vortex_hep
+from vortex_hep.errors import LayoutError, SourceError, UnsupportedTypeError
 from vortex_hep.readers import compare_sources, opaque, open_source
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.opaque import OpaqueSource
@@ -138,3 +139,96 @@ def test_flipped_bytes_never_escape_as_other_errors(tmp_path, write_tree):
                 list(source.remainder())
         except SourceError:
             pass
+
+
+@pytest.fixture
+def folders(tmp_path, write_tree):
+    """A file with two trees in a folder, and nothing compressed."""
+    path = tmp_path / "folders.root"
+    with uproot.recreate(path, compression=None) as file:
+        for name in ("t1", "t2"):
+            write_tree(file, f"folder/{name}", {"x": np.arange(50, dtype=np.int32)})
+    return path
+
+
+def _restored(path, out):
+    """Take a file through an archive."""
+    archive = out.with_suffix(".vxc")
+    vortex_hep.compress_file(path, archive, model=vortex_hep.Model({}), effort="fast")
+    assert vortex_hep.verify(archive, against=path).ok
+    vortex_hep.restore(archive, out)
+    return out
+
+
+def test_a_file_without_a_list_of_keys_is_carried_whole(folders, tmp_path):
+    """Its job died: only a walk through all of its records tells what it holds."""
+    data = bytearray(folders.read_bytes())
+    with open_source(folders) as source:
+        root = source.records.directories[0]
+    # Behind fVersion, two dates, fNbytesKeys, fNbytesName, fSeekDir and fSeekParent.
+    at = root.key.seek + root.header.nbytes_name + 26
+    assert int.from_bytes(data[at : at + 4], "big") == root.header.seek_keys
+    data[at : at + 4] = bytes(4)
+    folders.write_bytes(data)
+    with open_source(folders) as source:
+        assert source.kind == "opaque"
+        assert "has no list of keys" in source.notes()[0]
+    assert _restored(folders, tmp_path / "out.root").read_bytes() == data
+    with pytest.raises(UnsupportedTypeError, match=r"as tables: .* no list of keys"):
+        open_source(folders, trees=["folder/t1"])
+
+
+def test_what_follows_the_end_is_kept(folders, tmp_path):
+    whole = folders.read_bytes()
+    folders.write_bytes(whole + b"more bytes")
+    out = _restored(folders, tmp_path / "out.root")
+    assert out.read_bytes().endswith(b"more bytes")
+    with open_source(folders) as a, open_source(out) as b:
+        assert compare_sources(a, b) == []
+    folders.write_bytes(whole)
+    with open_source(folders) as a, open_source(out) as b:
+        assert compare_sources(a, b) == ["object '' (bytes behind the end, cycle 0) differs"]
+
+
+def test_a_folder_of_another_class_in_the_list_of_keys(folders, tmp_path):
+    """Old files list a TDirectoryFile where the record says TDirectory, which is shorter."""
+    data = bytearray(folders.read_bytes())
+    with open_source(folders) as source:
+        root, end = source.records.directories[0], source.records.header.end
+    where = slice(root.header.seek_keys, root.header.seek_keys + root.header.nbytes_keys)
+    listed = bytes(data[where]).replace(b"\x0aTDirectory", b"\x0eTDirectoryFile")
+    listed = len(listed).to_bytes(4, "big") + listed[4:]
+    at = root.key.seek + root.header.nbytes_name
+    data[at + 10 : at + 14] = len(listed).to_bytes(4, "big")
+    data[at + 26 : at + 30] = end.to_bytes(4, "big")
+    data += listed
+    data[12:16] = len(data).to_bytes(4, "big")
+    folders.write_bytes(data)
+    out = _restored(folders, tmp_path / "out.root")
+    with uproot.open(folders) as a, uproot.open(out) as b:
+        assert a.classnames() == b.classnames()
+        assert a.classnames()["folder;1"] == "TDirectoryFile"
+        assert a["folder/t2/x"].array().tolist() == b["folder/t2/x"].array().tolist()
+
+
+def test_two_trees_of_one_name_are_carried_whole(folders, tmp_path):
+    data = bytearray(folders.read_bytes())
+    with open_source(folders) as source:
+        folder = source.records.directories[1]
+    at = data.index(b"\x02t2", folder.header.seek_keys)
+    data[at + 2 : at + 3] = b"1"
+    folders.write_bytes(data)
+    with open_source(folders) as source:
+        assert "two trees 'folder/t1' of cycle 1" in source.notes()[0]
+    assert _restored(folders, tmp_path / "out.root").read_bytes() == data
+
+
+def test_a_folder_that_contains_itself_raises(folders):
+    data = bytearray(folders.read_bytes())
+    with open_source(folders) as source:
+        root, folder = source.records.directories
+    at = folder.key.seek + folder.key.keylen + 26
+    data[at : at + 4] = root.header.seek_keys.to_bytes(4, "big")
+    folders.write_bytes(data)
+    with pytest.raises(SourceError, match="names something else"):
+        open_source(folders)

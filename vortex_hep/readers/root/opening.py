@@ -59,7 +59,8 @@ def open_file(
                 ) from error  # fmt: skip
             reader = ByteReader(file.source, path)
             close = file.close if owned else _leave_open
-            return OpaqueSource(reader, path, reason=str(error), close=close)
+            reason = " ".join(str(error).split())
+            return OpaqueSource(reader, path, reason=reason, close=close)
     except BaseException:
         if owned:
             file.close()
