@@ -11,6 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+import xxhash
 
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedVersionError
 from vortex_hep.exactness import exact_source
@@ -340,3 +341,22 @@ def test_parameters_of_old_zstd_fit_the_size():
         assert window is not None
         assert logs == sorted(logs, reverse=True)
         assert len(set(logs)) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "level", "digest"),
+    [
+        (2000, 10, "1bbeaec62616cf9f"),
+        (50000, 6, "861d3742a0bf4500"),
+        (50000, 10, "821e7b81901424db"),
+        (200000, 8, "d784218edf4bcb24"),
+        (400000, 6, "5107490d0f9bbf8e"),
+        (400000, 10, "ea9f7b1689e05f6d"),
+    ],
+)
+def test_old_zstd_is_made_again(size, level, digest):
+    """XXH64 of what ZSTD_compress of libzstd 1.4.8 gives."""
+    numbers = (np.random.PCG64(size).random_raw(size // 4) >> 40).astype(np.uint32)
+    payload = ((numbers % 5000) / np.float32(64)).astype(">f4").tobytes()
+    stored = recompress.recompress(payload, Setting(recompress.ZSTD_14, level))
+    assert xxhash.xxh64_hexdigest(bytes(stored)[9:]) == digest
