@@ -72,7 +72,10 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
     describe = getattr(kind_module(a.kind), "describe", None)
     if describe is not None:
         # What the blobs mean together, for kinds in which no single one has a meaning.
-        first, second = (describe(dict(source.remainder())) for source in (a, b))
+        blobs = [dict(source.remainder()) for source in (a, b)]
+        if blobs[0] == blobs[1]:
+            return
+        first, second = (describe(found) for found in blobs)
         for what in sorted(first.keys() | second.keys()):
             if first.get(what) != second.get(what):
                 yield f"{what} differs"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import itertools
 import threading
 from typing import Any
@@ -29,6 +31,10 @@ def file_in_memory() -> h5py.File:
 
 def filter_works(number: int) -> bool:
     """Whether the HDF5 library at hand can both undo and apply a filter."""
+    if not h5z.filter_avail(number):
+        # Registers what it has with the library, for this process.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("hdf5plugin")
     if not h5z.filter_avail(number):
         return False
     return bool(h5z.get_filter_info(number) & _BOTH == _BOTH)
@@ -60,6 +66,15 @@ class LibraryCodec:
         self._file: Any = None
         self._dataset: Any = None
         self._used = 0
+
+    def works(self) -> bool:
+        """Whether the library makes a dataset of this type with these filters."""
+        try:
+            with self._lock:
+                self._next_slot()
+        except (OSError, RuntimeError, TypeError, ValueError):
+            return False
+        return True
 
     def _next_slot(self) -> tuple[int, ...]:
         """First element of a chunk of the dataset in memory that was never written.

@@ -128,20 +128,22 @@ def _joint_name(folder: str, found: Sequence[StoredDataset]) -> str:
     return f"{folder}/{joint}" if folder else joint
 
 
-def _name_parts(dataset: StoredDataset, names: Iterable[str]) -> None:
+def _named(dataset: StoredDataset, names: Iterable[str]) -> StoredDataset:
+    """Return the dataset with other names of columns; all else is shared, its state too."""
     parts: tuple[Part, ...] = tuple(
         replace(p, name=n) for p, n in zip(dataset.layout.parts, names, strict=True)
     )
-    dataset.layout = replace(dataset.layout, parts=parts)
+    return replace(dataset, layout=replace(dataset.layout, parts=parts))
 
 
 def _columns(name: str, found: list[StoredDataset]) -> Group:
     taken: set[str] = set()
+    datasets = []
     for dataset in found:
         base = _base(dataset.name)
         names = [f"{base}.{p.name}" if p.name else base for p in dataset.layout.parts]
-        _name_parts(dataset, [_unique(n, taken) for n in names])
-    return Group(name, found, [""] * len(found))
+        datasets.append(_named(dataset, [_unique(n, taken) for n in names]))
+    return Group(name, datasets, [""] * len(datasets))
 
 
 def _fields(dataset: StoredDataset) -> Group:
@@ -153,9 +155,10 @@ def _fields(dataset: StoredDataset) -> Group:
 def _joint(name: str, found: list[StoredDataset]) -> Group:
     members = []
     tables = []
+    datasets = []
     for dataset in found:
         base = _base(dataset.name)
-        _name_parts(dataset, [f"{base}/{p.name}" for p in dataset.layout.parts])
+        datasets.append(_named(dataset, [f"{base}/{p.name}" for p in dataset.layout.parts]))
         members.append(Member(dataset.name, f"{base}/"))
         tables.append(base)
-    return Group(name, found, tables, tuple(members))
+    return Group(name, datasets, tables, tuple(members))

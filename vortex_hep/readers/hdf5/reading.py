@@ -42,7 +42,7 @@ class ChunkReader:
         self._source, self._path, self._pool = source, path, pool
         self.exact = exact
         self.cache_bytes = CACHE_BYTES
-        self._cache: OrderedDict[tuple[int, int], Array] = OrderedDict()
+        self._cache: OrderedDict[tuple[bytes, int], Array] = OrderedDict()
         self._cached = 0
         self._lock = threading.Lock()
 
@@ -85,9 +85,14 @@ class ChunkReader:
 
     def _chunks(self, dataset: StoredDataset, ks: Sequence[int]) -> list[Array]:
         """Elements of chunks, decoded or from the cache."""
-        key = id(dataset)
+        key = dataset.layout.path
         with self._lock:
-            known = {k: self._cache[key, k] for k in ks if (key, k) in self._cache}
+            # One that was read before its layout was chosen is not judged yet.
+            known = {
+                k: self._cache[key, k]
+                for k in ks
+                if (key, k) in self._cache and dataset.state[k] != UNKNOWN
+            }
             for k in known:
                 self._cache.move_to_end((key, k))
         missing = [k for k in ks if k not in known]
@@ -99,7 +104,7 @@ class ChunkReader:
                 self._keep((key, k), cells)
         return [known[k] for k in ks]
 
-    def _keep(self, key: tuple[int, int], cells: Array) -> None:
+    def _keep(self, key: tuple[bytes, int], cells: Array) -> None:
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = cells

@@ -203,8 +203,11 @@ def _items(records: Array, part: Part) -> tuple[Array, str]:
     """Items of a part as unsigned integers in the file's byte order, a view of ``records``."""
     itemsize = np.dtype(part.dtype).itemsize
     order = ">" if part.swapped else "<"
+    shape = records.shape[:-1] + part.shape
+    if not records.size:
+        return np.zeros(shape, f"<u{itemsize}"), f"<u{itemsize}"
     view = np.ndarray(
-        records.shape[:-1] + part.shape,
+        shape,
         np.dtype(f"{order}u{itemsize}"),
         records,
         part.offset,

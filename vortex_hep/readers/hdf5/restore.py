@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import deque
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 
 from vortex_hep.codec.output import atomic_output
-from vortex_hep.errors import CorruptionError, VortexError
+from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
 from vortex_hep.readers.hdf5.encoding import Encoder
 from vortex_hep.readers.hdf5.filters import FilterError
 from vortex_hep.readers.hdf5.image import (
@@ -22,11 +23,12 @@ from vortex_hep.readers.hdf5.image import (
     skeleton_file,
     skeleton_pieces,
 )
-from vortex_hep.readers.hdf5.library import LibraryCodec
+from vortex_hep.readers.hdf5.library import LibraryCodec, filter_works
 from vortex_hep.readers.hdf5.lists import rows_of_lists
 from vortex_hep.readers.hdf5.recordtype import insert
 from vortex_hep.readers.hdf5.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.workfile import WorkFile, work_file
+from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
 from vortex_hep.schema import Array, TableData
 
@@ -34,6 +36,10 @@ from vortex_hep.schema import Array, TableData
 _STEP = 1 << 24
 #: Chunks that are encoded ahead of the one that is written.
 _AHEAD = 8
+_HINT = (
+    "the zlib at hand may compress otherwise than the one that compressed the file;"
+    " exact=False (--no-exact) writes a file that holds the same"
+)
 
 
 def restore_file(
@@ -61,15 +67,19 @@ def restore_file(
                 for tree, tree_ranges in ranges.items():
                     _restore_tree(tree, plan, tree_ranges, read_cluster, work, codecs, pool)
             work.finish(plan.size, plan.end)
-            if options.exact and "hdf5/exact" in blobs and work.identity() != blobs["hdf5/exact"]:
-                raise CorruptionError(
-                    "the restored file is not the original byte for byte",
-                    hint="the zlib at hand may compress otherwise than the one that compressed it",
-                )
+            if options.exact and "hdf5/exact" in blobs:
+                _promised(blobs["hdf5/exact"]).check(work.identity(), path, hint=_HINT)
             work.copy_to(out)
     except VortexError as error:
         error.path = error.path or path
         raise
+
+
+def _promised(blob: bytes) -> Identity:
+    try:
+        return Identity.parse(json.loads(blob))
+    except ValueError as error:
+        raise CorruptionError("size and adler32 of the original make no sense") from error
 
 
 def _ranges_of(
@@ -116,6 +126,12 @@ class _Codecs:
 
     def _make(self, dataset: PlannedDataset) -> LibraryCodec:
         lay = dataset.layout
+        for one in lay.pipeline.filters:
+            if not filter_works(one.number):
+                raise UnsupportedFeatureError(
+                    f"its chunks need {one.name}, which is not available here", tree=dataset.tree,
+                    hint="the package hdf5plugin brings most filters",
+                )  # fmt: skip
         if self._file is None:
             self._file = skeleton_file(self._blobs)
         try:

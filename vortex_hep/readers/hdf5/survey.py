@@ -164,6 +164,8 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
     _check_size(layout)
     index = _chunks(dataset, layout) if chunked else _pieces(dataset, layout)
     _check_index(index, layout, path, file_size)
+    if not pipeline.plain:
+        _check_codec(LibraryCodec(type_id, properties, layout.chunk, layout.chunk_bytes))
     if not len(index) or _sparse(layout, len(index)):
         raise NotColumnsError("" if not len(index) else "nearly all of it was never written")
     if chunked:
@@ -192,7 +194,7 @@ def _pipeline(properties: Any) -> Pipeline:
         filters.append(Filter(int(number), int(flags), tuple(int(v) for v in values)))
         if not filters[-1].number or not filter_works(filters[-1].number):
             text = readable(label) or str(number)
-            msg = f"filter {text!r} is not available here: install hdf5plugin to read the data"
+            msg = f"filter {text!r} is not available here (the package hdf5plugin brings most)"
             raise NotColumnsError(msg)
     return Pipeline(tuple(filters))
 
@@ -202,6 +204,15 @@ def _check_size(layout: Layout) -> None:
     if layout.chunk_bytes > MAX_BLOCK or layout.chunk[0] * slab > MAX_BLOCK:
         msg = f"chunks that share rows hold more than {MAX_BLOCK >> 20} MiB together"
         raise NotColumnsError(msg)
+
+
+def _check_codec(codec: LibraryCodec) -> None:
+    try:
+        if not codec.works():
+            msg = "the HDF5 library at hand does not write such data, though it reads them"
+            raise NotColumnsError(msg)
+    finally:
+        codec.close()
 
 
 def _sparse(layout: Layout, chunks: int) -> bool:

@@ -15,6 +15,7 @@ import h5py
 
 from vortex_hep.codec.output import output_error
 from vortex_hep.errors import CorruptionError
+from vortex_hep.readers.identity import Identity
 
 _COPY = 1 << 22
 
@@ -129,13 +130,13 @@ class WorkFile:
                 "the HDF5 library did not keep a chunk as it was given", path=self._out_path
             )
 
-    def identity(self) -> bytes:
-        """Size (u8) and adler32 (u4) of the file."""
+    def identity(self) -> Identity:
+        """Size and checksum of the file."""
         checksum, size = 1, 0
         self._file.seek(0)
         while data := self._file.read(_COPY):
             checksum, size = zlib.adler32(data, checksum), size + len(data)
-        return size.to_bytes(8, "little") + checksum.to_bytes(4, "little")
+        return Identity.make(size, checksum)
 
     def copy_to(self, out: BinaryIO) -> None:
         """Write all of the file to ``out``."""
