@@ -18,7 +18,7 @@ from vortex_hep.codec import rans, zstd
 from vortex_hep.codec.fields import Field, write_tokens
 from vortex_hep.codec.folding import MAX_FOLD
 from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
-from vortex_hep.codec.predictors import KINDS, Input, Predictor, Values, functions
+from vortex_hep.codec.predictors import KINDS, Input, Predictor, functions
 from vortex_hep.codec.predictors.scans import take_key
 from vortex_hep.codec.rows import MAX_BLOCK, row_set
 from vortex_hep.codec.sections import Reader, join
@@ -31,6 +31,7 @@ from vortex_hep.codec.transforms import (
     add_reference,
     bits_from_ordered,
     bits_of,
+    order_kind,
     ordered_view,
     subtract_magnitude,
     subtract_reference,
@@ -223,9 +224,15 @@ EXAMPLE = re.compile(
 )
 
 
-def one_row(columns: list[np.ndarray]) -> Values:
-    """What gives column k as component k."""
-    return lambda i: (columns[i.component], np.ones(1, np.bool_))
+class Together:
+    """What gives column k as component k, of rows that are one list."""
+
+    def __init__(self, columns: list[np.ndarray]) -> None:
+        self.columns = columns
+        self.entry = np.zeros(len(columns[0]), np.int64)
+
+    def __call__(self, i: Input, /) -> tuple[np.ndarray, np.ndarray]:
+        return self.columns[i.component], np.ones(len(self.entry), np.bool_)
 
 
 def test_predictions_6_8():
@@ -241,7 +248,7 @@ def test_predictions_6_8():
             made = Predictor(number, tuple(Input("t", "x", k) for k in range(len(x))), p)
             assert made.allowed
             assert kind.formula(columns, p)[0] == binary64(example["y"])
-            found, _ = made._expected(1, example["dtype"], int(example["shift"]), one_row(columns))
+            found, _ = made._expected(1, example["dtype"], int(example["shift"]), Together(columns))
             assert found[0] == int(example["e"], 16)
             seen.append(number)
     assert seen == [1, 2, 3, 4, 5, 5, 5, 6, 7]
@@ -266,6 +273,35 @@ def test_same_key_6_8_9():
     text = section("6.8.9")
     assert "keys 1, 2, 1, 1 and ordered integers 100, 50, 100, 101" in text
     assert f"v = {', '.join(map(str, found.tolist()))}" in text
+
+
+@pytest.mark.parametrize(
+    ("place", "inputs", "values", "folded"),
+    [
+        ("6.8.10", [[-1, -1, 0, 0, 0], [-1, 0, -1, -1, -1]], [8, 4, 5, 3, 7.5],
+         [1581056, 1576960, 1577984, 1574912, 3584]),
+        ("6.8.11", [[-1, 0, 0, 1]], [100, 50, 100, 101], [200, 99, 100, 102]),
+        ("6.8.12", [[-1, 0, 0], [2, 8, 8], [1, 9, 9], [2, 9, 9]], [1, 4, 4], [1568768, 0, 0]),
+    ],
+)  # fmt: skip
+def test_links_between_rows_6_8(
+    place: str, inputs: list[list[int]], values: list[float], folded: list[int]
+):
+    kind = next(int(r[0]) for r in table_rows(section("6.8")) if r[-1] == place)
+    text = section(place)
+    told: list[list[float]] = [*inputs, values, folded]  # type: ignore[list-item]
+    for numbers_of in told:
+        assert ", ".join(f"{v:g}" if v < 1e6 else str(v) for v in numbers_of) in text
+    made = Predictor(kind, tuple(Input("t", "x", k) for k in range(len(inputs))))
+    assert made.allowed
+    dtype, shift = ("<f4", 12) if KINDS[kind].dtypes else ("<u8", 0)
+    column = np.array(values, dtype)
+    ordered, _ = ordered_view(bits_of(column), order_kind(dtype), 8 * column.itemsize, shift)
+    given = Together([np.array(c) for c in inputs])
+    found = made.fold(ordered, dtype, shift, given)
+    assert found.tolist() == folded
+    ok = np.ones(len(column), np.bool_)
+    assert made.unfold(found, ok, ordered, dtype, shift, given).tolist() == ordered.tolist()
 
 
 def test_segments_tokens_and_buckets_6_4():

@@ -109,7 +109,7 @@ def test_golden_model_has_all_relations():
         assert {f.reference for f in info["T"].fields} == {0, 1, 2, 3}
         assert {plan for plan, _ in info["T"].lane_context} == {"", "E", "/scalars"}
         assert info["E"].block == 7
-        made = [(f, f.predictor) for f in info["E"].fields if f.predictor is not None]
+        made = [(f, f.predictor) for t in "ED" for f in info[t].fields if f.predictor is not None]
         assert {p.kind for _, p in made} == set(KINDS)
         assert {f.dtype for f, p in made if p.magnitude} == {"<f4", "<f8"}
         assert {f.dtype for f, _ in made if f.shift} == {"<f4"}

@@ -62,6 +62,21 @@ TABLES = (
     ),
     TableSpec("W", (ColumnSpec("W", "<f2"),), "nW", True),
     TableSpec(
+        "D",
+        (
+            ColumnSpec("D_parent", "<i2", link="D"),
+            ColumnSpec("D_partner", "|i1"),
+            ColumnSpec("D_p", "<f8"),
+            ColumnSpec("D_q", "<f4"),
+            ColumnSpec("D_e", "<f8"),
+            ColumnSpec("D_t", "<f8"),
+            ColumnSpec("D_x", "<f8"),
+            ColumnSpec("D_n", "<u2"),
+        ),
+        None,
+        True,
+    ),
+    TableSpec(
         "E",
         (
             ColumnSpec("E_key", "|u1"),
@@ -172,6 +187,44 @@ def _entries(seed: int, n: int, factor: float) -> dict[str, Array]:
     return columns
 
 
+def _decays(seed: int, lanes: int) -> TableData:
+    """Rows that descend from one another: two that meet, and what comes of them, twice."""
+    rng = np.random.default_rng(seed)
+    parent = np.array([-1, -1, 0, 0, 0, 2, 2, 4, 7, 7])
+    partner = np.array([-1, 0, -1, -1, -1, -1, -1, -1, -1, 3])
+    n = len(parent)
+    p, q, e = rng.normal(0, 3, (3, lanes, n))
+    t, x = np.zeros((2, lanes, n))
+    e = np.abs(e) + 4
+    q = (q.astype("<f4").view("<u4") & np.uint32(0xFFFFF000)).view("<f4").astype("<f8")
+    for last, into, others in (
+        (4, (0, 1), (2, 3)),
+        (6, (2,), (5,)),
+        (7, (4,), ()),
+        (9, (7,), (8,)),
+    ):
+        p[:, last] = sum(p[:, k] for k in into) - sum(p[:, k] for k in others)
+        q[:, last] = q[:, into[0]] - sum(q[:, k] for k in others)
+    for k in range(2, n):
+        t[:, k] = t[:, parent[k]] + (rng.exponential(1, lanes) if k in (2, 5, 8) else 0)
+        x[:, k] = x[:, parent[k]] + (t[:, k] - t[:, parent[k]]) * (p / e)[:, parent[k]]
+    for k in (3, 4, 6, 9):  # as the one before it
+        t[:, k], x[:, k] = t[:, k - 1], x[:, k - 1]
+    p[0, 3], q[1, 2], x[2, 5], e[3, 0] = np.nan, np.inf, -np.inf, 0.0
+    p[4, 4] = np.nextafter(p[4, 4], 0)
+    columns = {"parent": np.tile(parent, lanes), "partner": np.tile(partner, lanes)}
+    columns["parent"][-1] = 30  # an escape, and no row
+    columns |= {"p": p, "q": q, "e": e, "t": t, "x": x, "n": 100 + 7 * (t > 0)}
+    with np.errstate(all="ignore"):
+        made = {
+            c.name: columns[c.name[2:]].reshape(-1).astype(c.dtype)
+            for table in TABLES
+            for c in table.columns
+            if table.name == "D"
+        }
+    return TableData(np.arange(lanes + 1, dtype=np.int64) * n, dict(made))
+
+
 def _cluster(seed: int, lanes: int, busy: int, folded: bool) -> Cluster:
     """Some lanes; the first ``busy`` of them have rows of other tables than W."""
     rng = np.random.default_rng(seed)
@@ -258,6 +311,7 @@ def _cluster(seed: int, lanes: int, busy: int, folded: bool) -> Cluster:
         "J": TableData(offsets["J"], {"J_sIdx": s_idx, "J_pt": j_pt, "J_eta": j_eta.astype("<f4")}),
         "S": TableData(offsets["S"], {"S_pt": s_pt, "S_eta": s_eta, "S_phi": s_phi}),
         "W": TableData(offsets["W"], {"W": rng.normal(1, 0.01, n["W"]).astype("<f2")}),
+        "D": _decays(seed, lanes),
         "E": TableData(np.arange(lanes + 1, dtype=np.int64), dict(entries)),
     }
 

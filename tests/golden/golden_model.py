@@ -106,6 +106,25 @@ def _table(
     return TableModel(name, fields, shape, known, weights, expected, links, fold, block)
 
 
+def _decay_fields() -> tuple[Field, ...]:
+    """Fields of the table D: predictors along links."""
+    wide = _segments((0, (1 << 64) - 1))
+    flight = _from(35, "D.D_parent D.D_t D.D_p D.D_e")
+    return (
+        _field("D_parent", "<i2", _segments((0x7FFF, 0x7FFF + 12))),
+        _field("D_partner", "|i1", _segments((0x7F, 0x7F + 12))),
+        _field("D_p", "<f8", wide, flat=8, predictor=_from(33, "D.D_parent D.D_partner")),
+        _field(
+            "D_q", "<f4", _segments((0, (1 << 21) - 1)), shift=12,
+            predictor=_from(33, "D.D_parent"),
+        ),
+        _field("D_e", "<f8", wide, flat=8),
+        _field("D_t", "<f8", wide, predictor=_from(34, "D.D_parent")),
+        _field("D_x", "<f8", wide, predictor=flight),
+        _field("D_n", "<u2", _segments((0, 255)), predictor=_from(34, "D.D_parent")),
+    )  # fmt: skip
+
+
 def model() -> Model:
     """Networks of all plans but one, which is left to the classical coders."""
     floats = _segments((0, (1 << 18) - 1))
@@ -179,6 +198,15 @@ def model() -> Model:
                 ),
                 "S": _table(4, "S", s, previous=True, context="E.E_key", head=16),
                 "W": _table(5, "W", w, previous=False, fold=3),
+                "D": _table(
+                    9,
+                    "D",
+                    _decay_fields(),
+                    previous=False,
+                    links=(Link("D", tuple(f.columns[0] for f in _decay_fields())),),
+                    seen=(len(_decay_fields()),),
+                    context="E.E_key",
+                ),
                 "E": _table(6, "E", _entry_fields(), previous=True, context=".nT .nW", block=7),
             },
             "Pair": {

@@ -9,7 +9,9 @@ import pytest
 
 from vortex_hep.codec.predictors import KINDS, Input
 from vortex_hep.codec.values import RowValues
-from vortex_hep.nn.relations import Candidate, Found, find_relations
+from vortex_hep.nn.candidates import Candidate
+from vortex_hep.nn.relating import relate
+from vortex_hep.nn.relations import Found, find_relations
 from vortex_hep.schema import TableData
 
 ROWS = 4096
@@ -164,7 +166,57 @@ def test_relations_that_are_there(name: str) -> None:
 
 def test_every_kind_is_searched_for() -> None:
     kinds = {kind for kind, _, _ in formulas().values()}
-    assert kinds | {32} == set(KINDS)
+    assert kinds | {32} | {33, 34, 35} == set(KINDS)
+
+
+def make_decays(lists: int = 200) -> tuple[Columns, np.ndarray]:
+    """Rows of which each two come of one before, or of two that meet, and their entries."""
+    rng = np.random.default_rng(8)
+    parent = np.array([-1, -1, 0, 0, 2, 2, 3, 3, 3, 5, 5])
+    partner = np.array([-1, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1])
+    n = len(parent)
+    p, e, x, t = rng.normal(0, 3, (4, lists, n))
+    e = np.abs(e) + 5
+    for last, into, others in (
+        (3, (0, 1), (2,)),
+        (5, (2,), (4,)),
+        (8, (3,), (6, 7)),
+        (10, (5,), (9,)),
+    ):
+        p[:, last] = p[:, into].sum(axis=1) - p[:, others].sum(axis=1)
+    for k in range(2, n):
+        first = parent[k] not in parent[:k]
+        t[:, k] = t[:, parent[k]] + rng.exponential(1, lists) if first else t[:, k - 1]
+        x[:, k] = x[:, parent[k]] + (t[:, k] - t[:, parent[k]]) * (p / e)[:, parent[k]]
+    columns = {"p": p, "e": e, "t": t, "x": x, "parent": np.tile(parent, (lists, 1)),
+               "partner": np.tile(partner, (lists, 1))}  # fmt: skip
+    return {k: c.reshape(-1) for k, c in columns.items()}, np.repeat(np.arange(lists), n)
+
+
+def test_what_comes_of_rows_before() -> None:
+    columns, entry = make_decays()
+    values = RowValues("t", columns, entry)
+    relations = relate(values)
+    hit = {f.target.column: (f.predictor.kind, inputs_of(f)) for f in relations}
+    assert hit["p"] == (33, {"parent", "partner"})
+    assert hit["x"] == (35, {"parent", "t", "p", "e"}) or hit["t"][0] == 35
+    assert "e" not in hit
+    # Without the lists there is nothing to go by.
+    alone = relate(RowValues("t", columns, np.arange(len(entry))))
+    assert all(f.predictor.kind < 32 for f in alone)
+
+
+def test_positions_are_inherited() -> None:
+    columns, entry = make_decays()
+    rng = np.random.default_rng(3)
+    place = rng.normal(0, 1, len(entry))
+    first = np.searchsorted(entry, entry)
+    for k in np.flatnonzero(columns["parent"] >= 0).tolist():
+        if rng.random() < 0.9:
+            place[k] = place[first[k] + columns["parent"][k]]
+    only = {"parent": columns["parent"], "place": place}
+    (f,) = relate(RowValues("t", only, entry))
+    assert (f.predictor.kind, f.target.column) == (34, "place")
 
 
 def test_rows_of_one_key() -> None:

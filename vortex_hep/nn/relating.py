@@ -12,8 +12,9 @@ from vortex_hep.codec.fields import components
 from vortex_hep.codec.predictors import Input, Values
 from vortex_hep.codec.rows import Source
 from vortex_hep.codec.values import RowValues
+from vortex_hep.nn.candidates import Candidate
 from vortex_hep.nn.linking import is_virtual
-from vortex_hep.nn.relations import Candidate, Found, find_relations
+from vortex_hep.nn.relations import Found, find_relations
 from vortex_hep.schema import TableData
 
 Array = npt.NDArray[Any]
@@ -52,19 +53,32 @@ def row_values(
 
 def relate(values: RowValues) -> list[Found]:
     """Find predictors for the columns of a table; see :func:`find_relations`."""
-    rows = _stretch(len(values.entry))
-
-    def part(i: Input) -> tuple[Array, Array] | None:
-        found = values(i)
-        return None if found is None else (found[0][rows], found[1][rows])
-
+    part = _Part(values, _stretch(values.entry))
     return find_relations(_candidates(values, part), part)
 
 
-def _stretch(rows: int) -> slice:
-    """Consecutive rows from the middle, enough to find relations on."""
+class _Part:
+    """Some rows of a table in the role of all of them."""
+
+    def __init__(self, values: RowValues, rows: slice) -> None:
+        self.entry = values.entry[rows]
+        self._values, self._rows = values, rows
+
+    def __call__(self, i: Input, /) -> tuple[Array, Array] | None:
+        found = self._values(i)
+        return None if found is None else (found[0][self._rows], found[1][self._rows])
+
+
+def _stretch(entry: Array) -> slice:
+    """Consecutive rows from the middle, enough to find relations on.
+
+    They begin where an entry does, so that places in its list are what they were.
+    """
+    rows = len(entry)
     size = min(rows, _RELATION_ROWS)
-    return slice((rows - size) // 2, (rows + size) // 2)
+    middle = (rows - size) // 2
+    start = int(np.searchsorted(entry, entry[middle])) if rows else 0
+    return slice(start, max(start + 1, (rows + size) // 2))
 
 
 def _candidates(values: RowValues, part: Values) -> list[Candidate]:

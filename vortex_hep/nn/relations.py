@@ -12,12 +12,15 @@ import numpy.typing as npt
 from vortex_hep.codec import transforms as tf
 from vortex_hep.codec.predictors import SAME_KEY, Input, Predictor, Values, functions
 from vortex_hep.nn import relation_search as rs
+from vortex_hep.nn.candidates import Candidate
+from vortex_hep.nn.decays import MOST_LEFT, Decays
 from vortex_hep.nn.estimates import cost_estimate, trailing_zeros
 
 Array = npt.NDArray[Any]
 
-#: Columns whose values cost less than this many bits are left to the network.
-_LEAST_BITS = 5.0
+#: Columns whose values cost less than this many bits are left to the network, and those that
+#: cost less than so many whatever may predict them.
+_LEAST_BITS, _FEWEST_BITS = 5.0, 2.0
 #: A prediction must leave at most this share of a value's bits, and save this many.
 _MOST_LEFT = 0.85
 _LEAST_SAVED = 1.0
@@ -31,28 +34,6 @@ _LIMIT = 64
 _MOST_KEYS = 2000
 #: Every further input of a formula must save this much.
 _INPUT_BITS = 0.3
-
-
-@dataclass
-class Candidate:
-    """A number column that may be predicted, or predicted from.
-
-    Parameters
-    ----------
-    source : Input
-    values : array, shape (rows,)
-        A sample, in its own dtype.
-    own : bool
-        Whether it belongs to the table itself.
-    """
-
-    source: Input
-    values: Array
-    own: bool
-
-    def __post_init__(self) -> None:
-        with np.errstate(all="ignore"):
-            self.reals = self.values.astype(np.float64)
 
 
 @dataclass
@@ -92,11 +73,16 @@ def find_relations(candidates: Sequence[Candidate], values: Values) -> list[Foun
     useful = [c for c in candidates if _varies(c.reals)]
     found: list[Found] = []
     keys = _keys(candidates)
+    decays = Decays(candidates, values)
     for t in targets:
-        guesses = [*_guesses(t, useful), *(k for k in keys if t.column.source not in k.inputs)]
+        guesses = list(decays.guesses(t.column))
+        if t.bits >= _LEAST_BITS:
+            guesses += _guesses(t, useful)
+            guesses += (k for k in keys if t.column.source not in k.inputs)
         for predictor in dict.fromkeys(guesses):
             left = _bits_left(t, predictor, values)
-            if left <= _MOST_LEFT * t.bits and t.bits - left >= _LEAST_SAVED:
+            most = MOST_LEFT.get(predictor.kind, _MOST_LEFT)
+            if left <= most * t.bits and t.bits - left >= _LEAST_SAVED:
                 found.append(Found(t.column.source, predictor, t.bits - left))
     return _without_circles(found)
 
@@ -120,7 +106,7 @@ def _target(c: Candidate) -> _Target | None:
     bits = cost_estimate(tf.fit_segments(ordered).compact(ordered)[0][:_SAMPLE])
     before = np.arange(-1, len(ordered) - 1)
     bits = min(bits, cost_estimate(tf.subtract_reference(ordered, before)[:_SAMPLE]))
-    return _Target(c, ordered, shift, bits) if bits >= _LEAST_BITS else None
+    return _Target(c, ordered, shift, bits) if bits >= _FEWEST_BITS else None
 
 
 def _varies(reals: Array) -> bool:
@@ -160,9 +146,10 @@ def _guesses(t: _Target, useful: Sequence[Candidate]) -> Iterator[Predictor]:
             # What hardly varies here would stand for a constant.
             here = [c for c in here if len(np.unique(c.reals[rows])) > _PROBES // 2]
             yield from _twos(t, y, here, rows)
-            own = [c for c in here if c.own and c.values.dtype.kind == "f"]
+            floats = [c for c in others if c.own and c.values.dtype.kind == "f"]
+            own = [c for c in floats if any(c is other for other in here)]
             yield from _sums(t, y, own[:_MOST_THREES], rows)
-            yield from _squares(t, y, own[:_MOST_FOURS], rows)
+            yield from _squares(y, own[:_MOST_FOURS], floats[:_MOST_THREES], rows)
             yield from _energies(t, y, own[:_MOST_THREES], rows)
 
 
@@ -275,10 +262,12 @@ def _sums(t: _Target, y: Array, own: Sequence[Candidate], rows: Array) -> Iterat
             yield Predictor(2, inputs, (constant, *(s for _, s in terms)))
 
 
-def _squares(t: _Target, y: Array, own: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:
+def _squares(
+    y: Array, own: Sequence[Candidate], floats: Sequence[Candidate], rows: Array
+) -> Iterator[Predictor]:
+    """Sums of three or four squares; ``floats`` are all columns that may be a fourth."""
     if len(own) < 3:
         return
-    del t
     found = np.zeros((_LIMIT, 5), np.int64)
     squares = _table(own, rows, 1) ** 2 / (y * y)
     tells = (squares > 1e-3).any(axis=1)
@@ -289,13 +278,23 @@ def _squares(t: _Target, y: Array, own: Sequence[Candidate], rows: Array) -> Ite
             continue  # a term that adds nothing
         kept = [(own[n], -1.0 if minus >> bit & 1 else 1.0)
                 for bit, n in enumerate(places) if n < len(own)]  # fmt: skip
-        inputs = tuple(c.source for c, _ in kept)
-        yield Predictor(4, inputs, (1.0, *(s for _, s in kept)))
-        # A mass may be negative: it then stands for a negative square.
-        for n, (c, s) in enumerate(kept):
-            if s > 0 and (c.reals[:_SAMPLE] < 0).any():
-                signs = [2.0 if m == n else other for m, (_, other) in enumerate(kept)]
-                yield Predictor(4, inputs, (1.0, *signs))
+        yield from _signed(kept)
+        if len(kept) < 4:
+            # What adds little on these rows, a mass say, may add much on others.
+            for more in floats:
+                if all(more is not c for c, _ in kept):
+                    yield from _signed([*kept, (more, 1.0)])
+
+
+def _signed(terms: Sequence[tuple[Candidate, float]]) -> Iterator[Predictor]:
+    """Roots of signed squares, with the signs given, and with one of them taken from its column."""
+    inputs = tuple(c.source for c, _ in terms)
+    yield Predictor(4, inputs, (1.0, *(s for _, s in terms)))
+    # A mass may be negative: it then stands for a negative square.
+    for n, (c, s) in enumerate(terms):
+        if s > 0 and (c.reals[:_SAMPLE] < 0).any():
+            signs = [2.0 if m == n else other for m, (_, other) in enumerate(terms)]
+            yield Predictor(4, inputs, (1.0, *signs))
 
 
 def _energies(t: _Target, y: Array, own: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:

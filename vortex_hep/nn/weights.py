@@ -226,7 +226,7 @@ def _predictor(entry: list[Any], dtype: str) -> Predictor:
         raise CorruptionError("a predictor is of a kind that does not exist")
     walks = KINDS[kind].formula is None
     if (
-        dtype == "|b1"
+        dtype not in (KINDS[kind].dtypes or COLUMN_DTYPES[1:])
         or type(magnitude) is not bool
         or (magnitude and (walks or np.dtype(dtype).kind != "f"))
     ):

@@ -29,12 +29,16 @@ def test_hepmc3(check, text3):
     for name in ("number", "n_vertices", "n_particles", "shape"):
         assert not scalars[name].any()
     assert scalars["signal_process_id"].tolist() == [101] * 5
-    assert particles["particles_birth"][:12].tolist() == [3, 3, 1, 0, 1, 1, 0, 1, 0, 1, 1, 2]
+    # Four more marks the last of a vertex.
+    assert particles["particles_birth"][:12].tolist() == [3, 3, 1, 4, 5, 1, 4, 1, 0, 5, 5, 6]
     mothers = [-1, -1, 0, 0, 1, 2, 2, 5, 5, 3, 7, 5]
     assert particles["particles_mother"][:12].tolist() == mothers
-    assert vertices["vertices_incoming"][:6].tolist() == [1, 1, 2, 1, 1, 1]
-    assert cluster["incoming"].columns["incoming_step"].tolist() == [2] * 5
-    assert cluster["positions"].num_rows == 5
+    assert particles["particles_partner"][:12].tolist() == [-1] * 4 + [2] + [-1] * 7
+    assert not vertices["vertices_incoming"].any()
+    assert not vertices["vertices_place_unusual"].any()
+    assert cluster["incoming"].num_rows == cluster["positions"].num_rows == 0
+    placed = [particles[f"particles_{name}"][:12] != 0 for name in "xyzt"]
+    assert all(p.tolist() == [False] * 10 + [True, False] for p in placed)
     assert particles["particles_has_flow1"].sum() == (particles["particles_flow1"] > 0).sum()
 
 
@@ -45,10 +49,13 @@ def test_hepmc2(check, text2, listing):
     assert _all_typed(clusters)
     cluster = clusters[0]
     particles = cluster["particles"].columns
-    assert particles["particles_birth"][:9].tolist() == [3, 3, 1, 0, 1, 1, 0, 3, 3]
+    assert particles["particles_birth"][:9].tolist() == [3, 3, 1, 4, 5, 1, 4, 3, 3]
     assert particles["particles_mother"][:7].tolist() == [-1, -1, 0, 0, 2, 3, 3]
     assert particles["particles_flows"][:3].tolist() == [0, 1, 3]
-    assert cluster["positions"].num_rows == 10
+    assert particles["particles_partner"][:7].tolist() == [-1, 0, -1, -1, 3, -1, -1]
+    placed = particles["particles_t"][:7] != 0
+    assert placed.tolist() == [False, False, True, True, False, True, True]
+    assert cluster["positions"].num_rows == 0
     assert np.array_equal(cluster["weights"].offsets, np.arange(6) * 2)
 
 

@@ -185,7 +185,8 @@ def test_wrong_tables_are_refused(packed, text3, tmp_path):
     out = tmp_path / "out"
     changes = {
         "particles_mother": 999, "particles_birth": 7, "vertices_incoming": 5, "particles_px": 1.5,
-        "vertices_has_position": False, "shape": 3, "particles_status": 12345, "incoming_step": 99,
+        "vertices_place_unusual": True, "shape": 3, "particles_status": 12345,
+        "particles_partner": 1,
     }  # fmt: skip
     for name, value in changes.items():
         column = np.asarray(next(t.columns[name] for t in cluster.values() if name in t.columns))

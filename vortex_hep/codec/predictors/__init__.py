@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from vortex_hep.codec.predictors.kinds import KINDS, SAME_KEY, Kind
+from vortex_hep.codec.predictors.kinds import BALANCE, DRIFT, INHERIT, KINDS, SAME_KEY, Kind
 from vortex_hep.codec.predictors.predictor import Input, Predictor, Values
 
-__all__ = ["KINDS", "SAME_KEY", "Input", "Kind", "Predictor", "Values"]
+__all__ = [
+    "BALANCE",
+    "DRIFT",
+    "INHERIT",
+    "KINDS",
+    "SAME_KEY",
+    "Input",
+    "Kind",
+    "Predictor",
+    "Values",
+]

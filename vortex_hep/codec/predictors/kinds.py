@@ -36,6 +36,8 @@ class Kind:
         Computes the predictions; None for kinds that walk along the rows.
     adds : bool
         Whether the first parameter is added to all else; it is a factor of it otherwise.
+    dtypes : tuple of str
+        What it may predict; anything but booleans where there are none.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Kind:
     parameters: Callable[[int], int]
     formula: Formula | None
     adds: bool = False
+    dtypes: tuple[str, ...] = ()
 
     def allows(self, inputs: int, parameters: Sequence[float]) -> bool:
         """Whether a predictor of this kind may have so many inputs and these parameters."""
@@ -133,3 +136,6 @@ def _energy(x: Sequence[Array], p: Sequence[float]) -> Array:
 
 
 SAME_KEY = _add(Kind(32, "same-key", (1, 4), lambda n: 0, None))
+BALANCE = _add(Kind(33, "balance", (1, 2), lambda n: 0, None, dtypes=("<f4", "<f8")))
+INHERIT = _add(Kind(34, "inherit", (1, 1), lambda n: 0, None))
+DRIFT = _add(Kind(35, "drift", (4, 4), lambda n: 0, None, dtypes=("<f4", "<f8")))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec import transforms
 from vortex_hep.codec.predictors import functions
-from vortex_hep.codec.predictors.kinds import KINDS
+from vortex_hep.codec.predictors.kinds import KINDS, SAME_KEY
 from vortex_hep.codec.predictors.scans import take_key
+from vortex_hep.codec.predictors.trees import walk
 
 Array = npt.NDArray[Any]
 
@@ -38,9 +38,20 @@ class Input:
     component: int = 0
 
 
-#: Gives the values of an input for every row (any dtype, shape (rows,)) and whether there is one
-#: (bool, shape (rows,)); None where the file at hand has no such column.
-Values = Callable[[Input], "tuple[Array, Array] | None"]
+class Values(Protocol):
+    """What predictions of some rows are made from."""
+
+    @property
+    def entry(self) -> Array:
+        """Entry of each row (int64, shape (rows,)): rows of one entry are a list."""
+        ...
+
+    def __call__(self, i: Input, /) -> tuple[Array, Array] | None:
+        """Values of an input for every row (any dtype), and where there is one (bool).
+
+        None where the file at hand has no such column.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Predictor:
         uint64 array, shape (rows,)
         """
         if KINDS[self.kind].formula is None:
-            return self._walk(ordered, None, None, dtype, values)
+            return self._walk(ordered, None, None, dtype, shift, values)
         expected, known = self._expected(len(ordered), dtype, shift, values)
         if self.magnitude:
             half = _half(dtype, shift)
@@ -110,7 +121,7 @@ class Predictor:
     ) -> Array:
         """Invert :meth:`fold`; where ``ok`` is False a row's ordered integer is known already."""
         if KINDS[self.kind].formula is None:
-            return self._walk(folded, ok, known_ordered, dtype, values)
+            return self._walk(folded, ok, known_ordered, dtype, shift, values)
         expected, known = self._expected(len(folded), dtype, shift, values)
         if self.magnitude:
             half = _half(dtype, shift)
@@ -163,9 +174,13 @@ class Predictor:
         return self.with_parameter(middle)
 
     def _walk(
-        self, integers: Array, ok: Array | None, ordered: Array | None, dtype: str, values: Values
-    ) -> Array:
+        self, integers: Array, ok: Array | None, ordered: Array | None, dtype: str, shift: int,
+        values: Values,
+    ) -> Array:  # fmt: skip
         taken = [_taken(values, i) for i in self.inputs]
+        if self.kind != SAME_KEY.number:
+            functions.check_arithmetic()
+            return walk(self.name, integers, ok, ordered, taken, values.entry, dtype, shift)
         rows = take_key([bits for bits, _ in taken])
         if ok is None:
             out: Array = transforms.subtract_reference(integers, rows)

@@ -77,4 +77,7 @@ _FORMULAS: dict[str, Callable[[Sequence[str], Sequence[float]], str]] = {
     "magnitude": lambda x, p: _factor(p[0], f"|{x[0]}|"),
     "energy": lambda x, p: _factor(p[0], f"sqrt(({x[0]} * cosh({x[1]}))^2 + {x[2]}^2)"),
     "same-key": lambda x, p: f"the last row of the same {', '.join(x)}",
+    "balance": lambda x, p: f"what siblings leave of {' and '.join(x)}",
+    "inherit": lambda x, p: f"that of {x[0]}",
+    "drift": lambda x, p: f"that of {x[0]}, moved by {x[1]} * {x[2]} / {x[3]}",
 }

@@ -215,6 +215,7 @@ def _read_event(text, at, stop, precisions, n, p, v, begin):
         p.pdg[row] = pdg
         p.status[row] = status
         p.birth[row] = birth
+        p.vertex[row] = current
         p.mother[row] = v.mother[current] if current >= 0 else -1
         n[0] += 1
     return pending < 0 and highest <= n[0] - begin[0]

@@ -179,8 +179,16 @@ class Layout:
         out = [
             ColumnSpec("vertices_id", "<i4", title="id behind that of the vertex before, less one"),
             ColumnSpec("vertices_status", "<i4"),
-            ColumnSpec("vertices_incoming", "<i4", title="number of incoming particles"),
-            ColumnSpec("vertices_has_position", "|b1"),
+            ColumnSpec(
+                "vertices_incoming",
+                "<i4",
+                title="number of incoming particles, where these do not tell themselves",
+            ),
+            ColumnSpec(
+                "vertices_place_unusual",
+                "|b1",
+                title="has a position of zero, or none that is not; of childless ones any",
+            ),
         ]
         if self.version == 3:
             return [*out, ColumnSpec("vertices_line", "|b1", title="has a line, needing none")]
@@ -193,9 +201,14 @@ class Layout:
     def _particles(self, runs: list[ColumnSpec]) -> list[ColumnSpec]:
         out = [
             ColumnSpec(
-                "particles_birth", "|i1", title="vertex: of the row before, new, earlier, none"
+                "particles_birth",
+                "|i1",
+                title="vertex: of the row before, new, earlier, none; 4 more for its last",
             ),
             ColumnSpec("particles_mother", "<i4", link="particles", title="first incoming row"),
+            ColumnSpec(
+                "particles_partner", "<i4", title="first row that goes into the same vertex"
+            ),
             ColumnSpec("particles_pdg", "<i4"),
             ColumnSpec("particles_status", "<i4"),
         ]
@@ -212,6 +225,8 @@ class Layout:
         if self.version == 2:
             for name in ("theta", "phi"):
                 out += self._number(f"particles_{name}", self.angles)
+        for name in ("t", "x", "y", "z"):
+            out += self._number(f"particles_{name}", self.positions)
         return out
 
     @staticmethod

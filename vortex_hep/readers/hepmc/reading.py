@@ -10,6 +10,7 @@ import numpy as np
 
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hepmc import body2, body3, tokens
+from vortex_hep.readers.hepmc.body3 import NONE
 from vortex_hep.readers.hepmc.cells import Cells, Style, printed_cell, to_decimals, to_doubles
 from vortex_hep.readers.hepmc.headrows import (
     HeadRows,
@@ -24,14 +25,23 @@ from vortex_hep.readers.hepmc.layout import Key, Layout
 from vortex_hep.readers.hepmc.lines import Heads, find_heads, read_values
 from vortex_hep.readers.hepmc.rows import (
     ANGLES,
+    CODES,
     MOMENTA,
+    PLACE_CODE,
     PLACES,
     Particles,
     Vertices,
+    any_place,
     make_particles,
     make_vertices,
     precisions_of,
     vertex_ids,
+)
+from vortex_hep.readers.hepmc.structure import (
+    first_of_vertices,
+    join_births,
+    place_numbers,
+    told_by_particles,
 )
 from vortex_hep.readers.hepmc.writing import write_events
 from vortex_hep.schema import Array, Cluster, TableData
@@ -196,32 +206,37 @@ def _assemble(
     p: Particles, v: Vertices, offsets: Array, good: Array, events: Sequence[bytes],
     before: Sequence[bytes], entry: int,
 ) -> Cluster:  # fmt: skip
-    n_particles, n_vertices, n_places, n_incoming = offsets[-1].tolist()
+    n_particles, n_vertices, _, n_incoming = offsets[-1].tolist()
+    birth, vertex = p.birth[:n_particles], p.vertex[:n_particles]
+    childless = v.children[:n_vertices] == 0
+    if layout.version == 3:
+        childless[:] = False
+    incoming = told_by_particles(
+        v.size[:n_vertices], v.incoming[:n_incoming], v.mother[:n_vertices], childless, offsets
+    )
+    firsts = first_of_vertices(birth, childless, offsets[:, 0], offsets[:, 1])
     out: Cluster = {
         "": TableData(np.arange(len(events) + 1, dtype=np.int64)),
         "vertices": TableData(offsets[:, 1].copy(), {
             "vertices_id": v.step[:n_vertices].astype(np.int32),
             "vertices_status": v.status[:n_vertices].copy(),
-            "vertices_incoming": v.size[:n_vertices].astype(np.int32),
-            "vertices_has_position": v.placed[:n_vertices].copy(),
+            "vertices_incoming": incoming.sizes,
         }),
-        "incoming": TableData(offsets[:, 3].copy(), {
-            "incoming_step": v.incoming[:n_incoming].astype(np.int32)
-        }),
+        "incoming": TableData(incoming.offsets, {"incoming_step": incoming.steps}),
         "particles": TableData(offsets[:, 0].copy(), {
-            "particles_birth": p.birth[:n_particles].copy(),
+            "particles_birth": join_births(birth, vertex),
             "particles_mother": p.mother[:n_particles].astype(np.int32),
+            "particles_partner": incoming.partner,
             "particles_pdg": p.pdg[:n_particles].copy(),
             "particles_status": p.status[:n_particles].copy(),
         }),
-        "positions": TableData(offsets[:, 2].copy(), {}),
     }  # fmt: skip
     particles, vertices = out["particles"].columns, out["vertices"].columns
     if layout.version == 3:
         vertices["vertices_line"] = v.line[:n_vertices].copy()
     else:
         vertices["vertices_orphans"] = v.orphans[:n_vertices].astype(np.int32)
-        vertices["vertices_childless"] = v.children[:n_vertices] == 0
+        vertices["vertices_childless"] = childless
         particles["particles_id"] = p.step[:n_particles].astype(np.int32)
         particles["particles_flows"] = p.flows[:n_particles].copy()
         for k in range(2):
@@ -230,11 +245,26 @@ def _assemble(
     names = MOMENTA if layout.version == 3 else (*MOMENTA, *ANGLES)
     for k, name in enumerate(names):
         style = layout.momenta if name in MOMENTA else layout.angles
-        cells = _cells_of(p, n_particles, len(names), k)
+        cells = _cells_of(p, np.arange(n_particles), len(names), k, style)
         _numbers(out["particles"], f"particles_{name}", cells, style, text, k, odd)
+    placed = v.placed[:n_vertices]
+    place = place_numbers(placed)
+    at_birth = np.where(birth == NONE, -1, place[vertex] if n_vertices else -1)
+    alone = np.flatnonzero(placed & childless)
+    where = np.concatenate([[0], np.cumsum(placed & childless)])[offsets[:, 1]].astype(np.int64)
+    out["positions"] = TableData(where, {})
+    told = np.zeros(n_particles, np.bool_)
+    told[firsts.rows] = True
     for k, name in enumerate(PLACES):
-        cells = _cells_of(v, n_places, len(PLACES), k)
-        _numbers(out["positions"], f"positions_{name}", cells, layout.positions, text, ~k, odd)
+        style = layout.positions
+        cells = _cells_of(v, at_birth, len(PLACES), k, style)
+        code = PLACE_CODE + k
+        _numbers(out["particles"], f"particles_{name}", cells, style, text, code, odd, told)
+        cells = _cells_of(v, place[alone], len(PLACES), k, style)
+        _numbers(out["positions"], f"positions_{name}", cells, style, text, ~k, odd)
+    unusual = placed.copy()
+    unusual[firsts.vertices] ^= any_place(out["particles"], firsts.rows)
+    vertices["vertices_place_unusual"] = unusual
     odd.sort()
     out["odd"] = TableData(
         make_offsets(np.bincount([o[0] for o in odd], minlength=len(events)).astype(np.int64)),
@@ -251,20 +281,24 @@ def _assemble(
     return {name: out[name] for name in specs}
 
 
-def _cells_of(rows: Particles | Vertices, n: int, width: int, k: int) -> tuple[Cells, Array]:
-    """One number of every row, and where odd ones stand in the text."""
-    take = slice(k, n * width, width)
-    cells = Cells(
-        *(np.ascontiguousarray(a[take]) for a in (rows.kinds, rows.digits, rows.exponents))
+def _cells_of(
+    source: Particles | Vertices, rows: Array, width: int, k: int, style: Style
+) -> tuple[Cells, Array]:
+    """One number of some rows, zero for row -1, and where odd ones stand in the text."""
+    take = np.where(rows >= 0, rows * width + k, -1)
+    kinds, digits, exponents = (
+        np.ascontiguousarray(a[take]) for a in (source.kinds, source.digits, source.exponents)
     )
-    return cells, rows.odd[take]
+    missing = rows < 0
+    kinds[missing], digits[missing], exponents[missing] = style.zero, 0, 0
+    return Cells(kinds, digits, exponents), source.odd[take]
 
 
 def _numbers(
     table: TableData, name: str, found: tuple[Cells, Array], style: Style, text: Array, code: int,
-    odd: list[tuple[int, int, bytes]],
+    odd: list[tuple[int, int, bytes]], told: Array | None = None,
 ) -> None:  # fmt: skip
-    """Add the columns of a number; those that do not fit go to ``odd``."""
+    """Add the columns of a number; where a row is ``told``, what does not fit goes to ``odd``."""
     cells, where = found
     if style.decimal:
         digits, exponents, other = to_decimals(cells, style)
@@ -272,12 +306,12 @@ def _numbers(
         table.columns[f"{name}_exp"] = exponents
     else:
         table.columns[name], other = to_doubles(cells, style)
-    for row in np.flatnonzero(other).tolist():
+    for row in np.flatnonzero(other if told is None else other & told).tolist():
         event = int(np.searchsorted(table.offsets, row, "right")) - 1
         a, b = where[row].tolist()
         token = printed_cell(cells, row, style.precision) if cells.kinds[row] else None
         # Positions have negative codes, so that both kinds of rows go into one table.
-        local = 8 * (row - int(table.offsets[event]))
+        local = CODES * (row - int(table.offsets[event]))
         place = local + code if code >= 0 else ~(local + ~code)
         odd.append((event, place, text[a:b].tobytes() if token is None else token))
 

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from vortex_hep.readers.hepmc.layout import Layout
-from vortex_hep.schema import Array
+from vortex_hep.schema import Array, TableData
 
 #: Names of the numbers of a particle and of a position, in the order of the text.
 MOMENTA, ANGLES, PLACES = ("px", "py", "pz", "e", "m"), ("theta", "phi"), ("x", "y", "z", "t")
+#: Numbers of a row that may be printed in an odd way: momenta, angles, and the place from here on.
+CODES, PLACE_CODE = 16, 8
 
 
 class Particles(NamedTuple):
@@ -96,4 +98,13 @@ def vertex_ids(steps: Array, offsets: Array) -> Array:
     ids = np.cumsum(steps.astype(np.int64) - 1)
     start = np.concatenate([[0], ids])[offsets[:-1]]
     out: Array = ids - np.repeat(start, np.diff(offsets))
+    return out
+
+
+def any_place(particles: TableData, rows: Array) -> Array:
+    """Whether some number of the places of particles is not zero (bool, shape (rows,))."""
+    out = np.zeros(len(rows), np.bool_)
+    for name in PLACES:
+        column = np.asarray(particles.columns[f"particles_{name}"])[rows]
+        out |= column.view(f"u{column.itemsize}") != 0
     return out

@@ -20,14 +20,25 @@ from vortex_hep.readers.hepmc.layout import Key, Layout
 from vortex_hep.readers.hepmc.lines import write_attributes
 from vortex_hep.readers.hepmc.rows import (
     ANGLES,
+    CODES,
     MOMENTA,
+    PLACE_CODE,
     PLACES,
     Particles,
     Vertices,
+    any_place,
     make_particles,
     make_vertices,
     precisions_of,
     vertex_ids,
+)
+from vortex_hep.readers.hepmc.structure import (
+    Births,
+    Incoming,
+    as_lists,
+    first_of_vertices,
+    place_numbers,
+    split_births,
 )
 from vortex_hep.schema import Array, Cluster, TableData
 
@@ -81,13 +92,30 @@ def _with_expected(layout: Layout, cluster: Cluster, entry: int) -> Cluster:
 
 def _bodies(layout: Layout, cluster: Cluster) -> list[bytes]:
     """Lines of particles and vertices of each event."""
-    names = ("particles", "vertices", "positions", "incoming")
-    offsets = np.stack([cluster[n].offsets for n in names], axis=1).astype(np.int64)
-    n_particles, n_vertices, n_places, n_incoming = offsets[-1].tolist()
+    n_particles, n_vertices = (cluster[n].num_rows for n in ("particles", "vertices"))
+    vertices = cluster["vertices"]
+    childless = np.zeros(n_vertices, np.bool_)
+    if layout.version == 2:
+        childless = np.asarray(vertices.columns["vertices_childless"]).astype(np.bool_)
+    particles = cluster["particles"]
+    birth = split_births(np.asarray(particles.columns["particles_birth"]))
+    firsts = first_of_vertices(birth, childless, particles.offsets, vertices.offsets)
+    incoming = _incoming(cluster, childless, firsts)
+    placed = np.asarray(vertices.columns["vertices_place_unusual"]).astype(np.bool_)
+    placed[firsts.vertices] ^= any_place(particles, firsts.rows)
+    places = np.concatenate([[0], np.cumsum(placed)])[vertices.offsets]
+    offsets = np.stack(
+        [particles.offsets, vertices.offsets, places, incoming.offsets], axis=1
+    ).astype(np.int64)
+    n_places, n_incoming = int(offsets[-1, 2]), int(offsets[-1, 3])
     width = len(MOMENTA) + (len(ANGLES) if layout.version == 2 else 0)
     p = make_particles(n_particles, width)
     v = make_vertices(n_vertices, n_places, n_incoming)
-    p, v = _fill(layout, cluster, p, v, width)
+    p.birth[:], p.mother[:] = birth, particles.columns["particles_mother"]
+    v.size[:], v.incoming[:], v.placed[:] = incoming.sizes, incoming.steps, placed
+    _fill(layout, cluster, p, v, width)
+    _fill_places(layout, cluster, v, firsts, childless)
+    p, v = _odd(cluster, p, v, width, firsts, childless)
     size = n_particles * (body3.LINE_ROOM + width * body3.NUMBER_ROOM)
     size += n_vertices * (body3.LINE_ROOM + len(PLACES) * body3.NUMBER_ROOM) + 21 * n_incoming
     out = np.empty(size + len(p.text), np.uint8)
@@ -100,17 +128,26 @@ def _bodies(layout: Layout, cluster: Cluster) -> list[bytes]:
     return [whole[a:b] for a, b in pairwise(at)]
 
 
-def _fill(
-    layout: Layout, cluster: Cluster, p: Particles, v: Vertices, width: int
-) -> tuple[Particles, Vertices]:
+def _incoming(cluster: Cluster, childless: Array, firsts: Births) -> Incoming:
+    """Lists of incoming particles of all vertices."""
+    particles, vertices = cluster["particles"], cluster["vertices"]
+    mother = np.full(vertices.num_rows, -1, np.int64)
+    mother[firsts.vertices] = np.asarray(particles.columns["particles_mother"])[firsts.rows]
+    kept = Incoming(
+        np.asarray(particles.columns["particles_partner"]),
+        np.asarray(vertices.columns["vertices_incoming"]),
+        np.asarray(cluster["incoming"].columns["incoming_step"]),
+        cluster["incoming"].offsets,
+    )
+    return as_lists(kept, mother, childless, particles.offsets, vertices.offsets)
+
+
+def _fill(layout: Layout, cluster: Cluster, p: Particles, v: Vertices, width: int) -> None:
     """Copy columns to the arrays of the kernels."""
     particles, vertices = cluster["particles"].columns, cluster["vertices"].columns
     pairs = [
-        (p.birth, particles["particles_birth"]), (p.mother, particles["particles_mother"]),
         (p.pdg, particles["particles_pdg"]), (p.status, particles["particles_status"]),
         (v.step, vertices["vertices_id"]), (v.status, vertices["vertices_status"]),
-        (v.size, vertices["vertices_incoming"]), (v.placed, vertices["vertices_has_position"]),
-        (v.incoming, cluster["incoming"].columns["incoming_step"]),
     ]  # fmt: skip
     if layout.version == 3:
         pairs.append((v.line, vertices["vertices_line"]))
@@ -124,46 +161,71 @@ def _fill(
     for target, column in pairs:
         target[:] = column
     names = MOMENTA if width == len(MOMENTA) else (*MOMENTA, *ANGLES)
+    rows = np.arange(len(p.pdg))
     for k, name in enumerate(names):
         style = layout.momenta if name in MOMENTA else layout.angles
-        _number(cluster["particles"], f"particles_{name}", style, p, width, k)
+        _number(cluster["particles"], f"particles_{name}", style, rows, p, rows * width + k)
+
+
+def _fill_places(
+    layout: Layout, cluster: Cluster, v: Vertices, firsts: Births, childless: Array
+) -> None:
+    """Put positions where the kernels want them: those of particles, and of childless vertices."""
+    place, style = place_numbers(v.placed), layout.positions
+    placed = v.placed[firsts.vertices]
+    rows, at = firsts.rows[placed], place[firsts.vertices[placed]] * len(PLACES)
+    alone = place[np.flatnonzero(v.placed & childless)] * len(PLACES)
+    if len(alone) != cluster["positions"].num_rows:
+        raise CorruptionError("there are other positions than vertices", tree="events")
     for k, name in enumerate(PLACES):
-        _number(cluster["positions"], f"positions_{name}", layout.positions, v, len(PLACES), k)
-    v.kinds[-1] = layout.positions.zero
-    return _odd(cluster, p, v, width)
+        _number(cluster["particles"], f"particles_{name}", style, rows, v, at + k)
+        every = np.arange(len(alone))
+        _number(cluster["positions"], f"positions_{name}", style, every, v, alone + k)
+    v.kinds[-1] = style.zero
 
 
 def _number(
-    table: TableData, name: str, style: Style, rows: Particles | Vertices, width: int, k: int
+    table: TableData, name: str, style: Style, rows: Array, target: Particles | Vertices, at: Array
 ) -> None:
-    column: Array = np.asarray(table.columns[name])
+    """Print the numbers of some rows into the cells at ``at``."""
+    column: Array = np.asarray(table.columns[name])[rows]
     if style.decimal:
-        cells = from_decimals(column, np.asarray(table.columns[f"{name}_exp"]), style)
+        cells = from_decimals(column, np.asarray(table.columns[f"{name}_exp"])[rows], style)
     else:
         cells = from_doubles(column, style)
-    take = slice(k, len(column) * width, width)
-    rows.kinds[take], rows.digits[take], rows.exponents[take] = cells
+    target.kinds[at], target.digits[at], target.exponents[at] = cells
 
 
-def _odd(cluster: Cluster, p: Particles, v: Vertices, width: int) -> tuple[Particles, Vertices]:
+def _odd(
+    cluster: Cluster, p: Particles, v: Vertices, width: int, firsts: Births, childless: Array
+) -> tuple[Particles, Vertices]:
     """Mark the numbers that are kept as text."""
     odd = cluster["odd"]
     text = odd.columns["odd_text"]
     codes = np.asarray(odd.columns["odd_cell"])
     events = np.repeat(np.arange(len(odd.offsets) - 1), np.diff(odd.offsets))
-    for rows, size, table, mine in (
-        (p, width, cluster["particles"], codes >= 0),
-        (v, len(PLACES), cluster["positions"], codes < 0),
-    ):
+    place = place_numbers(v.placed)
+    at_birth = np.full(len(p.pdg), -1, np.int64)
+    at_birth[firsts.rows] = place[firsts.vertices]
+    alone = place[np.flatnonzero(v.placed & childless)]
+    start, stop = text.offsets[:-1], text.offsets[1:]  # type: ignore[union-attr]
+    for table, mine in ((cluster["particles"], codes >= 0), (cluster["positions"], codes < 0)):
         code = np.where(codes < 0, ~codes, codes)[mine]
-        row, k = code // 8, code % 8
+        row, k = code // CODES, code % CODES
         event = events[mine]
-        if (k >= size).any() or (row >= np.diff(table.offsets)[event]).any():
+        if (row >= np.diff(table.offsets)[event]).any():
+            raise CorruptionError("a number that is kept as text has no row", tree="events")
+        row += table.offsets[event]
+        of_place = (k >= PLACE_CODE) | (codes[mine] < 0)
+        k = np.where(k >= PLACE_CODE, k - PLACE_CODE, k)
+        where = at_birth[row] if table is cluster["particles"] else alone[row]
+        cell = np.where(of_place, where * len(PLACES) + k, row * width + k)
+        if (k >= np.where(of_place, len(PLACES), width)).any() or (where[of_place] < 0).any():
             raise CorruptionError("a number that is kept as text has no place", tree="events")
-        cell = (table.offsets[event] + row) * size + k
-        rows.kinds[cell] = 0
-        rows.odd[cell, 0] = text.offsets[:-1][mine]  # type: ignore[union-attr]
-        rows.odd[cell, 1] = text.offsets[1:][mine]  # type: ignore[union-attr]
+        for rows, some in ((v, of_place), (p, ~of_place)):
+            rows.kinds[cell[some]] = 0
+            rows.odd[cell[some], 0] = start[mine][some]
+            rows.odd[cell[some], 1] = stop[mine][some]
     content = text.content  # type: ignore[union-attr]
     return p._replace(text=content), v._replace(text=content)
 
