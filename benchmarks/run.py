@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.corpus import HERE, Dataset, Part, load_corpus, parts_of
 from vortex_hep.bench import Comparison, compare
+from vortex_hep.bench.measure import load_average
 from vortex_hep.cli.options import positive_int
 from vortex_hep.cli.progress import progress_for
 
@@ -31,6 +32,9 @@ CACHE = HERE / "cache"
 def main() -> int:
     """Run what the command line asks for."""
     args = _parser().parse_args()
+    load = load_average()
+    if load is not None and load > 0.5:
+        print(f"the machine is busy (load {load}): speeds will be too low", file=sys.stderr)
     known = {dataset.name: dataset for dataset in load_corpus()}
     for name in args.dataset or list(known):
         if name not in known:

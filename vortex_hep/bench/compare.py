@@ -110,6 +110,7 @@ def compare(
     from vortex_hep.bench.ours import measure_ours
 
     name = os.fspath(path)
+    here = machine()  # before the measurements load it
     counts = thread_counts(threads)
     found: list[Measurement] = []
     content = load_content(name)
@@ -127,4 +128,4 @@ def compare(
             found.append(measure_ours(name, raw, counts, model=model, **options))
             task.advance(1, last=found[-1].codec)
     size = Path(name).stat().st_size
-    return Comparison(name, size, raw, machine(), tuple(found), content.kind)
+    return Comparison(name, size, raw, here, tuple(found), content.kind)

@@ -150,8 +150,14 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": len(_usable_cores()),
         "system": f"{platform.system()} {platform.machine()}",
+        "load_average": load_average(),
         "versions": versions,
     }
+
+
+def load_average() -> float | None:
+    """Processes that wanted to run in the last minute: speeds count on an idle machine only."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _cpu_name() -> str:
