@@ -66,7 +66,7 @@ def join_births(birth: Array, vertex: Array) -> Array:
     rows = np.flatnonzero(birth != NONE)
     last = np.full(int(vertex.max(initial=-1)) + 1, -1, np.int64)
     np.maximum.at(last, vertex[rows], rows)
-    out = birth.copy()
+    out: Array = birth.copy()
     out[last[last >= 0]] |= LAST
     return out
 
