@@ -49,7 +49,7 @@ class OpaqueSource:
         close: Callable[[], object] | None = None,
     ) -> None:
         self.path = path
-        self.reason = " ".join(reason.split())
+        self.reason = reason
         self.trees: Mapping[str, TreeSource] = {}
         self._source = source
         self._close = close if close is not None else source.close
