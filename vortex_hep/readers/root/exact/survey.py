@@ -52,9 +52,14 @@ class Survey:
     def __init__(self, reader: ByteReader, records: Sequence[Record], codes: Sequence[int]) -> None:
         self._codes = codes
         self._won: dict[bytes, Counter[Setting]] = {}
-        ends = np.cumsum([record.size for record in records])
+        starts = np.array([record.offset for record in records], np.int64)
+        stops = starts + np.array([record.size for record in records], np.int64)
+        # Equal pages may be one and the same.
+        before = np.concatenate(([0], np.maximum.accumulate(stops)))[:-1]
+        own = np.maximum(stops - np.maximum(starts, before), 0)
+        ends = np.cumsum(own)
         #: Bytes of all records.
-        self.total = int(ends[-1]) if len(ends) else 0
+        self.total = int(own.sum())
         self.records = len(records)
         spread = (np.arange(_SAMPLE) + 0.5) * self.total / _SAMPLE
         picks = np.unique(np.searchsorted(ends, spread, "right")).tolist()
