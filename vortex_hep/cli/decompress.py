@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import PurePath
 from typing import Any
 
 from vortex_hep.cli.options import add_command, add_model, add_output, add_resources
@@ -15,6 +16,7 @@ restored file: vortex_hep.open() reads columns straight from the archive.
 """
 
 EXAMPLES = """\
+  vortex-hep decompress in.vxc                                        in.root, in.h5, ...
   vortex-hep decompress in.vxc -o restored.root
   vortex-hep decompress in.vxc -o restored.root --compression lzma:9
   vortex-hep decompress in.vxc -o restored.root --model ttbar.vxm   (archive without its model)
@@ -26,12 +28,12 @@ def register(commands: Any) -> None:
     parser = add_command(
         commands,
         "decompress",
-        summary="restore the ROOT file of an archive",
+        summary="restore the file of an archive",
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
     parser.add_argument("archive", metavar="ARCHIVE.vxc", help="archive or URL")
-    add_output(parser, "file to write (default: ARCHIVE.root)")
+    add_output(parser, "file to write (default: ARCHIVE with the suffix of the source)")
     add_model(parser, "the model the archive names, where it does not hold it")
     parser.add_argument(
         "--compression",
@@ -53,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from vortex_hep.cli.files import check_new, load_model, out_path
     from vortex_hep.cli.progress import progress_for
 
-    output = out_path(args.archive, args.output, ".root")
-    check_new(output, overwrite=args.overwrite)
     with vortex_hep.open(args.archive) as archive:
         identity = None if args.no_exact else archive.identity
+        output = out_path(args.archive, args.output, _suffix(str(archive.source.get("name", ""))))
+    check_new(output, overwrite=args.overwrite)
     if identity is not None and args.compression is not None:
         print(
             "vortex-hep: note: --compression is ignored: the archive has the original's bytes"
@@ -76,3 +78,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(f"{output}: restored" + (f" byte for byte, {identity}" if identity else ""))
     return 0
+
+
+def _suffix(name: str) -> str:
+    """What a file like another ends in: of ``a.hepmc.gz`` both suffixes."""
+    suffixes = PurePath(name).suffixes[-2:]
+    return "".join(suffixes if suffixes[-1:] in ([".gz"], [".zst"]) else suffixes[-1:]) or ".out"

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with vortex_hep.open(args.path) as archive:
             details = archive.info()
+            embedded = args.columns and details["model"]["embedded"]
+            predictions = archive.model.predictions() if embedded and archive.model else []
     except NotVortexError as error:
         # Not an archive: a model, or neither, and then the first error is the one to show.
         try:
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(details, indent=2))
     else:
-        print(archive_text(details, columns=args.columns))
+        print(archive_text(details, columns=args.columns) + _predictions_text(predictions))
     return 0
 
 
@@ -146,16 +148,22 @@ def _print_model(model: Any, *, as_json: bool) -> None:
         header = list(tables[0])
         rows = [[str(table.get(name, "")) for name in header] for table in tables]
         print(f"\n{format_table(header, rows, left=(0, 1))}")
-    found = sorted(model.predictions(), key=lambda p: p["bits"] - p["classical_bits"])
-    if found:
-        header = ["predicted column", "from", "bits per value", "classical"]
-        rows = [
-            [
-                p["column"] + (f"[{p['component']}]" if p["component"] else ""),
-                p["formula"],
-                f"{p['bits']:.2f}",
-                f"{p['classical_bits']:.2f}",
-            ]
-            for p in found
+    print(_predictions_text(model.predictions()), end="")
+
+
+def _predictions_text(predictions: list[dict[str, Any]]) -> str:
+    """Columns that follow from others, those that save most first; empty without any."""
+    found = sorted(predictions, key=lambda p: p["bits"] - p["classical_bits"])
+    if not found:
+        return ""
+    header = ["predicted column", "from", "bits per value", "classical"]
+    rows = [
+        [
+            p["column"] + (f"[{p['component']}]" if p["component"] else ""),
+            p["formula"],
+            f"{p['bits']:.2f}",
+            f"{p['classical_bits']:.2f}",
         ]
-        print(f"\n{format_table(header, rows, left=(0, 1))}")
+        for p in found
+    ]
+    return f"\n{format_table(header, rows, left=(0, 1))}\n"

@@ -33,7 +33,7 @@ EXIT_BROKEN_PIPE = 141
 DESCRIPTION = """\
 Lossless compression of HEP data files with small neural networks.
 
-An archive (.vxc) holds the trees of a ROOT file, bit for bit, in far fewer bytes; single columns
+An archive (.vxc) holds a ROOT, HDF5 or HepMC file, bit for bit, in far fewer bytes; single columns
 of single event ranges can be read from it. A model (.vxm) holds what was learnt from files of the
 same kind: train it once, then compress thousands of files with it. Without a model, compress
 learns from the file itself and puts the model into the archive.
@@ -46,7 +46,7 @@ examples:
   vortex-hep train a.root b.root -o ttbar.vxm       learn from two files of a dataset ...
   vortex-hep compress c.root --model ttbar.vxm      ... and compress the rest with it
   vortex-hep verify c.vxc --against c.root          compare bit for bit
-  vortex-hep decompress c.vxc -o c.restored.root    back to ROOT
+  vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
 
 exit codes:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     import vortex_hep
     from vortex_hep.cli.files import check_new, out_path
     from vortex_hep.cli.progress import progress_for
-    from vortex_hep.cli.text import format_bytes
+    from vortex_hep.cli.text import format_bytes, plural
 
     output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
     # Hours of training must not end at a file that may not be replaced.
@@ -103,4 +103,9 @@ def run(args: argparse.Namespace) -> int:
     model.save(output, overwrite=args.overwrite)
     if not args.quiet:
         print(f"{output}: {format_bytes(model.nbytes)}, sha256 {model.sha256}")
+        if found := len(model.predictions()):
+            print(
+                f"{plural(found, 'column', 'columns')} follow from others:"
+                f" 'vortex-hep info {output}' lists them"
+            )
     return 0
