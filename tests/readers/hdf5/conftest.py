@@ -251,6 +251,12 @@ def compare_files():
 
 
 @pytest.fixture
+def read():
+    """Function that gives blobs, ranges and clusters of a source."""
+    return _read
+
+
+@pytest.fixture
 def there_and_back():
     """Function that reads and restores a file, without an archive between."""
     return _there_and_back

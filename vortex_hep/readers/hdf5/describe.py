@@ -11,6 +11,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
 from vortex_hep.errors import CorruptionError
+from vortex_hep.readers.hdf5.filters import Filter
 from vortex_hep.readers.hdf5.image import read_plan, skeleton_file
 from vortex_hep.readers.hdf5.recordtype import readable
 
@@ -47,14 +48,14 @@ def describe(blobs: Mapping[str, bytes]) -> dict[str, Any]:
             h5o.visit(file.id, names.append)
             for name in names:
                 found = h5o.open(file.id, name)
-                out.update(_object(found, name, data=name not in columns))
+                out.update(_object(found, name, data=name not in columns, most=plan.size))
         except Exception as error:
             text = " ".join(str(error).split())
             raise CorruptionError(f"the HDF5 file's skeleton cannot be read: {text}") from error
     return out
 
 
-def _object(found: Any, name: bytes, *, data: bool) -> Iterator[tuple[str, Any]]:
+def _object(found: Any, name: bytes, *, data: bool, most: int) -> Iterator[tuple[str, Any]]:
     label = readable(name)
     if isinstance(found, h5g.GroupID):
         yield f"group {label!r}", [_link(found, n) for n in sorted(found)]
@@ -66,6 +67,9 @@ def _object(found: Any, name: bytes, *, data: bool) -> Iterator[tuple[str, Any]]
             yield f"data of {label!r}", _data(found)
     for number in range(h5a.get_num_attrs(found)):
         attribute = h5a.open(found, index=number)
+        if attribute.get_storage_size() > most:
+            msg = f"attribute {readable(attribute.name)!r} of {label!r} is larger than the file"
+            raise ValueError(msg)
         yield f"attribute {readable(attribute.name)!r} of {label!r}", _attribute(attribute)
 
 
@@ -124,7 +128,7 @@ def _data(dataset: Any) -> Any:
         return None
     stored = dataset.get_storage_size()
     claimed = space.get_simple_extent_npoints() * type_id.get_size()
-    if not stored or not properties.all_filters_avail() or claimed > _SPARSE * stored + _STEP:
+    if not stored or not _filters_work(properties) or claimed > _SPARSE * stored + _STEP:
         # Of a dataset that is large and nearly empty the chunks tell all, and soon.
         return _chunks_digest(dataset) if properties.get_layout() == h5d.CHUNKED else None
     digest = hashlib.sha256()
@@ -145,6 +149,12 @@ def _data(dataset: Any) -> Any:
         dataset.read(memory, space, out, mtype=type_id)
         digest.update(out.data)
     return digest.hexdigest()
+
+
+def _filters_work(properties: Any) -> bool:
+    found = [properties.get_filter(k) for k in range(properties.get_nfilters())]
+    sound = all(Filter(int(n), int(flags), tuple(values)).sound for n, flags, values, _ in found)
+    return sound and bool(properties.all_filters_avail())
 
 
 def _chunks_digest(dataset: Any) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vortex_hep.schema import Array
 
-DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+DEFLATE, SHUFFLE, FLETCHER32, SZIP = 1, 2, 3, 4
 _NAMES = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset",
           32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd",
           32026: "blosc2"}  # fmt: skip
@@ -46,6 +46,14 @@ class Filter:
     def name(self) -> str:
         """Name, or number where the name is not known."""
         return _NAMES.get(self.number, f"filter {self.number}")
+
+    @property
+    def sound(self) -> bool:
+        """Whether the parameters are such that the HDF5 library can be trusted with them.
+
+        Of szip it does not check the bits and pixels that it divides by.
+        """
+        return self.number != SZIP or (len(self.values) >= 4 and all(self.values[1:4]))
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def open_file(
             file = _open_path(path, stack)
         pool = stack.enter_context(ThreadPoolExecutor(min(4, os.cpu_count() or 1)))
         return HDF5FileSource(
-            file["/"].id, bytes_of, superblock, path,
+            file.id, bytes_of, superblock, path,
             within=within, trees=trees, exact=exact, pool=pool, close=stack.close,
         )  # fmt: skip
     except BaseException:
@@ -88,6 +88,11 @@ def _open_path(path: str, stack: contextlib.ExitStack) -> h5py.File:
         return stack.enter_context(h5py.File(remote, "r"))
     except VortexError:
         raise
+    except BlockingIOError as error:
+        raise SourceError(
+            "it is locked: another program has it open for writing", path=path,
+            hint="close the writer",
+        ) from error  # fmt: skip
     except Exception as error:
         text = " ".join(str(error).split())
         raise SourceError(

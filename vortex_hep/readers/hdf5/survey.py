@@ -192,6 +192,9 @@ def _pipeline(properties: Any) -> Pipeline:
     for k in range(properties.get_nfilters()):
         number, flags, values, label = properties.get_filter(k)
         filters.append(Filter(int(number), int(flags), tuple(int(v) for v in values)))
+        if not filters[-1].sound:
+            msg = f"the parameters of filter {filters[-1].name!r} make no sense"
+            raise NotColumnsError(msg)
         if not filters[-1].number or not filter_works(filters[-1].number):
             text = readable(label) or str(number)
             msg = f"filter {text!r} is not available here (the package hdf5plugin brings most)"
