@@ -43,6 +43,10 @@ from vortex_hep.nn.arithmetic import exp2_weight, frequencies
 from vortex_hep.nn.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.reference import frequencies_of_rows
 from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
+from vortex_hep.readers.hdf5.filters import Filter, Pipeline
+from vortex_hep.readers.hdf5.image import HOLE_DTYPE, PIECE, pack_holes
+from vortex_hep.readers.hdf5.layout import Layout, pack_layout
+from vortex_hep.readers.hdf5.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 
 TEXT = (Path(__file__).parents[1] / "docs" / "SPEC.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden"
@@ -564,3 +568,39 @@ def test_a_golden_chunk_has_the_head_of_8_5():
             assert bool(flags & 2) == (plan.jagged and plan.counter is None)
             assert log2 == (9 if flags & 1 else 0)
             assert bool(flags & 4) == (plan.name == "W")
+
+
+def test_holes_of_8_6():
+    holes = np.zeros(3, HOLE_DTYPE)
+    holes["offset"], holes["size"] = [2048, 2128, 2150], [80, 21, 22]
+    holes["dataset"], holes["chunk"], holes["mask"] = [0, 1, 1], [0, 1, 2], [0, 0, 4]
+    found = re.search(r"numbers `([\d ,]+)`", section("8.6"))
+    assert found is not None
+    numbers = [int(n) for n in found[1].replace(",", "").split()]
+    assert np.frombuffer(pack_holes(holes), "<i8").tolist() == numbers
+
+
+def test_filters_of_8_6():
+    found = re.search(
+        r"`([\d ]+)` shuffled by 2 is `([\d ]+)`, with Fletcher-32 behind `([\da-f ]+)`",
+        section("8.6"),
+    )
+    assert found is not None
+    data, shuffled, checksum = (bytes.fromhex(part) for part in found.groups())
+    pipeline = Pipeline((Filter(2, 0, (2,)), Filter(3, 0, ())))
+    assert pipeline.encode(np.frombuffer(data, np.uint8), 0, 1) == shuffled + checksum
+    assert pipeline.encode(np.frombuffer(data, np.uint8), 2, 1) == shuffled
+    first = second = 0
+    for word in struct.unpack(">4H", shuffled + b"\0"):
+        first = (first + word) % 65535 or 65535
+        second = (second + first) % 65535 or 65535
+    assert struct.pack("<I", second << 16 | first) == checksum
+
+
+def test_limits_and_keys_of_8_6():
+    assert MAX_BLOCK_HDF5 == 1 << 28
+    assert PIECE == 1 << 24
+    text = section("8.6")
+    layout = Layout(b"x", (5,), (2,), 4, 1, (), Pipeline(), False, bytes(4))
+    for key in pack_layout(layout):
+        assert f"`{key}`" in text

@@ -240,7 +240,14 @@ def _there_and_back(path, out, *, exact=False, target=1 << 14, trees=None):
     with open_file(path, trees=trees, exact=exact) as source:
         blobs, ranges, clusters = _read(source, target)
         notes = source.notes()
-    restore_file(blobs, ranges, lambda *key: clusters[key], out, RestoreOptions(overwrite=True))
+        identity = source.identity() if exact else None
+    restore_file(
+        blobs,
+        ranges,
+        lambda *key: clusters[key],
+        out,
+        RestoreOptions(overwrite=True, identity=identity),
+    )
     return blobs, clusters, notes
 
 

@@ -8,8 +8,6 @@ import pytest
 from vortex_hep import Model, compress_file, exact_forecast, restore, verify
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hdf5 import filters as filters_module
-from vortex_hep.readers.hdf5 import open_file, restore_file
-from vortex_hep.readers.kinds import RestoreOptions
 
 DATA = (np.arange(4000) % 97).astype(np.int16)
 
@@ -91,20 +89,3 @@ def test_another_zlib_is_found_out(make, tmp_path, monkeypatch, compare_files):
     monkeypatch.undo()
     compare_files(path, out)
     assert verify(archive, against=path).ok
-
-
-def test_promise_that_makes_no_sense(make, there_and_back, tmp_path):
-    with open_file(make(lambda f: f.create_group("g")), trees=None, exact=True) as source:
-        blobs = dict(source.remainder())
-    for wrong in (
-        b"",
-        b"{}",
-        b"\xff",
-        b'{"size": 1, "adler32": 5}',
-        b'{"size": 800, "adler32": "0"}',
-    ):
-        with pytest.raises(CorruptionError):
-            restore_file(
-                {**blobs, "hdf5/exact": wrong}, {}, lambda *_: {}, tmp_path / "o", RestoreOptions()
-            )
-        assert not (tmp_path / "o").exists()

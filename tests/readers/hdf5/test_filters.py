@@ -143,9 +143,8 @@ def test_deflate_of_another_library(make, there_and_back, compare_files, tmp_pat
     path = make(fill)
     with path.open("ab") as file:
         file.write(b"bytes behind the end")
-    blobs, _, notes = there_and_back(path, tmp_path / "out.h5")
+    _, _, notes = there_and_back(path, tmp_path / "out.h5")
     assert notes == []
-    assert "hdf5/exact" not in blobs
     assert (tmp_path / "out.h5").read_bytes().endswith(b"bytes behind the end")
     compare_files(path, tmp_path / "out.h5")
     _, _, notes = there_and_back(path, tmp_path / "exact.h5", exact=True)

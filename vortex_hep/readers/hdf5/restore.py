@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import deque
@@ -28,7 +27,6 @@ from vortex_hep.readers.hdf5.lists import rows_of_lists
 from vortex_hep.readers.hdf5.recordtype import insert
 from vortex_hep.readers.hdf5.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.workfile import WorkFile, work_file
-from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
 from vortex_hep.schema import Array, TableData
 
@@ -67,19 +65,12 @@ def restore_file(
                 for tree, tree_ranges in ranges.items():
                     _restore_tree(tree, plan, tree_ranges, read_cluster, work, codecs, pool)
             work.finish(plan.size, plan.end)
-            if options.exact and "hdf5/exact" in blobs:
-                _promised(blobs["hdf5/exact"]).check(work.identity(), path, hint=_HINT)
+            if options.exact and options.identity is not None:
+                options.identity.check(work.identity(), path, hint=_HINT)
             work.copy_to(out)
     except VortexError as error:
         error.path = error.path or path
         raise
-
-
-def _promised(blob: bytes) -> Identity:
-    try:
-        return Identity.parse(json.loads(blob))
-    except ValueError as error:
-        raise CorruptionError("size and adler32 of the original make no sense") from error
 
 
 def _ranges_of(

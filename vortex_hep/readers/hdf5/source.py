@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -169,8 +168,6 @@ class HDF5FileSource:
         ranges = kept_ranges(holes, self._source.size)
         for number, piece in enumerate(pieces(ranges)):
             yield f"hdf5/skeleton/{number}", b"".join(self._source.read_ranges(piece))
-        if self.exact:
-            yield "hdf5/exact", json.dumps(self.identity().document).encode()
 
     def identity(self) -> Identity:
         """Size and checksum of the file."""
