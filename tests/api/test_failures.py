@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import subprocess
 import sys
 
@@ -69,6 +70,32 @@ def test_inputs_that_are_folders(tmp_path, out):
             call()
 
 
+def test_pipes_and_devices(twins_file, tmp_path, out):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for call in (
+        lambda: vortex_hep.compress_file(pipe, out / "a.vxc"),
+        lambda: vortex_hep.train([pipe]),
+        lambda: vortex_hep.open(pipe),
+        lambda: Model.load(pipe),
+        lambda: vortex_hep.verify(os.devnull),
+    ):
+        with pytest.raises(SourceError, match="it is a pipe, a socket or a device"):
+            call()
+    with pytest.raises(OutputError, match="it is a pipe"):
+        vortex_hep.compress_file(twins_file, pipe, model=NONE, overwrite=True)
+    assert pipe.is_fifo()
+    assert list(out.iterdir()) == []
+
+
+def test_names_that_no_file_can_have(twins_file, out):
+    with pytest.raises(SourceError, match="null"):
+        vortex_hep.compress_file("a\0b", out / "a.vxc")
+    with pytest.raises(OutputError, match="null"):
+        vortex_hep.compress_file(twins_file, f"{out}/a\0b", model=NONE)
+    assert list(out.iterdir()) == []
+
+
 def test_inputs_that_are_something_else(text_file, archive, example_file, out):
     for other in (text_file, example_file):
         with pytest.raises(NotVortexError):
@@ -89,6 +116,8 @@ def test_inputs_that_are_something_else(text_file, archive, example_file, out):
         ("notes.txt", b"some text\r\n" * 1000, "no reader knows"),
         ("empty.root", b"", "it is empty"),
         ("page.root", b"<html>404</html>", "no ROOT file"),
+        ("passwd", b"root:x:0:0:root:/root:/bin/bash\n", "no reader knows"),
+        ("word", b"root", "no reader knows"),
     ],
 )
 def test_files_of_unknown_formats_are_carried_whole(name, content, note, out, tmp_path):

@@ -83,12 +83,17 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         raise OutputError(msg, path=name)
     if not overwrite and os.path.lexists(final):
         raise _exists(name)
+    if final.exists() and not final.is_file():
+        msg = "cannot be written: it is a pipe, a socket or a device"
+        raise OutputError(msg, path=name)
     temporary = final.with_name(f".{final.name[:200]}.{secrets.token_hex(6)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         raw = _RawOutput(os.open(temporary, flags, 0o666), name)
     except OSError as error:
         raise output_error(error, name) from error
+    except ValueError as error:  # a null byte in the name
+        raise output_error(OSError(str(error)), name) from error
     try:
         file = io.BufferedWriter(raw, 1 << 16)
         yield cast("BinaryIO", file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,10 +110,16 @@ class _PathSource(_FileSource):
 
     def __init__(self, name: str) -> None:
         try:
-            file = Path(name).open("rb", buffering=0)  # noqa: SIM115 - close() closes it
-        except OSError as error:
-            msg = f"cannot be opened: {error.strerror or error}"
+            mode = Path(name).stat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                file = Path(name).open("rb", buffering=0)  # noqa: SIM115 - close() closes it
+        except (OSError, ValueError) as error:
+            msg = f"cannot be opened: {getattr(error, 'strerror', None) or error}"
             raise SourceError(msg, path=name) from error
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # Opening a pipe would wait for somebody to write to it.
+            msg = "cannot be read at random: it is a pipe, a socket or a device"
+            raise SourceError(msg, path=name, hint="write it to a file first")
         self._owned = file
         super().__init__(cast("BinaryIO", file), name)
 

@@ -115,7 +115,7 @@ def kind_module(kind: str) -> KindModule:
 
 def kind_of(head: bytes) -> str:
     """Tell the kind of a file from its first :data:`HEAD_SIZE` bytes."""
-    if head.startswith(b"root"):
+    if _is_root(head):
         return "root"
     if head.lstrip().startswith(_MAY_BE_HEPMC) or head[257:262] == b"ustar":
         from vortex_hep.readers.hepmc.finding import is_hepmc
@@ -125,6 +125,17 @@ def kind_of(head: bytes) -> str:
     if hdf5_signature(head) is not None:
         return "hdf5"
     return "opaque"
+
+
+def _is_root(head: bytes) -> bool:
+    """Tell whether a file starts as ROOT files do, and not only as text about roots does.
+
+    Behind the magic are two big-endian integers (``TFile::WriteHeader``): fVersion, below 2^24 with
+    the mark of 64 bits in it, and fBEGIN, which is 100.
+    """
+    if not head.startswith(b"root\0") or any(head[8:10]):
+        return False
+    return len(head) < 12 or any(head[10:12])
 
 
 def hdf5_signature(head: bytes) -> int | None:

@@ -160,11 +160,17 @@ def _restored(path, out):
     return out
 
 
+def _records(path):
+    """Header, folders and keys of a file."""
+    with open_source(path) as source:
+        opened: Any = source
+        return opened.records
+
+
 def test_a_file_without_a_list_of_keys_is_carried_whole(folders, tmp_path):
     """Its job died: only a walk through all of its records tells what it holds."""
     data = bytearray(folders.read_bytes())
-    with open_source(folders) as source:
-        root = source.records.directories[0]
+    root = _records(folders).directories[0]
     # Behind fVersion, two dates, fNbytesKeys, fNbytesName, fSeekDir and fSeekParent.
     at = root.key.seek + root.header.nbytes_name + 26
     assert int.from_bytes(data[at : at + 4], "big") == root.header.seek_keys
@@ -193,8 +199,8 @@ def test_what_follows_the_end_is_kept(folders, tmp_path):
 def test_a_folder_of_another_class_in_the_list_of_keys(folders, tmp_path):
     """Old files list a TDirectoryFile where the record says TDirectory, which is shorter."""
     data = bytearray(folders.read_bytes())
-    with open_source(folders) as source:
-        root, end = source.records.directories[0], source.records.header.end
+    records = _records(folders)
+    root, end = records.directories[0], records.header.end
     where = slice(root.header.seek_keys, root.header.seek_keys + root.header.nbytes_keys)
     listed = bytes(data[where]).replace(b"\x0aTDirectory", b"\x0eTDirectoryFile")
     listed = len(listed).to_bytes(4, "big") + listed[4:]
@@ -213,8 +219,7 @@ def test_a_folder_of_another_class_in_the_list_of_keys(folders, tmp_path):
 
 def test_two_trees_of_one_name_are_carried_whole(folders, tmp_path):
     data = bytearray(folders.read_bytes())
-    with open_source(folders) as source:
-        folder = source.records.directories[1]
+    folder = _records(folders).directories[1]
     at = data.index(b"\x02t2", folder.header.seek_keys)
     data[at + 2 : at + 3] = b"1"
     folders.write_bytes(data)
@@ -225,8 +230,7 @@ def test_two_trees_of_one_name_are_carried_whole(folders, tmp_path):
 
 def test_a_folder_that_contains_itself_raises(folders):
     data = bytearray(folders.read_bytes())
-    with open_source(folders) as source:
-        root, folder = source.records.directories
+    root, folder = _records(folders).directories
     at = folder.key.seek + folder.key.keylen + 26
     data[at : at + 4] = root.header.seek_keys.to_bytes(4, "big")
     folders.write_bytes(data)
