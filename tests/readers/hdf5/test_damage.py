@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from vortex_hep.errors import SourceError, VortexError
+from vortex_hep.errors import CorruptionError, SourceError, VortexError
 from vortex_hep.readers import open_source
 from vortex_hep.readers.kinds import RestoreOptions, kind_module
 
@@ -193,3 +193,20 @@ def test_damage_while_compressing_leaves_no_archive(sound, tmp_path):
     with pytest.raises(SourceError, match="'x'"):
         compress_file(sound, tmp_path / "a.vxc", model=Model({}), effort="fast")
     assert [p.name for p in tmp_path.iterdir()] == ["in.h5"]
+
+
+def test_heap_without_an_end(make, tmp_path):
+    """The library goes round for ever in such a heap; a comparison must not."""
+    from vortex_hep import Model, compress_file, verify
+
+    path = make(lambda f: f.create_dataset("text", data=["a", "bb", "ccc"]))
+    compress_file(path, tmp_path / "a.vxc", model=Model({}), effort="fast")
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    last = heap + 16 + 3 * 24
+    assert data[last : last + 2] == bytes(2)
+    assert any(data[last + 8 : last + 16])
+    data[last + 8 : last + 16] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(CorruptionError, match="damaged heap"):
+        verify(tmp_path / "a.vxc", against=path)

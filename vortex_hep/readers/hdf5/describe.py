@@ -12,7 +12,8 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hdf5.filters import Filter
-from vortex_hep.readers.hdf5.image import read_plan, skeleton_file
+from vortex_hep.readers.hdf5.heaps import endless_heap
+from vortex_hep.readers.hdf5.image import Plan, read_plan, skeleton_file, skeleton_pieces
 from vortex_hep.readers.hdf5.recordtype import readable
 
 #: Bytes of a dataset that are compared at a time.
@@ -40,6 +41,7 @@ def describe(blobs: Mapping[str, bytes]) -> dict[str, Any]:
         The remainder is not that of an HDF5 file.
     """
     plan = read_plan(blobs)
+    _check_heaps(blobs, plan)
     columns = {d.layout.path for d in plan.datasets}
     out: dict[str, Any] = {}
     with skeleton_file(blobs) as file:
@@ -53,6 +55,18 @@ def describe(blobs: Mapping[str, bytes]) -> dict[str, Any]:
             text = " ".join(str(error).split())
             raise CorruptionError(f"the HDF5 file's skeleton cannot be read: {text}") from error
     return out
+
+
+def _check_heaps(blobs: Mapping[str, bytes], plan: Plan) -> None:
+    """Refuse a file with which the library would not come to an end."""
+    for offset, part in skeleton_pieces(blobs, plan):
+        if offset <= plan.user_block < offset + len(part) - 16:
+            block = part[plan.user_block - offset :]
+            if block[14 if block[8] <= 1 else 10] != 8:
+                return
+        at = endless_heap(bytes(part))
+        if at is not None:
+            raise CorruptionError("the HDF5 file has a damaged heap", offset=offset + at)
 
 
 def _object(found: Any, name: bytes, *, data: bool, most: int) -> Iterator[tuple[str, Any]]:
