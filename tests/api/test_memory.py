@@ -76,6 +76,46 @@ def test_jagged_objects_and_strings_of_numpy(tmp_path):
     assert back["word"].tolist() == ["a", "", "ccc"]
 
 
+def test_lists_in_lists_of_any_depth(tmp_path):
+    columns = {
+        "three": ak.Array([[[[1.5]], []], [], [[[2, 3], []]]]),
+        "words": ak.Array([[["a"], []], [], [["µ", ""]]]),
+    }
+    vortex_hep.compress_tree(columns, NONE, path=tmp_path / "a.vxc")
+    back = read(tmp_path / "a.vxc")
+    for name, column in columns.items():
+        assert back[name].tolist() == column.tolist()
+        assert str(back[name].type) == str(column.type)
+
+
+def test_derived_names_give_way_to_given_ones(tmp_path):
+    columns = {
+        "x": ak.Array([[[1]], []]),
+        "x_counts": np.arange(2.0),
+        "x_items": ak.Array([[4], [5, 6]]),
+        "r": ak.Array([{"a": 1}, {"a": 2}]),
+        "r_a": np.array([7, 8]),
+        "": ak.Array([[9], []]),
+    }
+    vortex_hep.compress_tree(columns, NONE, path=tmp_path / "a.vxc")
+    back = read(tmp_path / "a.vxc")
+    for name in columns.keys() - {"r"}:
+        assert back[name].tolist() == columns[name].tolist()
+    assert back["r_a#2"].tolist() == [1, 2]
+
+
+def test_precision_and_shape_are_kept(tmp_path):
+    jagged = np.empty(2, object)
+    jagged[:] = [NANS, NANS[:2]]
+    columns = {"nan": jagged, "pairs": ak.from_numpy(NANS[:4].reshape(2, 2), regulararray=True)}
+    vortex_hep.compress_tree(columns, NONE, path=tmp_path / "a.vxc")
+    back = read(tmp_path / "a.vxc")
+    assert str(back["nan"].type) == "2 * var * float32"
+    assert bits(ak.flatten(back["nan"])) == bits(NANS) + bits(NANS[:2])
+    assert str(back["pairs"].type) == "2 * 2 * float32"
+    assert bits(ak.to_numpy(back["pairs"])) == bits(NANS[:4])
+
+
 def test_a_structured_array_and_no_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     array = np.zeros(7, [("x", "<f4"), ("y", "<i8", (2,))])
@@ -119,6 +159,18 @@ def test_learnt_from_arrays(tmp_path):
         ({"x": np.zeros(3), "y": np.zeros(4)}, "2 lengths"),
         ({}, "0 lengths"),
         (np.zeros(3), "no named fields"),
+        ({"x": np.array(3)}, "x.*no array"),
+        ({"x": 3}, "x.*int is no array"),
+        ({"x": "abc"}, "x.*str is no array"),
+        ({"x": iter([1])}, "x.*no array"),
+        ({"x": {1, 2}}, "x.*set is no array"),
+        ({"1": np.zeros(3), 1: np.ones(3)}, "one name"),
+        ({"x": np.ma.array([1, 2], mask=[False, True])}, "x.*masked"),
+        ({"x": np.array([1 << 70, 1], object)}, "x.*cannot be stored"),
+        ({"x": [2**60 + 1, 0.5]}, "x.*mixes types of numbers"),
+        ({"x": np.array([np.zeros(2, "f4"), np.zeros(1, "f8")], object)}, "x.*several types"),
+        ({"x": ak.Array([{}, {}])}, "x.*type {}"),
+        ({"x": ak.Array([[{}, {}], []])}, "x.*type {}"),
         (3, "got int"),
         ("file.root", "got str"),
     ],

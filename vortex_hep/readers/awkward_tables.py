@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,31 @@ class _Table:
     jagged: bool = True
 
 
+class _Tables(dict[str, _Table]):
+    """Tables in the making, by name; ``field`` is being laid out, one of ``fields``."""
+
+    def __init__(self, fields: Container[str]) -> None:
+        self.fields, self.field = fields, ""
+        self._columns: set[str] = set()
+
+    def new_column(self, name: str) -> str:
+        """Name for a column: unique among all tables, and that of no other field."""
+        choice = self._free(name, self._columns)
+        self._columns.add(choice)
+        return choice
+
+    def new_table(self, name: str) -> str:
+        """Name for a table."""
+        return self._free(name, self)
+
+    def _free(self, name: str, taken: Container[str]) -> str:
+        choice, number = name, 2
+        while choice in taken or (choice in self.fields and choice != self.field):
+            choice = f"{name}#{number}"
+            number += 1
+        return choice
+
+
 def awkward_tables(
     fields: Mapping[str, Any], entries: int
 ) -> tuple[list[TableSpec], dict[str, TableData]]:
@@ -57,22 +82,58 @@ def awkward_tables(
     """
     import awkward as ak
 
-    tables = {"": _Table(np.arange(entries + 1, dtype=np.int64), jagged=False)}
+    tables = _Tables(fields)
+    tables[""] = _Table(np.arange(entries + 1, dtype=np.int64), jagged=False)
     for name, values in fields.items():
+        tables.field = name
+        if np.ma.is_masked(values):
+            raise _refused(name, "values are masked")
         if isinstance(values, np.ndarray) and values.dtype.kind != "O":
-            _put(tables[""], str(name), _plain(str(name), values))
+            _put(tables, "", name, _plain(name, values))
             continue
         try:
-            layout = ak.to_layout(values if not isinstance(values, np.ndarray) else list(values))
-        except (TypeError, ValueError) as error:
-            raise _refused(str(name), str(error).split("\n")[0]) from error
-        _walk(str(name), ak.to_packed(layout, highlevel=False), "", tables)
+            layout = _layout(name, values)
+        except UnsupportedTypeError:
+            raise
+        except Exception as error:
+            raise _refused(name, str(error).split("\n")[0]) from error
+        _walk(name, ak.to_packed(layout, highlevel=False), "", tables)
     out = [
         TableSpec(n, tuple(t.specs), None, t.jagged, t.parent, t.counts)
         for n, t in tables.items()
         if t.specs
     ]
     return out, {n: TableData(t.offsets, t.columns) for n, t in tables.items() if t.specs}
+
+
+def _layout(name: str, values: Any) -> Any:
+    """Awkward layout of what is no array of numbers."""
+    import awkward as ak
+
+    if not isinstance(values, (list, tuple, np.ndarray)):
+        return ak.to_layout(values)
+    items = list(values)
+    if items and all(isinstance(item, np.ndarray) and item.ndim == 1 for item in items):
+        if len({item.dtype for item in items}) > 1:
+            raise _refused(name, "its arrays are of several types")
+        counts = [len(item) for item in items]
+        return ak.unflatten(ak.from_numpy(np.concatenate(items)), counts, highlevel=False)
+    layout = ak.from_iter(items, highlevel=False)
+    # Numbers may have been converted to a type that holds all of them, but only nearly.
+    if not _equal(items, ak.to_list(layout)):
+        raise _refused(name, "it mixes types of numbers, or arrays of several dimensions")
+    return layout
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether what was made of nested lists is what they hold, in value and precision."""
+    if isinstance(a, (np.ndarray, np.generic)):
+        return a.dtype in (np.int64, np.float64, np.bool_) and _equal(a.tolist(), b)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict):
+        return all(_equal(value, b[key]) for key, value in a.items())
+    return bool(a == b or (a != a and b != b))
 
 
 def _refused(name: str, why: str) -> UnsupportedTypeError:
@@ -94,7 +155,15 @@ def _plain(name: str, values: Array) -> Array:
     return out
 
 
-def _put(table: _Table, name: str, column: Array | VarBytes, interpretation: str = "") -> None:
+def _put(
+    tables: _Tables,
+    within: str,
+    name: str,
+    column: Array | VarBytes,
+    interpretation: str = "",
+) -> str:
+    """Add a column; return what it is called, which is unique among all tables."""
+    name = tables.new_column(name)
     if isinstance(column, VarBytes):
         kind = "string" if interpretation == "text" else "bytes"
         spec = ColumnSpec(name, VARBYTES, typename=kind, interpretation=interpretation)
@@ -103,43 +172,50 @@ def _put(table: _Table, name: str, column: Array | VarBytes, interpretation: str
         spec = ColumnSpec(
             name, column.dtype.str, inner, "".join(f"{n} * " for n in inner) + column.dtype.name
         )
-    table.specs.append(spec)
-    table.columns[name] = column
+    tables[within].specs.append(spec)
+    tables[within].columns[name] = column
+    return name
 
 
-def _walk(name: str, layout: Any, within: str, tables: dict[str, _Table]) -> None:
+def _is_array(layout: Any) -> bool:
+    """Whether a layout is an array of numbers, of any dimensions."""
+    while layout.is_regular and layout.parameter("__array__") is None:
+        layout = layout.content
+    return bool(layout.is_numpy)
+
+
+def _walk(name: str, layout: Any, within: str, tables: _Tables) -> None:
     """Add one layout, whose items are rows of table ``within``."""
+    import awkward as ak
+
     kind = layout.parameter("__array__")
     if kind in ("string", "bytestring"):
+        offsets = layout.to_ListOffsetArray64(True)
         column = VarBytes(
-            np.asarray(layout.offsets, np.int64), np.asarray(layout.content.data, np.uint8)
+            np.asarray(offsets.offsets, np.int64), np.asarray(offsets.content.data, np.uint8)
         )
-        _put(tables[within], name, column, "text" if kind == "string" else "opaque")
-    elif layout.is_numpy:
-        _put(tables[within], name, _plain(name, np.asarray(layout.data)))
-    elif layout.is_regular:
-        try:
-            _put(tables[within], name, _plain(name, np.asarray(layout.to_NumpyArray().data)))
-        except (TypeError, ValueError, AttributeError):
-            _walk(name, layout.to_ListOffsetArray64(True), within, tables)
-    elif layout.is_record:
+        _put(tables, within, name, column, "text" if kind == "string" else "opaque")
+    elif _is_array(layout):
+        _put(tables, within, name, _plain(name, ak.to_numpy(layout)))
+    elif layout.is_record and layout.fields:
         for label, content in zip(layout.fields, layout.contents, strict=True):
             _walk(f"{name}_{label}", content[: len(layout)], within, tables)
-    elif layout.is_list:
+    elif layout.is_list or layout.is_regular:
+        layout = layout.to_ListOffsetArray64(True)
         _walk(name, layout.content, _add_list(name, layout, within, tables), tables)
     else:
         raise _refused(name, f"type {layout.form.type}")
 
 
-def _add_list(name: str, layout: Any, within: str, tables: dict[str, _Table]) -> str:
+def _add_list(name: str, layout: Any, within: str, tables: _Tables) -> str:
     """Add a table for the items of a list; return its name."""
     offsets = np.asarray(layout.offsets, np.int64)
     above = tables[within]
     if not above.jagged:
-        tables[name] = _Table(offsets)
-        return name
-    counts = f"{name}_counts"
-    _put(above, counts, np.diff(offsets).astype("<u4"))
-    inner = f"{name}_items"
+        inner = tables.new_table(name)
+        tables[inner] = _Table(offsets)
+        return inner
+    counts = _put(tables, within, f"{name}_counts", np.diff(offsets).astype("<u4"))
+    inner = tables.new_table(f"{name}_items")
     tables[inner] = _Table(offsets[above.offsets], parent=within, counts=counts)
     return inner

@@ -140,15 +140,32 @@ def open_file(
             f"{type(source).__name__} has no named fields",
             hint="pass a dict of arrays, as in {'pt': array}",
         )
-    lengths = {len(a) for a in fields.values()}
+    named = {str(name): values for name, values in fields.items()}
+    if len(named) != len(fields):
+        raise UnsupportedTypeError("two arrays have one name", hint="names are texts")
+    lengths = {_length(name, values) for name, values in named.items()}
     if len(lengths) != 1:
         raise UnsupportedTypeError(
             f"arrays of {len(lengths)} lengths ({', '.join(map(str, sorted(lengths)[:5]))})",
             hint="all arrays must have one item per entry",
         )
     entries = lengths.pop()
-    tables, data = awkward_tables(fields, entries)
+    tables, data = awkward_tables(named, entries)
     return MemorySource(ArraysTree(TREE, tables, data, entries))
+
+
+def _length(name: str, values: Any) -> int:
+    """Items of an array."""
+    if isinstance(values, (np.ndarray, Sequence)) or hasattr(values, "layout"):
+        try:
+            if not isinstance(values, (str, bytes, bytearray, memoryview)):
+                return len(values)
+        except TypeError:  # of no dimension
+            pass
+    raise UnsupportedTypeError(
+        f"{type(values).__name__} is no array", branch=name,
+        hint="one item, or list of items, per entry",
+    )  # fmt: skip
 
 
 def restore_file(
