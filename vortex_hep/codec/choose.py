@@ -88,6 +88,22 @@ def encode_best(array: Array, *, effort: Effort = "normal") -> Choice:
     return min(raw, (coder, payload), key=_size)
 
 
+def likely_size(array: Array, *, effort: Effort = "normal") -> float:
+    """Bytes that :func:`encode_best` would take for a column, judged by a sample of its rows.
+
+    Parameters
+    ----------
+    array : array, shape (rows, ...)
+    effort : {"fast", "normal", "max"}
+    """
+    rows = len(array)
+    width = array.nbytes // max(1, rows)
+    if array.nbytes <= 2 * _SAMPLE or rows < 16:
+        return float(len(encode_best(array, effort=effort)[1]))
+    some = _stretches(array, max(4, _SAMPLE // max(1, width)))
+    return len(encode_best(some, effort=effort)[1]) * rows / len(some)
+
+
 def decode(coder_id: int, payload: bytes, dtype: str | np.dtype[Any], count: int) -> Array:
     """Decode what :func:`encode_best` or one coder encoded.
 
@@ -148,11 +164,14 @@ def _arrange(array: Array, row: int) -> tuple[Array, int]:
 
 def _sample(flat: Array) -> Array:
     """Four stretches from all over the column."""
-    if flat.nbytes <= _SAMPLE:
-        return flat
-    length = _SAMPLE // (4 * flat.itemsize)
-    starts = [i * (len(flat) - length) // 3 for i in range(4)]
-    return np.concatenate([flat[s : s + length] for s in starts])
+    return flat if flat.nbytes <= _SAMPLE else _stretches(flat, _SAMPLE // flat.itemsize)
+
+
+def _stretches(array: Array, rows: int) -> Array:
+    """Rows from all over a column, in four stretches."""
+    length = min(rows // 4, len(array) // 4)
+    starts = [i * (len(array) - length) // 3 for i in range(4)]
+    return np.concatenate([array[s : s + length] for s in starts])
 
 
 def _fits_planes(flat: Array) -> bool:
@@ -199,8 +218,9 @@ def _normal(flat: Array) -> list[Choice]:
     if sample is flat:
         choices = probes + [(coder.id, payload) for coder, payload in thorough]
     else:
-        choices = [(c.id, c.encode(flat)) for c, payload in thorough if len(payload) == least][:1]
-        if numeric < 1.2 * least:
+        chosen = [c for c, payload in thorough if len(payload) == least and least < 1.1 * numeric]
+        choices = [(c.id, c.encode(flat)) for c in chosen[:1]]
+        if numeric < 1.2 * least and not (flat.nbytes > _SMALL and numeric <= 1.05 * least):
             choices.append((cc.PCO.id, cc.PCO.encode(flat)))
     # The highest level of pcodec gains little on little: half a per cent, at a fifth of the speed.
     if flat.nbytes > _SMALL and numeric <= 1.05 * least:

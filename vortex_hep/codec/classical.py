@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vortex_hep.codec.choose import Effort, decode, encode_best
+from vortex_hep.codec.choose import Effort, decode, encode_best, likely_size
 from vortex_hep.codec.column_coders import COLUMN_CODERS, MAX_DECODED, ColumnCoder
 from vortex_hep.codec.solid import decode_solid, encode_solid
 from vortex_hep.codec.varbytes import decode_varbytes, encode_bytes, encode_varbytes
@@ -19,4 +19,5 @@ __all__ = [
     "encode_bytes",
     "encode_solid",
     "encode_varbytes",
+    "likely_size",
 ]

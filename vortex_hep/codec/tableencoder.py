@@ -54,16 +54,22 @@ _SMALL_BYTES = 16
 #: costs no more now than then, is not compared again.
 _CLEAR_WIN = 0.92
 _DRIFT = 1.06
-#: The quick coders come this close to the best ones, or closer.
-_QUICK_MARGIN = 0.93
+#: What the coders make of a sample tells to within so much what they make of a whole column; the
+#: quick coders come this close to the best ones, or closer.
+_SAMPLE_MARGIN, _QUICK_MARGIN = 0.995, 0.93
 #: Larger columns are not put into the solid group.
 _SOLID_BYTES = 1 << 16
 
 
-def _quick_size(names: list[str], data: TableData) -> int:
-    """Bytes of some columns under the quick classical coders."""
-    columns = (number_column(data, name) for name in names)
-    return sum(len(classical.encode_best(c, effort="fast")[1]) for c in columns)
+def _likely_wins(names: list[str], cost: float, data: TableData, effort: classical.Effort) -> bool:
+    """Whether classical coders are likely to take more than ``cost`` bytes for some columns."""
+    columns = [number_column(data, n) for n in names]
+    steps: list[tuple[classical.Effort, float]] = [("fast", _QUICK_MARGIN)]
+    steps += [(effort, _SAMPLE_MARGIN)] if effort != "fast" else []
+    return any(
+        cost < margin * sum(classical.likely_size(c, effort=how) for c in columns)
+        for how, margin in steps
+    )
 
 
 def _refitted(
@@ -204,31 +210,45 @@ class TableEncoder:
     ) -> None:
         """Decide for every group of columns that share fields whether the network codes them."""
         row_count = max(1, len(run.rows.lane))
+        close: list[tuple[list[str], float]] = []
+        unsure: list[tuple[list[str], float]] = []
         for names, fields in run.column_groups():
             if not run.may_code(fields):
                 continue
-            if is_virtual(names[0]):
-                modes[names[0]] = NETWORK
+            cost = sum(costs.get(n, 0.0) for n in names)
+            if is_virtual(names[0]) or cost <= _SMALL_BYTES:
+                modes.update(dict.fromkeys(names, NETWORK))
                 continue
-            cost = sum(costs[n] for n in names)
             expected, rival = run.expected(fields)
-            clear = expected < _CLEAR_WIN * rival and 8 * cost / row_count <= _DRIFT * expected
+            bits = 8 * cost / row_count
             if self.effort == "max":
-                clear = False
-            elif not clear and cost > _SMALL_BYTES:
-                clear = cost < _QUICK_MARGIN * _quick_size(names, data)
-            if cost > _SMALL_BYTES and not clear:
-                total = 0
-                for n in names:
-                    if n not in payloads:
-                        payloads[n] = classical.encode_best(
-                            number_column(data, n), effort=self.effort
-                        )
-                    total += len(payloads[n][1])
-                if total <= cost:
-                    continue
-            for n in names:
-                modes[n] = NETWORK
+                close.append((names, cost))
+            elif expected < _CLEAR_WIN * rival and bits <= _DRIFT * expected:
+                modes.update(dict.fromkeys(names, NETWORK))
+            else:
+                (unsure if bits < rival else close).append((names, cost))
+        wins = self._pool.map(
+            lambda item: _likely_wins(item[0], item[1], data, self.effort), unsure
+        )
+        for item, win in zip(unsure, wins, strict=True):
+            if win:
+                modes.update(dict.fromkeys(item[0], NETWORK))
+            else:
+                close.append(item)
+        self._classical(data, [n for names, _ in close for n in names], payloads)
+        for names, cost in close:
+            if sum(len(payloads[n][1]) for n in names) > cost:
+                modes.update(dict.fromkeys(names, NETWORK))
+
+    def _classical(
+        self, data: TableData, names: list[str], payloads: dict[str, tuple[int, bytes]]
+    ) -> None:
+        """Encode columns by the best classical coders, side by side."""
+        missing = [n for n in names if n not in payloads]
+        found = self._pool.map(
+            lambda n: classical.encode_best(number_column(data, n), effort=self.effort), missing
+        )
+        payloads.update(zip(missing, found, strict=True))
 
     def _assemble(
         self,
@@ -243,6 +263,8 @@ class TableEncoder:
     ) -> TableChunk:
         lanes = len(data.offsets) - 1
         strings: list[bytes] = []
+        plain = [s.name for s in specs if not isinstance(data.columns[s.name], VarBytes)]
+        self._classical(data, [n for n in plain if modes[n] == CLASSICAL], payloads)
         for spec in specs:
             column = data.columns[spec.name]
             if isinstance(column, VarBytes):
@@ -250,8 +272,6 @@ class TableEncoder:
                 strings.append(classical.encode_varbytes(column))
                 costs[spec.name] = len(strings[-1])
             elif modes[spec.name] == CLASSICAL:
-                if spec.name not in payloads:
-                    payloads[spec.name] = classical.encode_best(column, effort=self.effort)
                 costs[spec.name] = len(payloads[spec.name][1])
         solid = self._solid(data, modes, payloads)
         apart = b"".join(

@@ -69,6 +69,17 @@ class RowValues:
         out[known] = column[rows[known]]
         return out, known
 
+    def part(self, rows: slice) -> RowValues:
+        """Return the same of some of the rows."""
+        return RowValues(
+            self.plan,
+            {n: c[rows] for n, c in self.columns.items() if isinstance(c, np.ndarray)},
+            self.entry[rows],
+            self.others,
+            {plan: targets[rows] for plan, targets in self.targets.items()},
+            self.pending,
+        )
+
 
 def _component(columns: Mapping[str, Array | VarBytes], i: Input) -> Array | None:
     column = columns.get(i.column)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.fields import components
-from vortex_hep.codec.predictors import Input, Values
+from vortex_hep.codec.predictors import Input
 from vortex_hep.codec.rows import Source
 from vortex_hep.codec.values import RowValues
 from vortex_hep.nn.candidates import Candidate
@@ -53,20 +53,8 @@ def row_values(
 
 def relate(values: RowValues) -> list[Found]:
     """Find predictors for the columns of a table; see :func:`find_relations`."""
-    part = _Part(values, _stretch(values.entry))
-    return find_relations(_candidates(values, part), part)
-
-
-class _Part:
-    """Some rows of a table in the role of all of them."""
-
-    def __init__(self, values: RowValues, rows: slice) -> None:
-        self.entry = values.entry[rows]
-        self._values, self._rows = values, rows
-
-    def __call__(self, i: Input, /) -> tuple[Array, Array] | None:
-        found = self._values(i)
-        return None if found is None else (found[0][self._rows], found[1][self._rows])
+    part = values.part(_stretch(values.entry))
+    return find_relations(_candidates(part), part)
 
 
 def _stretch(entry: Array) -> slice:
@@ -81,7 +69,7 @@ def _stretch(entry: Array) -> slice:
     return slice(start, max(start + 1, (rows + size) // 2))
 
 
-def _candidates(values: RowValues, part: Values) -> list[Candidate]:
+def _candidates(values: RowValues) -> list[Candidate]:
     """Number columns that may be in some relation: the table's, and floats of the others."""
     inputs = [
         (Input(values.plan, name, k), True)
@@ -99,7 +87,7 @@ def _candidates(values: RowValues, part: Values) -> list[Candidate]:
     ]
     out = []
     for i, own in inputs:
-        found = part(i)
+        found = values(i)
         if found is not None:
             out.append(Candidate(i, np.ascontiguousarray(found[0]), own))
     return out
