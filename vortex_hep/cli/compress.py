@@ -48,7 +48,12 @@ def register(commands: Any) -> None:
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
-    parser.add_argument("sources", nargs="+", metavar="FILE", help="files or URLs (ROOT, HDF5, HepMC; any other is carried whole)")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="FILE",
+        help="files or URLs (ROOT, HDF5, HepMC; any other is carried whole)",
+    )
     add_output(parser, f"archive, or folder for archives (default: FILE{ARCHIVE_SUFFIX})")
     add_model(parser, "model to predict with (default: fit one to the file)")
     parser.add_argument(
