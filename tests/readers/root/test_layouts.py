@@ -16,7 +16,7 @@ from vortex_hep.readers import compare_sources, open_source
 from vortex_hep.readers.root import layout
 
 FILES = Path(__file__).parent / "files"
-LISTS, LEAVES = FILES / "lists.root", FILES / "leaves.root"
+LISTS, LEAVES, ODD = FILES / "lists.root", FILES / "leaves.root", FILES / "odd.root"
 
 
 def _tables(path, tree):
@@ -28,13 +28,25 @@ def _names(table):
     return [column.name for column in table.columns]
 
 
-@pytest.mark.parametrize("path", [LISTS, LEAVES], ids=["lists", "leaves"])
+@pytest.mark.parametrize("path", [LISTS, LEAVES, ODD], ids=lambda path: path.stem)
 def test_round_trip(path, tmp_path, round_trip, assert_same_for_uproot):
     out = tmp_path / "restored.root"
     round_trip(path, out, target=1000)
     with open_source(path) as a, open_source(out) as b:
         assert compare_sources(a, b) == []
     assert_same_for_uproot(path, out)
+
+
+def test_records_without_members_and_names_of_all_kinds():
+    with open_source(ODD) as source:
+        opened: Any = source
+        assert [len(d.key.title) for d in opened.records.directories] == [700, 600]
+        assert len(opened.records.entries[0].key.title) == 300
+        assert _names(source.trees["tree"].tables[0]) == ["nothing", "n"]
+        plans = {plan.name: plan for plan in opened.trees["tree"].plans}
+        # Nothing but versions and numbers of items: there is no column to make of it.
+        assert plans["nothing"].kind == layout.BYTES
+        assert _names(source.trees["folder/τ π"].tables[0]) == ["π²", "twice", "twice#2"]
 
 
 def test_vectors_of_equal_counts_share_a_table():
