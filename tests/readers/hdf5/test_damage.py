@@ -73,7 +73,7 @@ def test_flipped_bytes(sound, tmp_path, read):
     data, path = sound.read_bytes(), tmp_path / "flipped.h5"
     rng = np.random.default_rng(1)
     refused = 0
-    for at in rng.choice(len(data), 120, replace=False).tolist():
+    for at in rng.choice(len(data), 80, replace=False).tolist():
         damaged = bytearray(data)
         damaged[at] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)

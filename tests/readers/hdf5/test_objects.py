@@ -86,6 +86,30 @@ def test_user_block_of_another_driver(make):
         open_source(file)
 
 
+def test_several_files_that_are_one(tmp_path):
+    names = tmp_path / "part%d.h5"
+    with h5py.File(names, "w", driver="family", memb_size=4096) as file:
+        file["x"] = np.arange(3000.0)
+    with (
+        h5py.File(names, "r", driver="family", memb_size=4096) as file,
+        pytest.raises(UnsupportedTypeError, match="h5repart"),
+    ):
+        open_source(file)
+    with pytest.raises(SourceError, match="h5repart"):
+        open_source(tmp_path / "part0.h5")
+    with open_source(tmp_path / "part1.h5") as source:
+        assert source.kind == "opaque"
+
+
+def test_newer_superblock(make):
+    path = make(_fill)
+    data = bytearray(path.read_bytes())
+    data[8] = 4
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="version 4, which is not known"):
+        open_source(path)
+
+
 def test_closed_objects(make):
     file = h5py.File(make(_fill), "r")
     dataset = file["x"]

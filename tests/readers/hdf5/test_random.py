@@ -65,7 +65,7 @@ def _write(file, name, drawn):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.lists(datasets(), min_size=1, max_size=4), st.sampled_from(["earliest", "latest"]),

@@ -19,6 +19,8 @@ from vortex_hep.readers.kinds import HEAD_SIZE
 
 #: Drivers of h5py whose file is an ordinary one.
 _PLAIN_DRIVERS = ("sec2", "stdio", "direct", "windows")
+#: Drivers of h5py that make several files look like one.
+_SEVERAL_FILES = ("family", "multi", "split", "subfiling")
 
 
 def open_file(
@@ -112,6 +114,11 @@ def _of_object(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSourc
         bytes_of = open_binary(path)
         stack.callback(bytes_of.close)
         return file, bytes_of, path, within
+    if file.driver in _SEVERAL_FILES:
+        raise UnsupportedTypeError(
+            f"several files that are one, by driver {file.driver!r}", path=path,
+            hint="join them with h5repart or h5repack",
+        )  # fmt: skip
     if file.userblock_size:
         raise UnsupportedTypeError(
             f"a file with a user block, opened with driver {file.driver!r}", path=path,

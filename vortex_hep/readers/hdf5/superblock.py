@@ -64,12 +64,17 @@ def read_superblock(head: bytes, size: int, path: str) -> Superblock:
         in_use = bool(block[11] & 0b101)
     # base address, another address, end of file address; with a user block the end counts it
     field = block[start + 2 * width : start + 3 * width]
-    if version > 3 or width not in (2, 4, 8) or len(field) != width:
+    if version > 3:
+        raise SourceError(
+            f"a superblock of version {version}, which is not known", path=path, offset=at + 8,
+            hint="the file is damaged, or of a newer HDF5",
+        )  # fmt: skip
+    if width not in (2, 4, 8) or len(field) != width:
         return Superblock(at, size, in_use)
     end = int.from_bytes(field, "little")
     if end > size:
         raise SourceError(
             f"the file should have {end} bytes but has {size}", path=path, offset=size,
-            hint="the file is truncated",
+            hint="it is truncated, or one of several files that are one (h5repart joins them)",
         )  # fmt: skip
     return Superblock(at, end, in_use)
