@@ -200,12 +200,14 @@ class RootFileSource:
     def _check_presentable(self) -> None:
         """Raise NotPresentableError where the lists of keys do not tell all that is in the file."""
         for directory in self.records.directories:
-            listed = any(e.directory == 0 for e in self.records.entries) or directory.parent >= 0
-            if directory.header.seek_keys == 0 or not listed:
+            if directory.header.seek_keys == 0:
                 # What such a file holds, ROOT finds by going through its records.
                 where = f"folder {directory.path!r}" if directory.path else "the file"
                 msg = f"{where} has no list of keys, as if the job that wrote it had died"
                 raise NotPresentableError(msg)
+        if not self.records.entries:
+            msg = "its list of keys is empty"
+            raise NotPresentableError(msg)
         trees: set[tuple[str, int]] = set()
         for entry in self.records.entries:
             key = entry.key
