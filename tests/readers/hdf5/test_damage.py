@@ -72,15 +72,15 @@ def test_flipped_bytes(sound, tmp_path, read):
     """Anywhere: what is taken for sound comes back with every byte, damage and all."""
     data, path = sound.read_bytes(), tmp_path / "flipped.h5"
     rng = np.random.default_rng(1)
-    refused = 0
+    outcomes = set()
     for at in rng.choice(len(data), 80, replace=False).tolist():
         damaged = bytearray(data)
         damaged[at] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         restored = _attempt(path, tmp_path / "out.h5", read)
         assert restored is None or restored == damaged
-        refused += restored is None
-    assert refused > 10
+        outcomes.add(restored is None)
+    assert outcomes == {True, False}
 
 
 def test_flipped_bytes_of_chunks(sound, tmp_path, read):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError
+from vortex_hep.readers import holes as holes_module
 from vortex_hep.readers.hdf5 import describe, library, open_file, restore_file, skeleton_file
 from vortex_hep.readers.hdf5 import restore as restore_module
 from vortex_hep.readers.hdf5.image import (
     HOLE_DTYPE,
-    kept_ranges,
     pack_holes,
-    pieces,
     read_plan,
     unpack_holes,
 )
+from vortex_hep.readers.holes import kept_ranges, pieces
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.schema import TableData
 
@@ -173,9 +173,8 @@ def test_holes_there_and_back():
 
 
 def test_pieces(monkeypatch):
-    from vortex_hep.readers.hdf5 import image
 
-    monkeypatch.setattr(image, "PIECE", 10)
+    monkeypatch.setattr(holes_module, "PIECE", 10)
     found = list(pieces([(0, 3), (5, 25), (30, 31)]))
     assert found == [[(0, 3), (5, 7)], [(12, 10)], [(22, 3), (30, 1)]]
     assert list(pieces([])) == []
