@@ -44,9 +44,10 @@ from vortex_hep.nn.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.reference import frequencies_of_rows
 from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
 from vortex_hep.readers.hdf5.filters import Filter, Pipeline
-from vortex_hep.readers.hdf5.image import HOLE_DTYPE, PIECE, pack_holes
+from vortex_hep.readers.hdf5.image import HOLE_DTYPE, pack_holes
 from vortex_hep.readers.hdf5.layout import Layout, pack_layout
 from vortex_hep.readers.hdf5.survey import MAX_BLOCK as MAX_BLOCK_HDF5
+from vortex_hep.readers.holes import PIECE
 
 TEXT = (Path(__file__).parents[1] / "docs" / "SPEC.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,10 +15,10 @@ import xxhash
 
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedVersionError
 from vortex_hep.exactness import exact_source
-from vortex_hep.readers import compare_sources, open_source
+from vortex_hep.readers import compare_sources, holes, open_source
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.root import content_of, exact, restore_file
-from vortex_hep.readers.root.exact import places, proof, recompress, zstd14
+from vortex_hep.readers.root.exact import proof, recompress, zstd14
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.rootfile import RootFileSource
 
@@ -212,7 +212,7 @@ def test_parts_of_a_file_cannot_be_promised(written):
 
 
 def test_what_is_kept_is_in_pieces(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(places, "PIECE", 1000)
+    monkeypatch.setattr(holes, "PIECE", 1000)
     blobs, *rest = taken(written)
     assert sum(name.startswith("root/exact/kept/") for name in blobs) > 1
     assert restored((blobs, *rest), tmp_path / "out.root") == written.read_bytes()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,10 @@ from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexEr
 from vortex_hep.readers.hdf5.encoding import LIBRARY, ZLIB, How
 from vortex_hep.readers.hdf5.layout import Layout, pack_layout, unpack_layout
 from vortex_hep.readers.hdf5.survey import HOLE, KEPT, StoredDataset
+from vortex_hep.readers.holes import kept_ranges, pieces
 from vortex_hep.schema import Array
 
 _VERSION = 1
-#: Bytes of one piece of the skeleton.
-PIECE = 1 << 24
 
 HOLE_DTYPE = np.dtype(
     [("offset", "<i8"), ("size", "<i8"), ("dataset", "<i8"), ("chunk", "<i8"), ("mask", "<i8")]
@@ -94,32 +93,6 @@ def find_holes(datasets: Sequence[StoredDataset], superblock_end: int) -> Array:
         dataset = datasets[int(hole["dataset"])]
         dataset.state[np.searchsorted(dataset.numbers, hole["chunk"])] = KEPT
     return holes[sound]
-
-
-def kept_ranges(holes: Array, size: int) -> list[tuple[int, int]]:
-    """Ranges of the file, as (start, stop), between its holes."""
-    starts = np.concatenate([[0], holes["offset"] + holes["size"]])
-    stops = np.concatenate([holes["offset"], [size]])
-    return [
-        (int(a), int(b)) for a, b in zip(starts.tolist(), stops.tolist(), strict=True) if b > a
-    ]  # fmt: skip
-
-
-def pieces(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Cut ranges into lists of (offset, size) of :data:`PIECE` bytes each, but the last."""
-    piece: list[tuple[int, int]] = []
-    room = PIECE
-    for range_start, stop in ranges:
-        start = range_start
-        while start < stop:
-            size = min(room, stop - start)
-            piece.append((start, size))
-            start, room = start + size, room - size
-            if not room:
-                yield piece
-                piece, room = [], PIECE
-    if piece:
-        yield piece
 
 
 def pack_plan(plan: Plan) -> bytes:

@@ -16,10 +16,8 @@ from vortex_hep.readers.hdf5.image import (
     Plan,
     PlannedDataset,
     find_holes,
-    kept_ranges,
     pack_holes,
     pack_plan,
-    pieces,
 )
 from vortex_hep.readers.hdf5.lists import find_pad, lists_of
 from vortex_hep.readers.hdf5.naming import groups_of
@@ -28,6 +26,7 @@ from vortex_hep.readers.hdf5.recordtype import with_padding
 from vortex_hep.readers.hdf5.superblock import Superblock
 from vortex_hep.readers.hdf5.survey import KEPT, StoredDataset, survey
 from vortex_hep.readers.hdf5.tree import HDF5TreeSource
+from vortex_hep.readers.holes import kept_ranges, pieces
 from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.schema import TreeSource
 

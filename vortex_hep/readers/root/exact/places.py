@@ -14,6 +14,7 @@ from vortex_hep.errors import (
     UnsupportedVersionError,
     VortexError,
 )
+from vortex_hep.readers.holes import kept_ranges
 from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.root.exact.recompress import KEPT, LEVELS
 from vortex_hep.readers.root.rnt_meta import walk_page_list
@@ -21,8 +22,6 @@ from vortex_hep.readers.root.skeleton import Skeleton
 from vortex_hep.schema import Array
 
 VERSION = 1
-#: Bytes of one blob of kept bytes.
-PIECE = 1 << 24
 
 #: A record: number, place, size with its key (or a page's checksum), method and level.
 PLACE = np.dtype(
@@ -92,27 +91,7 @@ class Plan:
 
     def kept_ranges(self) -> list[tuple[int, int]]:
         """What is kept: ranges (start, stop) of the file between holes."""
-        holes = self.holes
-        starts = np.concatenate([[0], holes["offset"] + holes["size"]])
-        stops = np.concatenate([holes["offset"], [self.identity.size]])
-        return [(a, b) for a, b in zip(starts.tolist(), stops.tolist(), strict=True) if b > a]
-
-
-def pieces(ranges: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Cut ranges into lists of (offset, size) of :data:`PIECE` bytes each, but the last."""
-    piece: list[tuple[int, int]] = []
-    room = PIECE
-    for low, stop in ranges:
-        start = low
-        while start < stop:
-            size = min(room, stop - start)
-            piece.append((start, size))
-            start, room = start + size, room - size
-            if not room:
-                yield piece
-                piece, room = [], PIECE
-    if piece:
-        yield piece
+        return kept_ranges(self.holes, self.identity.size)
 
 
 def is_exact(blobs: Mapping[str, bytes]) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xxhash
 
+from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.exact.pipeline import Pipeline
-from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan, pieces
+from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan
 from vortex_hep.readers.root.exact.rebuild import PAGE_CHECKSUM, Rebuilder
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.exact.survey import Record, Survey
