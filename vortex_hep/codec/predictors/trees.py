@@ -225,8 +225,9 @@ def walk(
         partner = places(*taken[1]) if len(taken) > 1 else np.full(rows, -1, np.int64)
         out = _balance(integers, given, before, back, parent, partner, first, *room)
     else:
-        time, momentum, energy = (
-            np.where(there, column, np.nan).astype(np.float64) for column, there in taken[1:]
-        )
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            time, momentum, energy = (
+                np.where(there, column, np.nan).astype(np.float64) for column, there in taken[1:]
+            )
         out = _drift(integers, given, before, back, parent, time, momentum, energy, first, *room)
     return out
