@@ -4,6 +4,7 @@ Run with a Python that has ROOT (6.40 wrote the files in this folder), in an emp
 dictionaries that ROOT compiles: ``python make_layouts.py``.
 """
 
+import os
 from pathlib import Path
 
 import ROOT
@@ -130,6 +131,7 @@ if __name__ == "__main__":
     for name in CLASSES:
         ROOT.gInterpreter.GenerateDictionary(name, "vector;map;utility;TLorentzVector.h")
     ROOT.gInterpreter.Declare(CODE)
-    folder = Path(__file__).resolve().parent
-    ROOT.write_lists(str(folder / "lists.root"))
-    ROOT.write_leaves(str(folder / "leaves.root"))
+    # By their names alone: a ROOT file tells the path by which it was written.
+    os.chdir(Path(__file__).resolve().parent)
+    ROOT.write_lists("lists.root")
+    ROOT.write_leaves("leaves.root")

@@ -4,6 +4,7 @@ Run with a Python that has ROOT (6.40 wrote the file in this folder), in an empt
 dictionaries that ROOT compiles: ``python make_odd.py``.
 """
 
+import os
 from pathlib import Path
 
 import ROOT
@@ -35,4 +36,6 @@ if __name__ == "__main__":
     ROOT.gInterpreter.AddIncludePath(str(Path.cwd()))
     ROOT.gInterpreter.GenerateDictionary("NoMembers;vector<NoMembers>", "vector;NoMembers.h")
     ROOT.gInterpreter.Declare(CODE)
-    ROOT.write_odd(str(Path(__file__).resolve().parent / "odd.root"))
+    # By its name alone: a ROOT file tells the path by which it was written.
+    os.chdir(Path(__file__).resolve().parent)
+    ROOT.write_odd("odd.root")
