@@ -63,12 +63,17 @@ def test_round_trip(shared_data, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["nano_tt_v12.root", "scouting_nano.root", "NanoAODv5_sample.root"]
-)
+    "name",
+    [
+        "nanoaod/nano_tt_v12.root", "nanoaod/NanoAODv5_sample.root",
+        "root/test_FCC_Winter2023.root", "alice/uproot-issue187.root", "camels/snap_2332.1.hdf5",
+        "hepmc/Pythia_output.hepmc.gz",
+    ],
+)  # fmt: skip
 def test_round_trip_with_a_model_of_its_own(shared_data, tmp_path, name):
-    source = shared_data / "real" / "nanoaod" / name
+    source = shared_data / "real" / name
     report = round_trip(source, tmp_path)
     (tmp_path / "a.vxc").rename(tmp_path / "own.vxc")
-    (tmp_path / name).unlink()
+    (tmp_path / source.name).unlink()
     plain = round_trip(source, tmp_path, model=Model({}))
     assert report.stored_bytes <= plain.stored_bytes

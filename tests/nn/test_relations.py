@@ -85,6 +85,15 @@ def test_integers_and_constants_have_no_relations() -> None:
     assert found(columns) == {}
 
 
+def test_columns_that_hardly_vary_are_no_partners() -> None:
+    rng = np.random.default_rng(5)
+    for others in (1, 3):
+        columns = {"value": rng.normal(size=ROWS).astype("<f4")}
+        for k in range(others):
+            columns[f"step{k}"] = np.where(np.arange(ROWS) < ROWS - 3 + k, 2.5, 3.5).astype("<f4")
+        assert found(columns) == {}
+
+
 def test_tables_of_few_rows_are_left_alone() -> None:
     for n in (1, 2, 5, 20):
         columns = {k: v[:n] for k, v in make_columns().items()}

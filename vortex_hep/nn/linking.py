@@ -183,7 +183,8 @@ def choose_links(views: Sequence[TableView]) -> dict[str, LinkPlan]:
     dict of str to LinkPlan
         At most one link to another table each; those within a table are not among them.
     """
-    tables = {v.name: v for v in views if v.jagged and v.direction() is not None}
+    # What has no rows has nothing to gain.
+    tables = {v.name: v for v in views if v.jagged and v.raw_bytes and v.direction() is not None}
     found: list[tuple[float, float, str, LinkPlan]] = []
     for a in tables.values():
         rows = max(1, a.data.num_rows)

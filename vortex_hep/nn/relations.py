@@ -154,7 +154,9 @@ def _guesses(t: _Target, useful: Sequence[Candidate]) -> Iterator[Predictor]:
 
 
 def _table(columns: Sequence[Candidate], rows: Array, empty: int = 0) -> Array:
-    return np.array([c.reals[rows] for c in columns] + [np.zeros(len(rows))] * empty)
+    """Values of columns, and of so many columns of zeros: shape (columns + empty, rows)."""
+    found = [c.reals[rows] for c in columns] + [np.zeros(len(rows))] * empty
+    return np.array(found).reshape(-1, len(rows))
 
 
 def _ones(t: _Target, y: Array, here: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:
@@ -198,6 +200,8 @@ def _factors(y: Array, value: Array) -> Iterator[float]:
 
 
 def _twos(t: _Target, y: Array, here: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:
+    if len(here) < 2:
+        return
     x = _table(here, rows)
     fx = np.stack([f(x) for f in functions.ANGULAR], axis=1)
     found = np.zeros((_LIMIT, 3), np.int64)
