@@ -274,10 +274,9 @@ def fit_tree(
     needed = _needed(prepared, {p.name for p in worthy}) | {CORE}
     worthy = [p for p in prepared if p in worthy or p.name in needed]
     steps = _share_steps(worthy, options)
-    todo = [p for p in worthy if p.name not in models]
-    # Context comes first: where the model's own bytes count, only what pays for itself is context.
-    offered = {plan for p in todo for plan, _ in p.lane_context}
-    todo.sort(key=lambda p: (p.name not in offered, -steps[p.name] * p.row_bytes))
+    todo = _in_turn([p for p in worthy if p.name not in models], steps)
+    # Where the model's own bytes count, only what pays for itself is context.
+    kept = (_linked(worthy) | {CORE}) if options.self_contained else needed
     total = sum(steps[p.name] * p.batch * p.row_bytes for p in todo)
     lock = threading.Lock()
     finished = {p.name: threading.Event() for p in todo}
@@ -296,8 +295,7 @@ def fit_tree(
         def work(p: Prepared) -> None:
             try:
                 p = p.in_context_of({plan for plan, _ in p.lane_context if pays(plan)})
-                keep = p.name in _linked(worthy) if options.self_contained else p.name in needed
-                model = _fit_prepared(p, steps[p.name], options, task, keep=keep or p.name == CORE)
+                model = _fit_prepared(p, steps[p.name], options, task, keep=p.name in kept)
                 with lock:
                     models[p.name] = model
                     if on_table is not None:
@@ -314,6 +312,18 @@ def fit_tree(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     return _that_pay(worthy, models, options)
+
+
+def _in_turn(prepared: Sequence[Prepared], steps: Mapping[str, int]) -> list[Prepared]:
+    """Tables in the order in which they are taken up, so that none waits for one behind it.
+
+    What is context of others comes first, as it was prepared: a table has context only of those
+    prepared before. The others follow, the largest first.
+    """
+    offered = {plan for p in prepared for plan, _ in p.lane_context}
+    first = [p for p in prepared if p.name in offered]
+    rest = [p for p in prepared if p.name not in offered]
+    return first + sorted(rest, key=lambda p: -steps[p.name] * p.row_bytes)
 
 
 def _linked(prepared: Sequence[Prepared]) -> set[str]:
