@@ -106,7 +106,7 @@ def test_limits_of_the_writer():
     with pytest.raises(errors.UnsupportedFeatureError):
         ContainerWriter(io.BytesIO(), kind=7)
     with pytest.raises(errors.UnsupportedFeatureError):
-        ContainerWriter(io.BytesIO(), kind=KIND_ARCHIVE, features=1)
+        ContainerWriter(io.BytesIO(), kind=KIND_ARCHIVE, features=2)
 
 
 def test_no_such_chunk():

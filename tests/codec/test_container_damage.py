@@ -251,8 +251,8 @@ def test_frame_that_contradicts_the_index_is_refused(frames):
         (fmt.Header(2, 1, 0, 0), errors.UnsupportedVersionError),
         (fmt.Header(0, 1, 0, 0), errors.UnsupportedVersionError),
         (fmt.Header(1, 0, 0, 0), errors.UnsupportedFeatureError),
-        (fmt.Header(1, 3, 0, 0), errors.UnsupportedFeatureError),
-        (fmt.Header(1, 1, 1, 0), errors.UnsupportedFeatureError),
+        (fmt.Header(1, 4, 0, 0), errors.UnsupportedFeatureError),
+        (fmt.Header(1, 1, 2, 0), errors.UnsupportedFeatureError),
         (fmt.Header(1, 1, 1 << 63, 0), errors.UnsupportedFeatureError),
     ],
 )

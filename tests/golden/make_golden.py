@@ -32,6 +32,15 @@ from vortex_hep.codec.column_coders import Components
 from vortex_hep.codec.container import KIND_ARCHIVE, KIND_MODEL, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
 from vortex_hep.codec.treecoder import TreeEncoder
+from vortex_hep.codec.zipnn.files import write_weights
+from vortex_hep.codec.zipnn.formats import FORMATS
+from vortex_hep.codec.zipnn.planes import encode_planes, encode_whole
+from vortex_hep.codec.zipnn.weights import (
+    CompressedTensor,
+    CompressedWeights,
+    Part,
+    compress_model_weights,
+)
 from vortex_hep.metadata import pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE
 from vortex_hep.schema import Cluster, TableSpec, VarBytes
@@ -210,6 +219,50 @@ def archive_values() -> str:
     )
 
 
+def weight_tensors() -> dict[str, Array]:
+    """A tensor of every type with random bits, and some of shapes that are easily forgotten."""
+    rng = np.random.Generator(np.random.PCG64(20250102))
+    found: dict[str, Array] = {}
+    for name, wf in FORMATS.items():
+        raw = rng.integers(0, 256, 12 * wf.itemsize).astype("u1")
+        found[name] = raw.view(wf.dtype).reshape(3, 4)
+    found["layer.weight"] = rng.normal(0, 0.02, (40, 30)).astype("<f4")
+    found["tied"] = found["layer.weight"]
+    found["steps"] = np.array(1234, "<i8")
+    found["empty"] = np.zeros((0, 5), "<f2")
+    found["zeros"] = np.zeros(1000, "<f8")
+    return found
+
+
+def weights() -> bytes:
+    """A file of weights; tensors that can be are in two chunks, one by each method."""
+    tensors = weight_tensors()
+    packed = dict(compress_model_weights(tensors, effort="max"))
+    for name, wf in FORMATS.items():
+        items = tensors[name].reshape(-1).view(f"u{wf.width}").view(wf.carrier)
+        first, second = items[: 5 * wf.parts], items[5 * wf.parts :]
+        if wf.exponent:
+            parts = tuple(
+                Part(payload, piece.nbytes, xxh3(piece.tobytes()))
+                for piece, payload in (
+                    (first, encode_whole(first, "max")),
+                    (second, encode_planes(second, wf, "max")),
+                )
+            )
+            packed[name] = CompressedTensor(wf, (3, 4), parts)
+    buffer = io.BytesIO()
+    write_weights(CompressedWeights(packed), buffer, {"step": 7, "note": "golden \u00e9"})
+    return buffer.getvalue()
+
+
+def weight_values() -> str:
+    """What the file of weights holds: type, shape and bytes of every tensor."""
+    found = weight_tensors()
+    types = {name: name if name in FORMATS else a.dtype.name for name, a in found.items()}
+    entries = {n: [types[n], list(a.shape), a.tobytes().hex()] for n, a in found.items()}
+    return json.dumps({"tensors": entries}, indent=0)
+
+
 #: What makes each golden file; those that are not here were made by what came before.
 FILES: dict[str, Callable[[], bytes]] = {
     "container-v1.vxc": container,
@@ -217,6 +270,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "relations-v1.vxm": model_file,
     "relations-v1.vxc": archive,
     "relations-v1.json": lambda: archive_values().encode(),
+    "weights-v1.vxw": weights,
+    "weights-v1.json": lambda: weight_values().encode(),
 }
 
 

@@ -1,4 +1,4 @@
-"""The container of archives (``.vxc``) and models (``.vxm``): SPEC section 2.
+"""The container of archives (``.vxc``), models (``.vxm``) and weights (``.vxw``): SPEC section 2.
 
 A file is a header, chunk frames, a footer that indexes them, and a trailer of fixed size at its
 end. Every byte lies under a checksum, and every frame can be found without the footer.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from vortex_hep.codec.container_format import (
     CHUNK_DTYPE,
+    FEATURE_SEQUENCES,
     FORMAT_VERSION,
     KIND_ARCHIVE,
     KIND_MODEL,
+    KIND_WEIGHTS,
     MAX_CHUNK_DECODED,
     MAX_METADATA,
     MAX_TOTAL_DECODED,
@@ -24,9 +26,11 @@ from vortex_hep.codec.source import ByteSource, open_binary
 
 __all__ = [
     "CHUNK_DTYPE",
+    "FEATURE_SEQUENCES",
     "FORMAT_VERSION",
     "KIND_ARCHIVE",
     "KIND_MODEL",
+    "KIND_WEIGHTS",
     "MAX_CHUNK_DECODED",
     "MAX_METADATA",
     "MAX_TOTAL_DECODED",

@@ -26,10 +26,13 @@ FORMAT_VERSION = 1
 
 KIND_ARCHIVE = 1
 KIND_MODEL = 2
-FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model"}
+KIND_WEIGHTS = 3
+FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model", KIND_WEIGHTS: "file of weights"}
 
-#: Required-feature bits this release understands. None is defined in version 1.
-KNOWN_FEATURES = 0
+#: Required-feature bit: there may be sequence models (SPEC 9).
+FEATURE_SEQUENCES = 1
+#: Required-feature bits this release understands.
+KNOWN_FEATURES = FEATURE_SEQUENCES
 
 MAGIC = b"\x89VXC\r\n\x1a\n"
 END_MAGIC = b"\x89CXV\r\n\x1a\n"
@@ -97,6 +100,18 @@ class Trailer(NamedTuple):
     header: Header
 
 
+def kind_with_article(kind: int) -> str:
+    """Say in words what a file of one of :data:`FILE_KINDS` is.
+
+    Examples
+    --------
+    >>> kind_with_article(KIND_ARCHIVE), kind_with_article(KIND_WEIGHTS)
+    ('an archive', 'a file of weights')
+    """
+    name = FILE_KINDS[kind]
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def xxh3(data: bytes | memoryview) -> int:
     """XXH3-64 with seed 0, the checksum of the whole format."""
     return xxhash.xxh3_64_intdigest(data)
@@ -119,7 +134,7 @@ def unpack_header(data: bytes, path: str | None = None) -> Header:
     head = data[: len(MAGIC)]
     if not head or not MAGIC.startswith(head):
         what = describe_foreign(data)
-        msg = f"not a vortex_hep archive or model; it is {what}"
+        msg = f"not a vortex_hep archive, model or file of weights; it is {what}"
         raise NotVortexError(msg, path=path, offset=0)
     if len(data) < HEADER_SIZE:
         msg = f"the file ends after {len(data)} bytes, inside its header"

@@ -126,7 +126,7 @@ class ContainerReader:
 
     @property
     def kind(self) -> int:
-        """:data:`KIND_ARCHIVE` or :data:`KIND_MODEL`."""
+        """:data:`KIND_ARCHIVE`, :data:`KIND_MODEL` or :data:`KIND_WEIGHTS`."""
         return self._trailer.header.kind
 
     @property

@@ -20,7 +20,7 @@ class ContainerWriter:
     file : binary file
         Only ``write`` is used, so a pipe will do.
     kind : int
-        :data:`KIND_ARCHIVE` or :data:`KIND_MODEL`.
+        :data:`KIND_ARCHIVE`, :data:`KIND_MODEL` or :data:`KIND_WEIGHTS`.
     features : int
         Required-feature bits; a reader that does not know one of them refuses the file.
     optional_features : int
