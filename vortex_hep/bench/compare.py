@@ -107,7 +107,7 @@ def compare(
     from vortex_hep.bench.baselines import measure_all
     from vortex_hep.bench.baskets import load_baskets
     from vortex_hep.bench.content import load_content
-    from vortex_hep.bench.ours import measure_ours
+    from vortex_hep.bench.ours import OursOptions, measure_ours
 
     name = os.fspath(path)
     here = machine()  # before the measurements load it
@@ -123,9 +123,9 @@ def compare(
             for item in measure_all(name, content, baskets, counts):
                 found.append(item)
                 task.advance(1, last=item.codec)
-        options: dict[str, Any] = {"effort": effort, "device": device, "repeat": repeat}
+        options = OursOptions(effort, device, repeat)
         for model in [*models, *([None] if fit else [])]:
-            found.append(measure_ours(name, raw, counts, model=model, **options))
+            found.append(measure_ours(name, raw, counts, model=model, options=options))
             task.advance(1, last=found[-1].codec)
     size = Path(name).stat().st_size
     return Comparison(name, size, raw, here, tuple(found), content.kind)

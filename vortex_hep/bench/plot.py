@@ -27,12 +27,7 @@ def save_plot(comparison: Comparison, path: str | Path, *, title: str | None = N
     UnsupportedFeatureError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        msg = "plots need matplotlib"
-        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[plot]'") from error
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = new_figure()
     for axis, encode in zip(figure.subplots(1, 2, sharey=True), (True, False), strict=True):
         for item in comparison.measurements:
             _point(axis, item, encode=encode)
@@ -44,6 +39,22 @@ def save_plot(comparison: Comparison, path: str | Path, *, title: str | None = N
     figure.axes[0].set_ylabel("bytes stored (less is better)")
     figure.suptitle(title or Path(comparison.path).name)
     figure.savefig(path, dpi=130)
+
+
+def new_figure() -> Any:
+    """An empty figure for two panels.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        msg = "plots need matplotlib"
+        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[plot]'") from error
+    return Figure(figsize=(11, 4.6), layout="constrained")
 
 
 def _point(axis: Any, item: Measurement, *, encode: bool) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vortex_hep.bench.content import Content
-from vortex_hep.bench.measure import Measurement, Timing
+from vortex_hep.bench.measure import Measurement, Timing, timed
 from vortex_hep.errors import VerificationError
 
 
@@ -64,16 +63,30 @@ def measure_streams(content: Content) -> Iterator[Measurement]:
     """
     for codec in STREAM_CODECS.get(content.kind, ()):
         if content.stream is not None:
-            yield _measure(codec, content.stream, content.raw_bytes)
+            yield measure_stream(codec, content.stream, content.raw_bytes)
 
 
-def _measure(codec: StreamCodec, data: bytes, raw_bytes: int) -> Measurement:
-    start = time.perf_counter()
-    stored = codec.encode(data)
-    encode = time.perf_counter() - start
-    start = time.perf_counter()
-    restored = codec.decode(stored)
-    decode = time.perf_counter() - start
+def measure_stream(
+    codec: StreamCodec, data: bytes, raw_bytes: int, *, repeat: int = 1
+) -> Measurement:
+    """Encode a stream with one thread, decode it, and compare.
+
+    Parameters
+    ----------
+    codec : StreamCodec
+    data : bytes
+    raw_bytes : int
+        Bytes that ratio and speed refer to.
+    repeat : int
+        Runs; the fastest counts.
+
+    Raises
+    ------
+    VerificationError
+        The codec loses data.
+    """
+    (stored,), encode = timed(codec.encode, [data], threads=1, repeat=repeat)
+    (restored,), decode = timed(codec.decode, [stored], threads=1, repeat=repeat)
     if restored != data:
         raise VerificationError(f"{codec.name} does not give back the same bytes")
     return Measurement(

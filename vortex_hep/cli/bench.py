@@ -22,6 +22,9 @@ zstd 5 and LZMA 9, each basket on its own as ROOT does it; HDF5 with shuffle and
 of a HepMC text), and xz, zstd, pcodec and OpenZL on whole columns. All of them code the same
 content, all results are decoded and compared. Prints a table and writes bench.json and bench.png.
 Quote figures of files the model has not learnt from only.
+
+What is compared is physics content, column by column and basket by basket. For bits per byte of
+whole files of any kind, as they lie on disk, see 'vortex-hep evaluate'.
 """
 
 EXAMPLES = """\
@@ -36,7 +39,7 @@ def register(commands: Any) -> None:
     parser = add_command(
         commands,
         "bench",
-        summary="compare codecs on one file",
+        summary="compare codecs on the columns and baskets of one file",
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
