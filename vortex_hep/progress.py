@@ -26,6 +26,16 @@ class Task(Protocol):
         """
         ...
 
+    def note(self, text: str) -> None:
+        """Report a line that is to stay, such as the figures of an evaluation.
+
+        Parameters
+        ----------
+        text : str
+            One line without its end.
+        """
+        ...
+
 
 class Progress(Protocol):
     """Receives the progress of long-running calls."""
@@ -63,6 +73,9 @@ class _SilentTask:
 
     def advance(self, n: int | float = 1, **postfix: object) -> None:
         """Drop the report."""
+
+    def note(self, text: str) -> None:
+        """Drop the line."""
 
 
 class SilentProgress:

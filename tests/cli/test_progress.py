@@ -43,6 +43,17 @@ def test_lines_where_there_is_no_terminal(capsys, clock):
     ]
 
 
+def test_notes_stay_in_the_log(capsys, clock):
+    for quiet in (True, False):
+        with progress.progress_for(quiet=quiet).task("training", 4, unit="steps") as task:
+            task.advance(4)
+            task.note("step 4: validation 2.5")
+    assert capsys.readouterr().err.splitlines() == [
+        "training: step 4: validation 2.5",
+        "training: 4 steps in 0.0 s",
+    ]
+
+
 def test_no_last_line_for_a_task_that_failed(capsys):
     def work():
         with progress.LineProgress().task("x", 1) as task:
@@ -59,7 +70,9 @@ def test_bars_on_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     with progress.progress_for(quiet=False).task("training", 4, unit="steps") as task:
         task.advance(3, loss=2.25)
+        task.note("step 3: validation 2.5")
         task.advance(1)
     text = terminal.getvalue()
     assert "training: 100%" in text
     assert "loss=2.25" in text
+    assert "step 3: validation 2.5\n" in text

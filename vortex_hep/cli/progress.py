@@ -57,6 +57,9 @@ class _BarTask:
             self._bar.set_postfix(postfix, refresh=False)
         self._bar.update(n)
 
+    def note(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
 
 class LineProgress:
     """Writes a line when a task starts, now and then, and when it ends: for logs."""
@@ -86,6 +89,9 @@ class _LineTask:
         self._postfix.update(postfix)
         if time.monotonic() - self._reported >= LINE_INTERVAL:
             self.report(finished=False)
+
+    def note(self, text: str) -> None:
+        print(f"{self._label}: {text}", file=sys.stderr, flush=True)
 
     def report(self, *, finished: bool) -> None:
         """Write one line on stderr."""

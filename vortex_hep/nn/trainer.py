@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.nn.schedule import Pace
 from vortex_hep.nn.tablemodel import SCALES, WIDE, Shape
 from vortex_hep.nn.torch_loss import TensorRows, batch_bits, straight_round
 from vortex_hep.nn.train_kernel import Rows, Weights, fused_step
@@ -115,7 +116,8 @@ class TableTrainer:
         self.field_start = field_start
         self.flat_bits = flat_bits
         self.schedule = schedule
-        self.step = 0
+        warmup = min(50, schedule.steps // 10)
+        self._pace = Pace(schedule.steps, schedule.rate, warmup, floor=0.01)
         self._place = device.removesuffix("-autograd")
         self._tensors = TensorRows(rows, self._place) if device != "cpu" else None
         first = initial_weights(shape, schedule.seed)
@@ -133,11 +135,6 @@ class TableTrainer:
             Weights(**{k: np.zeros(v.shape, np.float32) for k, v in self.parameters.items()})
             for _ in range(SHARDS if device == "cpu" else 0)
         ]
-
-    def _rate(self) -> float:
-        s = self.schedule
-        warm = min(1.0, (self.step + 1) / max(1, min(50, s.steps // 10)))
-        return s.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / s.steps)))
 
     def quantised(self) -> dict[str, Array]:
         """Return the integer weights (as float32) that the parameters stand for."""
@@ -217,17 +214,17 @@ class TableTrainer:
 
     def advance(self, steps: int, report: Callable[[int, float], None] | None = None) -> None:
         """Take up to ``steps`` steps; ``report(rows, bits)`` is called after each."""
-        for _ in range(min(steps, self.schedule.steps - self.step)):
-            batch = self._next_batch()
-            bits = self._differentiate(batch)
-            rate = self._rate()
-            for group in self._optimiser.param_groups:
-                group["lr"] = rate
-            self._optimiser.step()
-            self._project(rate)
-            self.step += 1
-            if report is not None:
-                report(len(batch), bits)
+        self._pace.take(self._take_step, steps, report and (lambda taken: report(*taken)))
+
+    def _take_step(self, rate: float) -> tuple[int, float]:
+        """Take one step; return its rows and their bits."""
+        batch = self._next_batch()
+        bits = self._differentiate(batch)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        self._project(rate)
+        return len(batch), bits
 
     @torch.no_grad()
     def _project(self, rate: float) -> None:
