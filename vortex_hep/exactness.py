@@ -6,14 +6,20 @@ import os
 from collections.abc import Sequence
 from typing import Any, cast
 
+from vortex_hep.model import Model
 from vortex_hep.options import tree_names
 from vortex_hep.readers import open_source
 from vortex_hep.readers.kinds import ExactSource
+from vortex_hep.recordwidth import width_for
 from vortex_hep.schema import FileSource
 
 
 def exact_forecast(
-    source: str | os.PathLike[str] | Any, *, trees: str | Sequence[str] | None = None
+    source: str | os.PathLike[str] | Any,
+    *,
+    trees: str | Sequence[str] | None = None,
+    record: int | None = None,
+    model: Model | None = None,
 ) -> str:
     """Say what ``compress_file(source, ..., exact=True)`` can promise, and what it costs.
 
@@ -22,6 +28,10 @@ def exact_forecast(
     source : str, path or open file
         As :func:`~vortex_hep.compress_file` takes it.
     trees : str or sequence of str, optional
+    record : int, optional
+        Bytes of a record, where the file is to be taken as such.
+    model : Model, optional
+        What would predict; one of records decides that the file is taken as such.
 
     Returns
     -------
@@ -36,7 +46,8 @@ def exact_forecast(
     SourceError
         The file cannot be read.
     """
-    with open_source(source, trees=tree_names(trees), exact=True) as file:
+    width = width_for(source, record, model)
+    with open_source(source, trees=tree_names(trees), exact=True, record=width) as file:
         return exact_source(file).exact_forecast()
 
 

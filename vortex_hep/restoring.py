@@ -62,7 +62,7 @@ def restore(
     OutputError
         The file cannot be written.
     """
-    from vortex_hep.readers.kinds import KINDS, RestoreOptions, kind_module
+    from vortex_hep.readers.kinds import KINDS, RestoreOptions, kind_module, unit_of
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
@@ -73,7 +73,7 @@ def restore(
                 path=archive.path, hint="a newer release can restore it",
             )  # fmt: skip
         total = sum(t.num_entries for t in archive.coded.values())
-        with progress.task("restoring", total, unit="events") as task:
+        with progress.task("restoring", total, unit=unit_of(kind)) as task:
 
             def read(tree: str, start: int, stop: int) -> Cluster:
                 cluster = archive[tree].read(start, stop)
@@ -146,10 +146,14 @@ def _opened(archive: Archive, against: Any) -> FileSource:
     from vortex_hep.readers import open_source
     from vortex_hep.readers.kinds import kind_module
 
-    whole = archive.source.get("kind") == "opaque" and isinstance(against, (str, os.PathLike))
-    if whole:
+    kind = archive.source.get("kind")
+    if kind == "opaque" and isinstance(against, (str, os.PathLike)):
         # A file that was carried whole for its bytes has a reader, but it is the bytes that count.
         return kind_module("opaque").open_file(against, trees=None)
+    if kind == "bytes":
+        from vortex_hep.readers.records import width_of
+
+        return open_source(against, record=width_of(archive.coded, archive.path))
     return open_source(against, trees=archive.source.get("trees"))
 
 
@@ -197,6 +201,7 @@ def verify(
     """
     from vortex_hep.exactness import exact_source
     from vortex_hep.readers import compare_sources
+    from vortex_hep.readers.kinds import unit_of
 
     progress = progress or SILENT
     with open_archive(path, model=model, threads=threads) as archive:
@@ -210,7 +215,8 @@ def verify(
                 if archive.identity is not None:
                     report.differences += _other_bytes(archive.identity, exact_source(source))
         # What the comparison has decoded is checked already.
-        with progress.task("decoding", entries, unit="events") as task:
+        unit = unit_of(str(archive.source.get("kind")))
+        with progress.task("decoding", entries, unit=unit) as task:
             for tree in archive.coded.values():
                 for number, (start, stop, _) in enumerate(tree.clusters):
                     tree.check(number)

@@ -19,7 +19,7 @@ except SystemExit as stop:
 print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.stderr)
 """
 
-NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+NAMES = [module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS]
 
 
 def loaded(*arguments):

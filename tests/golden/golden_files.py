@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import awkward as ak
@@ -124,15 +125,40 @@ def write_other(path: Path) -> None:
     path.write_bytes(bytes(range(256)) * 3)
 
 
-#: Every file, what writes it, and whether its archive promises its bytes.
-FILES: dict[str, tuple[Callable[[Path], None], bool]] = {
-    "trees.root": (write_root, False),
-    "exact.root": (write_root, True),
-    "jets.h5": (write_hdf5, False),
-    "exact.h5": (write_hdf5, True),
-    "events.hepmc3": (write_hepmc3, False),
-    "events.hepmc2": (write_hepmc2, False),
-    "other.bin": (write_other, False),
+def write_records(path: Path) -> None:
+    """Numbers one after another, and a part of one."""
+    numbers = np.random.default_rng(3).normal(size=120).round(1).astype("<f4")
+    path.write_bytes(numbers.tobytes() + b"end")
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a file and its archive are made.
+
+    Parameters
+    ----------
+    write : callable
+        Writes the file.
+    exact : bool
+        Whether the archive promises its bytes.
+    record : int, optional
+        Bytes of a record, where it is taken as such.
+    """
+
+    write: Callable[[Path], None]
+    exact: bool = False
+    record: int | None = None
+
+
+FILES: dict[str, Made] = {
+    "trees.root": Made(write_root),
+    "exact.root": Made(write_root, exact=True),
+    "jets.h5": Made(write_hdf5),
+    "exact.h5": Made(write_hdf5, exact=True),
+    "events.hepmc3": Made(write_hepmc3),
+    "events.hepmc2": Made(write_hepmc2),
+    "other.bin": Made(write_other),
+    "records.bin": Made(write_records, exact=True, record=4),
 }
 
 
@@ -141,12 +167,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", required=True)
     parser.parse_args()
-    for name, (write, exact) in FILES.items():
+    for name, made in FILES.items():
         path = FOLDER / name
         if not path.exists():
-            write(path)
+            made.write(path)
         if not (archive := FOLDER / f"{name}.vxc").exists():
-            compress_file(path, archive, model=Model({}), exact=exact)
+            compress_file(path, archive, model=Model({}), exact=made.exact, record=made.record)
 
 
 if __name__ == "__main__":

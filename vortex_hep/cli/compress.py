@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from vortex_hep.cli.options import (
     ARCHIVE_SUFFIX,
     add_command,
     add_effort,
+    add_lanes,
     add_model,
     add_output,
+    add_record,
     add_resources,
     add_tree,
 )
+from vortex_hep.cli.running import note
 
 DESCRIPTION = """\
 Compress files to archives that restore bit for bit.
@@ -36,6 +38,7 @@ EXAMPLES = """\
                                                              will then need --model too
   vortex-hep compress in.root --exact                        'decompress' gives in.root's bytes
   vortex-hep compress *.root --exact --dry-run               what that would cost
+  vortex-hep compress dump.bin --record 4                    plain float32: records of 4 bytes
 """
 
 
@@ -55,17 +58,6 @@ def register(commands: Any) -> None:
         help="files or URLs (ROOT, HDF5, HepMC; any other is carried whole)",
     )
     add_output(parser, f"archive, or folder for archives (default: FILE{ARCHIVE_SUFFIX})")
-    add_model(parser, "model to predict with (default: fit one to the file)")
-    parser.add_argument(
-        "--no-embed",
-        action="store_true",
-        help="name the model in the archive by its SHA-256 instead of storing it there",
-    )
-    parser.add_argument(
-        "--no-check",
-        action="store_true",
-        help="do not decode every chunk after it is made (saves about half the time)",
-    )
     parser.add_argument(
         "--exact",
         action="store_true",
@@ -78,9 +70,31 @@ def register(commands: Any) -> None:
         help="with --exact: only say what can be promised, and what it costs",
     )
     add_tree(parser, "tree to compress; may be repeated (default: all)")
+    add_choices(parser)
+    parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """How a file is compressed: what every command that compresses can be told."""
+    add_model(parser, "model to predict with (default: fit one to the file)")
+    parser.add_argument(
+        "--no-embed",
+        action="store_true",
+        help="name the model in the archive by its SHA-256 instead of storing it there",
+    )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not decode every chunk after it is made (saves about half the time)",
+    )
+    add_record(
+        parser,
+        "take the file as records of N bytes, whatever it is (default: as its format or the model"
+        " says)",
+    )
+    add_lanes(parser)
     add_effort(parser)
     add_resources(parser)
-    parser.set_defaults(run=run, usage_error=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,8 +109,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         if not args.exact:
             args.usage_error("--dry-run needs --exact")
+        model = load_model(args.model)
         for source in args.sources:
-            print(f"{source}: {_forecast(args, source)}", flush=True)
+            print(f"{source}: {_forecast(args, source, model)}", flush=True)
         return 0
     for output in outputs:
         check_new(output, overwrite=args.overwrite)
@@ -106,10 +121,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _forecast(args: argparse.Namespace, source: str) -> str:
+def _forecast(args: argparse.Namespace, source: str, model: Any) -> str:
     import vortex_hep
 
-    return vortex_hep.exact_forecast(source, trees=args.trees)
+    return vortex_hep.exact_forecast(source, trees=args.trees, record=args.record, model=model)
 
 
 def _compress(args: argparse.Namespace, source: str, output: str, model: Any) -> None:
@@ -120,8 +135,8 @@ def _compress(args: argparse.Namespace, source: str, output: str, model: Any) ->
     told = ""
     if args.exact:
         # Before the work, so that there is time to think better of it.
-        told = _forecast(args, source)
-        print(f"vortex-hep: note: {source}: {told}", file=sys.stderr, flush=True)
+        told = _forecast(args, source, model)
+        note(args, f"{source}: {told}")
     report = vortex_hep.compress_file(
         source,
         output,
@@ -134,12 +149,13 @@ def _compress(args: argparse.Namespace, source: str, output: str, model: Any) ->
         embed_model=not args.no_embed,
         check=not args.no_check,
         exact=args.exact,
+        record=args.record,
+        lanes=vortex_hep.LaneChoice(args.lane_tokens, args.chunk_size, args.memory),
         progress=progress_for(quiet=args.quiet),
     )
     for message in report.messages:
-        if message == told:
-            continue
-        print(f"vortex-hep: note: {message}", file=sys.stderr)
+        if message != told:
+            note(args, message)
     if not args.quiet:
         print(
             f"{output}: {format_bytes(report.stored_bytes)}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import PurePath
 from typing import Any
 
 from vortex_hep.cli.options import add_command, add_model, add_output, add_resources
+from vortex_hep.cli.running import note
 
 DESCRIPTION = """\
 Restore the file an archive was made from: the same trees, branches and entries, every value the
@@ -33,8 +33,7 @@ def register(commands: Any) -> None:
         examples=EXAMPLES,
     )
     parser.add_argument("archive", metavar="ARCHIVE.vxc", help="archive or URL")
-    add_output(parser, "file to write (default: ARCHIVE with the suffix of the source)")
-    add_model(parser, "the model the archive names, where it does not hold it")
+    add_choices(parser)
     parser.add_argument(
         "--compression",
         metavar="CODEC:LEVEL",
@@ -45,8 +44,14 @@ def register(commands: Any) -> None:
         action="store_true",
         help="write a file of the same content even where the archive has the original's bytes",
     )
-    add_resources(parser, device=False)
     parser.set_defaults(run=run)
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """How a file is restored: what every command that restores can be told."""
+    add_output(parser, "file to write (default: ARCHIVE with the suffix of the source)")
+    add_model(parser, "the model the archive names, where it does not hold it")
+    add_resources(parser, device=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
         output = out_path(args.archive, args.output, _suffix(str(archive.source.get("name", ""))))
     check_new(output, overwrite=args.overwrite)
     if identity is not None and args.compression is not None:
-        print(
-            "vortex-hep: note: --compression is ignored: the archive has the original's bytes"
-            " (--no-exact restores without them)",
-            file=sys.stderr,
+        note(
+            args,
+            "--compression is ignored: the archive has the original's bytes (--no-exact restores"
+            " without them)",
         )
     vortex_hep.restore(
         args.archive,

@@ -1,34 +1,26 @@
-"""Parsing, dispatch, and the translation of failures to exit codes."""
+"""Parsing and dispatch of the command's sub-commands."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import traceback
 from collections.abc import Sequence
 
 from vortex_hep.cli import (
     bench,
     compress,
+    compress_weights,
     decompress,
     demo,
+    evaluate,
     example,
     info,
     train,
     verify,
 )
 from vortex_hep.cli.options import HelpFormatter, VersionAction
-from vortex_hep.errors import VerificationError, VortexError
+from vortex_hep.cli.running import run_parsed
 
 PROGRAM = "vortex-hep"
-
-EXIT_OK = 0
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-EXIT_DIFFERENT = 3
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
 
 DESCRIPTION = """\
 Lossless compression of HEP data files with small neural networks.
@@ -48,6 +40,7 @@ examples:
   vortex-hep verify c.vxc --against c.root          compare bit for bit
   vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
+  vortex-hep compress-weights run.pt                checkpoints of any network, without loss
 
 exit codes:
   0  done
@@ -59,7 +52,18 @@ exit codes:
 'vortex-hep COMMAND --help' explains each command.
 """
 
-COMMANDS = (train, compress, decompress, info, verify, bench, example, demo)
+COMMANDS = (
+    train,
+    compress,
+    decompress,
+    info,
+    verify,
+    bench,
+    evaluate,
+    compress_weights,
+    example,
+    demo,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
+    parser.set_defaults(program=PROGRAM)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND [options]", required=True)
     for module in COMMANDS:
         module.register(commands)
@@ -87,28 +92,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
-    arguments = build_parser().parse_args(argv)
-    try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _failed("interrupted", EXIT_INTERRUPTED, debug=arguments.debug)
-    except BrokenPipeError:
-        # The reader of our output has gone ('vortex-hep info x.vxc | head'): not an error, but
-        # Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
-    except VerificationError as error:
-        return _failed(f"error: {error}", EXIT_DIFFERENT, debug=arguments.debug)
-    except (VortexError, OSError) as error:
-        return _failed(f"error: {error}", EXIT_ERROR, debug=arguments.debug)
-    except MemoryError:
-        return _failed("error: out of memory", EXIT_ERROR, debug=arguments.debug)
-    return code
-
-
-def _failed(message: str, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    return run_parsed(build_parser().parse_args(argv))

@@ -43,9 +43,42 @@ def add_command(
         epilog=f"examples:\n{examples}",
         formatter_class=HelpFormatter,
     )
+    _add_common(parser)
+    return parser
+
+
+def program_parser(program: str, *, description: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for a command that stands alone, on one input file."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=HelpFormatter,
+    )
+    parser.set_defaults(program=program, usage_error=parser.error)
+    parser.add_argument("--version", action=VersionAction, help="print the version and exit")
+    _add_common(parser)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """What all commands have."""
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress, errors only")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
+
+
+def add_input(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """One input file, by its place or behind ``--input``; :func:`one_input` gives it."""
+    parser.add_argument("by_place", nargs="?", metavar=metavar, help=help)
+    parser.add_argument("-i", "--input", metavar=metavar, help=f"the same as {metavar} alone")
+
+
+def one_input(args: argparse.Namespace) -> str:
+    """The input; the command line is wrong if there is none, or are two."""
+    found = [given for given in (args.by_place, args.input) if given is not None]
+    if len(found) != 1:
+        args.usage_error("one input file is needed" if not found else "two input files are given")
+    return str(found[0])
 
 
 def add_output(parser: argparse.ArgumentParser, help: str) -> None:
@@ -81,6 +114,30 @@ def add_resources(parser: argparse.ArgumentParser, *, device: bool = True) -> No
 def add_tree(parser: argparse.ArgumentParser, help: str) -> None:
     """``--tree``, which may be repeated."""
     parser.add_argument("--tree", action="append", metavar="NAME", dest="trees", help=help)
+
+
+def add_record(parser: argparse.ArgumentParser, help: str) -> None:
+    """``--record``."""
+    parser.add_argument("--record", type=positive_int, metavar="N", help=help)
+
+
+def add_lanes(parser: argparse.ArgumentParser) -> None:
+    """How transformers cut rows into lanes: the archive records it."""
+    group = parser.add_argument_group(
+        "transformers", "for models trained with --family transformer; else without effect"
+    )
+    group.add_argument(
+        "--lane-tokens", type=positive_int, metavar="N",
+        help="bytes that are coded one after the other, knowing those before (default: as trained)",
+    )  # fmt: skip
+    group.add_argument(
+        "--chunk-size", type=positive_int, metavar="N",
+        help="bytes after which attention begins anew (default: as trained)",
+    )  # fmt: skip
+    group.add_argument(
+        "--memory", action=argparse.BooleanOptionalAction, default=None,
+        help="keep compressed memory of the chunks before (default: as trained)",
+    )  # fmt: skip
 
 
 def add_effort(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from vortex_hep.cli.options import (
     add_command,
     add_effort,
     add_output,
+    add_record,
     add_resources,
     add_tree,
     positive_int,
@@ -30,6 +31,8 @@ EXAMPLES = """\
   vortex-hep train a.root -o quick.vxm --seconds 120
   vortex-hep train new.root -o new.vxm --base ttbar.vxm --effort fast
   vortex-hep train a.root -o ttbar.vxm --device cuda --passes 20 --checkpoint ttbar.ckpt
+  vortex-hep train jets.h5 -o jets.vxm --family transformer --recipe laptop_cpu --table jets
+  vortex-hep train dump.bin -o dump.vxm --family transformer --record 4 --seconds 600
 """
 
 
@@ -47,6 +50,23 @@ def register(commands: Any) -> None:
     )
     add_output(parser, f"model to write (default: FILE{MODEL_SUFFIX} of the first file)")
     add_tree(parser, "tree to learn from; may be repeated (default: all)")
+    parser.add_argument(
+        "--table", action="append", metavar="NAME", dest="tables",
+        help="of the trees only this table; may be repeated (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--family", choices=("event", "transformer"), default="event",
+        help="event: small networks inside each event (default); transformer: a compressive"
+        " transformer over the bytes of each table's rows, for opaque data, comparison, or a GPU",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recipe", default="laptop_cpu", metavar="NAME",
+        help="of a transformer: laptop_cpu, colab_t4, rtx4070_8gb, default, rtx4090_24gb,"
+        " amd_mi300x, or a YAML file (default: laptop_cpu)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-dir", metavar="DIR", help="of a transformer: write TensorBoard's logs here"
+    )
     parser.add_argument(
         "--passes", type=float, metavar="N", help="times to go through the data at most"
     )
@@ -71,6 +91,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--checkpoint", metavar="PATH", help="keep the state here, and go on from it if it exists"
     )
+    add_record(parser, "learn from the files as records of N bytes, whatever they are")
     add_effort(parser)
     add_resources(parser)
     parser.set_defaults(run=run)
@@ -88,6 +109,10 @@ def run(args: argparse.Namespace) -> int:
     check_new(output, overwrite=args.overwrite)
     options = vortex_hep.TrainOptions(
         trees=args.trees,
+        tables=args.tables,
+        family=args.family,
+        recipe=args.recipe,
+        log_dir=args.log_dir,
         passes=args.passes,
         seconds=args.seconds,
         seed=args.seed,
@@ -95,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         checkpoint=args.checkpoint,
         effort=args.effort,
+        record=args.record,
         expected_rows=args.expected_rows,
         independent=args.independent,
         base=None if args.base is None else vortex_hep.Model.load(args.base),

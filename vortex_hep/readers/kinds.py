@@ -26,6 +26,7 @@ KINDS = {
     "hdf5": "vortex_hep.readers.hdf5",
     "arrays": "vortex_hep.readers.memory",
     "opaque": "vortex_hep.readers.opaque",
+    "bytes": "vortex_hep.readers.records",
 }
 
 #: What HepMC text, gzip and Zstandard begin with: only then is it worth looking closer.
@@ -113,8 +114,16 @@ def kind_module(kind: str) -> KindModule:
     return cast("KindModule", importlib.import_module(KINDS[kind]))
 
 
+def unit_of(kind: str) -> str:
+    """What the entries of a kind are called where progress is shown."""
+    return "records" if kind == "bytes" else "events"
+
+
 def kind_of(head: bytes) -> str:
-    """Tell the kind of a file from its first :data:`HEAD_SIZE` bytes."""
+    """Tell the kind of a file from its first :data:`HEAD_SIZE` bytes.
+
+    Never ``"bytes"`` and ``"arrays"``: nothing in a file says that it is to be taken so.
+    """
     if _is_root(head):
         return "root"
     if head.lstrip().startswith(_MAY_BE_HEPMC) or head[257:262] == b"ustar":

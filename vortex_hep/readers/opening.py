@@ -26,6 +26,7 @@ def open_source(
     *,
     trees: Sequence[str] | None = None,
     exact: bool = False,
+    record: int | None = None,
 ) -> FileSource:
     """Open a file as tables of columns and a remainder.
 
@@ -39,6 +40,9 @@ def open_source(
     exact : bool
         Whether the restored file is to be the same byte for byte: the remainder then has all that
         this takes.
+    record : int, optional
+        Take the file as records of so many bytes, whatever it is: one tree ``"bytes"`` with the
+        column ``record``. The source is a path or URL then.
 
     Returns
     -------
@@ -54,7 +58,13 @@ def open_source(
         One of ``trees`` is not in the file.
     UnsupportedFeatureError
         ``exact`` is asked of arrays, or of a file of which ``trees`` leaves out a part.
+    UnsupportedTypeError
+        ``source`` is none of these, or ``record`` no length of records.
     """
+    if record is not None:
+        from vortex_hep.readers import records
+
+        return records.open_file(source, trees=trees, exact=exact, width=record)
     if not isinstance(source, (str, os.PathLike)):
         package = type(source).__module__.partition(".")[0]
         if package not in _LIBRARIES or isinstance(source, (int, float, list, bytes)):

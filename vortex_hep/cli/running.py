@@ -1,0 +1,60 @@
+"""Running what was parsed, and the translation of failures to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+
+from vortex_hep.errors import VerificationError, VortexError
+
+EXIT_ERROR = 1
+EXIT_DIFFERENT = 3
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+def run_parsed(arguments: argparse.Namespace) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        What a parser made; ``run`` is called with it, ``program`` is the name by which the command
+        speaks, and with ``debug`` a failure shows where it came from.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _failed(arguments, "interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone ('vortex-hep info x.vxc | head'): not an error, but
+        # Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except VerificationError as error:
+        return _failed(arguments, f"error: {error}", EXIT_DIFFERENT)
+    except (VortexError, OSError) as error:
+        return _failed(arguments, f"error: {error}", EXIT_ERROR)
+    except MemoryError:
+        return _failed(arguments, "error: out of memory", EXIT_ERROR)
+    return code
+
+
+def note(arguments: argparse.Namespace, message: str) -> None:
+    """Tell the user, on stderr, what is worth knowing and no failure."""
+    print(f"{arguments.program}: note: {message}", file=sys.stderr, flush=True)
+
+
+def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
+    if arguments.debug:
+        traceback.print_exc()
+    print(f"{arguments.program}: {' '.join(message.split())}", file=sys.stderr)
+    return code
