@@ -43,11 +43,13 @@ from vortex_hep.nn.arithmetic import exp2_weight, frequencies
 from vortex_hep.nn.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.reference import frequencies_of_rows
 from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
+from vortex_hep.readers import open_source
 from vortex_hep.readers.hdf5.filters import Filter, Pipeline
 from vortex_hep.readers.hdf5.image import HOLE_DTYPE, pack_holes
 from vortex_hep.readers.hdf5.layout import Layout, pack_layout
 from vortex_hep.readers.hdf5.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 from vortex_hep.readers.holes import PIECE
+from vortex_hep.readers.records import MAX_WIDTH as MAX_RECORD
 
 TEXT = (Path(__file__).parents[1] / "docs" / "SPEC.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden"
@@ -579,6 +581,19 @@ def test_holes_of_8_6():
     assert found is not None
     numbers = [int(n) for n in found[1].replace(",", "").split()]
     assert np.frombuffer(pack_holes(holes), "<i8").tolist() == numbers
+
+
+def test_records_of_8_6(tmp_path):
+    found = re.search(r"the file `([^`]+)` with w = (\d+) has (.+)\n", section("8.6"))
+    assert found is not None
+    (tmp_path / "file").write_bytes(bytes.fromhex(found[1]))
+    width = int(found[2])
+    with open_source(tmp_path / "file", record=width) as source:
+        column = source.trees["bytes"].read(0, 2)[""].columns["record"]
+        parts = [bytes(row).hex(" ") for row in np.asarray(column)]
+        parts += [blob.hex(" ") for _, blob in source.remainder()]
+    assert re.findall(r"`([^`]+)`", found[3]) == parts
+    assert f"w from 1 to {MAX_RECORD}." in section("8.6")
 
 
 def test_filters_of_8_6():

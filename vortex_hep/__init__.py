@@ -16,6 +16,7 @@ from vortex_hep._version import __version__
 
 if TYPE_CHECKING:
     from vortex_hep.archive import Archive, ArchiveTree, open
+    from vortex_hep.codec.sequencecoder import LaneChoice
     from vortex_hep.compressing import compress_file, compress_tree
     from vortex_hep.errors import VortexError
     from vortex_hep.exactness import exact_forecast
@@ -28,7 +29,7 @@ _HOMES = {
     "Archive": "archive", "ArchiveTree": "archive", "open": "archive",
     "compress_file": "compressing", "compress_tree": "compressing",
     "VortexError": "errors", "exact_forecast": "exactness", "Model": "model",
-    "CompressReport": "options", "TrainOptions": "options",
+    "LaneChoice": "codec.sequencecoder", "CompressReport": "options", "TrainOptions": "options",
     "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
     "train": "training",
 }  # fmt: skip
@@ -37,6 +38,7 @@ __all__ = [
     "Archive",
     "ArchiveTree",
     "CompressReport",
+    "LaneChoice",
     "Model",
     "TrainOptions",
     "VerifyReport",

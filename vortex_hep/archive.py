@@ -12,7 +12,13 @@ from vortex_hep import arrays as build
 from vortex_hep.archive_info import tree_info
 from vortex_hep.archive_tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.codec import classical
-from vortex_hep.codec.container import KIND_ARCHIVE, ContainerReader, check_decoded
+from vortex_hep.codec.container import (
+    KIND_ARCHIVE,
+    KIND_WEIGHTS,
+    ContainerReader,
+    check_decoded,
+)
+from vortex_hep.codec.container_format import kind_with_article
 from vortex_hep.errors import CorruptionError, ModelMismatchError, NotFoundError, NotVortexError
 from vortex_hep.model import CHUNK_REMAINDER, Model
 from vortex_hep.nn.engine import get_engine
@@ -81,10 +87,11 @@ class Archive(Mapping[str, TreeView]):
 
     def _check_kind(self) -> None:
         if self.reader.kind != KIND_ARCHIVE:
-            raise NotVortexError(
-                "this is a model, not an archive", path=self.path,
-                hint="archives end in .vxc and come from 'vortex-hep compress'",
-            )  # fmt: skip
+            hint = "archives end in .vxc and come from 'vortex-hep compress'"
+            if self.reader.kind == KIND_WEIGHTS:
+                hint = "vortex_hep.codec.zipnn and 'vortex-hep compress-weights' read it"
+            msg = f"this is {kind_with_article(self.reader.kind)}, not an archive"
+            raise NotVortexError(msg, path=self.path, hint=hint)
 
     def _part(self, value: Any, kind: Any) -> Any:
         if not isinstance(value, kind):

@@ -14,6 +14,7 @@ from vortex_hep import _version
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import KIND_ARCHIVE, ContainerWriter, atomic_output, xxh3
 from vortex_hep.codec.plan import make_plans
+from vortex_hep.codec.sequencecoder import LaneChoice
 from vortex_hep.codec.tablechunk import TableChunk
 from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
 from vortex_hep.errors import CorruptionError, LayoutError, UnsupportedTypeError
@@ -32,6 +33,8 @@ from vortex_hep.options import (
 )
 from vortex_hep.progress import SILENT, Progress, Task
 from vortex_hep.readers import open_source
+from vortex_hep.readers.kinds import unit_of
+from vortex_hep.recordwidth import width_for
 from vortex_hep.schema import FileSource, TreeSource
 
 #: Raw bytes of columns in a cluster: what a reader of one event pays, and what memory is
@@ -52,6 +55,8 @@ def compress_file(
     embed_model: bool = True,
     check: bool = True,
     exact: bool = False,
+    record: int | None = None,
+    lanes: LaneChoice | None = None,
     progress: Progress | None = None,
 ) -> CompressReport:
     """Compress a file to an archive that restores it.
@@ -85,6 +90,13 @@ def compress_file(
         Promise to restore the file byte for byte, with its adler32, and not only all that it
         holds. :func:`~vortex_hep.exact_forecast` says what that costs; a file that cannot be
         made again is carried whole, without columns.
+    record : int, optional
+        Take the file as records of so many bytes each, whatever it is: its bytes become one
+        column, whose rows a model predicts byte by byte. A model of such records is used so
+        without being told; see :func:`~vortex_hep.recordwidth.record_width`.
+    lanes : LaneChoice, optional
+        How transformers cut rows into lanes and chunks, and whether they keep memory; by default
+        as they were trained.
     progress : Progress, optional
 
     Returns
@@ -99,6 +111,8 @@ def compress_file(
         One of ``trees`` is not in the source.
     UnsupportedFeatureError
         ``exact`` is asked of arrays, or of a file of which ``trees`` leaves out a part.
+    UnsupportedTypeError
+        An option has a value that does not exist, or ``record`` is asked of what is no path.
     OutputError
         The archive cannot be written.
     """
@@ -108,10 +122,11 @@ def compress_file(
     selected = tree_names(trees)
     how = _How(
         effort, thread_count(threads), model is None or embed_model, progress or SILENT, check,
-        model is not None, get_engine(device), exact,
+        model is not None, get_engine(device), exact, lanes,
     )  # fmt: skip
+    width = width_for(source, record, model)
     with (
-        open_source(source, trees=selected, exact=exact) as file,
+        open_source(source, trees=selected, exact=exact, record=width) as file,
         atomic_output(path, overwrite=overwrite) as out,
     ):
         messages = [exact_source(file).exact_forecast()] if exact else []
@@ -189,6 +204,7 @@ class _How:
     may_leave_out: bool = False
     engine: Engine | None = None
     exact: bool = False
+    lanes: LaneChoice | None = None
 
 
 def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
@@ -236,7 +252,7 @@ def _write(
 def _write_once(
     file: FileSource, out: BinaryIO, model: Model, how: _How, selected: list[str] | None
 ) -> CompressReport:
-    writer = ContainerWriter(out, kind=KIND_ARCHIVE)
+    writer = ContainerWriter(out, kind=KIND_ARCHIVE, features=model.features)
     report = CompressReport("", 0, 0, 0, 0, _source_size(file), [], [], 0.0)
     document: dict[str, Any] = {
         "writer": f"vortex_hep {_version.__version__}",
@@ -249,13 +265,15 @@ def _write_once(
     with (
         ThreadPoolExecutor(how.workers) as outer,
         ThreadPoolExecutor(how.workers) as inner,
-        how.progress.task("compressing", total, unit="events") as task,
+        how.progress.task("compressing", total, unit=unit_of(file.kind)) as task,
     ):
         trees = []
         for tree in file.trees.values():
             plans = make_plans(tree.tables)
             models = model.tables(tree.family)
-            encoder = TreeEncoder(plans, tree.tables, models, how.effort, outer, inner, how.engine)
+            encoder = TreeEncoder(
+                plans, tree.tables, models, how.effort, outer, inner, how.engine, how.lanes
+            )
             trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
             used.setdefault(tree.family, set()).update(encoder.used)
             report.messages += what_is_new(tree, model)

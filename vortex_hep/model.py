@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vortex_hep.codec.container import (
+    FEATURE_SEQUENCES,
     KIND_MODEL,
     ContainerReader,
     ContainerWriter,
@@ -16,24 +17,49 @@ from vortex_hep.codec.container import (
     check_decoded,
     xxh3,
 )
+from vortex_hep.codec.container_format import kind_with_article
 from vortex_hep.codec.predictors.text import formula
 from vortex_hep.codec.sections import join
 from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
 from vortex_hep.nn import weights
+from vortex_hep.nn.sequence import serial
+from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.tablemodel import TableModel
 
 #: Chunk kinds (SPEC "Chunk kinds").
 CHUNK_TABLE_MODEL = 1
 CHUNK_REMAINDER = 2
 CHUNK_TABLE = 3
+CHUNK_SEQUENCE_MODEL = 4
+
+#: What a plan may be coded by.
+AnyModel = TableModel | SequenceModel
+
+
+def _canonical(model: AnyModel) -> bytes:
+    if isinstance(model, SequenceModel):
+        return serial.canonical(model)
+    return weights.canonical(model)
+
+
+def _dump(model: AnyModel) -> bytes:
+    return serial.dump(model) if isinstance(model, SequenceModel) else weights.dump(model)
+
+
+def _load(kind: int, payload: bytes) -> AnyModel:
+    if kind == CHUNK_SEQUENCE_MODEL:
+        return serial.load(payload)
+    if kind == CHUNK_TABLE_MODEL:
+        return weights.load(payload)
+    raise CorruptionError("a model names a chunk of another kind")
 
 
 class Model:
-    """Event models by tree and plan.
+    """Event models and sequence models by tree and plan.
 
     Parameters
     ----------
-    trees : mapping of str to mapping of str to TableModel
+    trees : mapping of str to mapping of str to TableModel or SequenceModel
         By tree name, then by plan name; a plan without an entry has no network.
     classical : mapping of str to sequence of str, optional
         By tree name: columns that training saw and left to the classical coders. Only tells
@@ -47,7 +73,7 @@ class Model:
 
     def __init__(
         self,
-        trees: Mapping[str, Mapping[str, TableModel]],
+        trees: Mapping[str, Mapping[str, AnyModel]],
         classical: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.trees = {tree: dict(tables) for tree, tables in sorted(trees.items())}
@@ -65,39 +91,50 @@ class Model:
         digest = hashlib.sha256()
         for tree, plan, model in self._items():
             names = (name.encode("utf-8", "surrogatepass") for name in (tree, plan))
-            digest.update(join([*names, weights.canonical(model)]))
+            digest.update(join([*names, _canonical(model)]))
         return digest.hexdigest()
 
     @cached_property
     def _stored(self) -> list[bytes]:
-        return [weights.dump(model) for _, _, model in self._items()]
+        return [_dump(model) for _, _, model in self._items()]
 
     @cached_property
     def nbytes(self) -> int:
         """Bytes of the tables as stored."""
         return sum(map(len, self._stored))
 
-    def _items(self) -> list[tuple[str, str, TableModel]]:
+    def _items(self) -> list[tuple[str, str, AnyModel]]:
         return [
             (tree, plan, tables[plan])
             for tree, tables in self.trees.items()
             for plan in sorted(tables)
         ]
 
-    def tables(self, tree: str) -> dict[str, TableModel]:
+    @property
+    def features(self) -> int:
+        """Features that a reader must know of files that hold or need this model."""
+        sequences = any(isinstance(m, SequenceModel) for _, _, m in self._items())
+        return FEATURE_SEQUENCES if sequences else 0
+
+    def table_models(self, tree: str) -> dict[str, TableModel]:
+        """Event models of a tree's plans, by plan name, without sequence models."""
+        return {n: m for n, m in self.tables(tree).items() if isinstance(m, TableModel)}
+
+    def tables(self, tree: str) -> dict[str, AnyModel]:
         """Models of a tree's plans, by plan name; empty where the tree is unknown."""
         return dict(self.trees.get(tree, {}))
 
     def summary(self) -> list[dict[str, Any]]:
-        """Sizes of every table's network: tree, table, fields, tokens, widths, bytes."""
+        """Sizes of every table's network: tree, table, kind, fields, tokens, widths, bytes."""
         return [
             {
                 "tree": tree,
                 "table": plan or "(event core)",
-                "fields": m.shape.fields,
-                "tokens": m.shape.tokens,
-                "hidden": m.shape.hidden,
-                "head": m.shape.head,
+                "kind": "sequence" if isinstance(m, SequenceModel) else "event",
+                "fields": len(m.columns if isinstance(m, SequenceModel) else m.fields),
+                "tokens": m.shape.types if isinstance(m, SequenceModel) else m.shape.tokens,
+                "hidden": m.shape.width if isinstance(m, SequenceModel) else m.shape.hidden,
+                "head": m.shape.ff if isinstance(m, SequenceModel) else m.shape.head,
                 "parameters": sum(w.size for w in m.weights.values()),
                 "bytes": len(stored),
             }
@@ -125,6 +162,7 @@ class Model:
                 "bits": round(float(m.expected[k, 0]), 2),
             }
             for tree, plan, m in self._items()
+            if isinstance(m, TableModel)
             for k, f in enumerate(m.fields)
             if f.predictor is not None
         ]
@@ -133,10 +171,9 @@ class Model:
         """Append the tables to a container; return the metadata by which they are found."""
         entries = []
         for (tree, plan, model), payload in zip(self._items(), self._stored, strict=True):
-            whole = weights.canonical(model)
-            chunk = writer.add(
-                CHUNK_TABLE_MODEL, payload, decoded_xxh3=xxh3(whole), decoded_size=len(whole)
-            )
+            whole = _canonical(model)
+            kind = CHUNK_SEQUENCE_MODEL if isinstance(model, SequenceModel) else CHUNK_TABLE_MODEL
+            chunk = writer.add(kind, payload, decoded_xxh3=xxh3(whole), decoded_size=len(whole))
             entries.append([tree, plan, chunk])
         return {"sha256": self.sha256, "tables": entries}
 
@@ -149,7 +186,7 @@ class Model:
         CorruptionError
             The stored tables are damaged or not the ones named.
         """
-        trees: dict[str, dict[str, TableModel]] = {}
+        trees: dict[str, dict[str, AnyModel]] = {}
         try:
             entries = [(str(t), str(p), int(c)) for t, p, c in document["tables"]]
             named = str(document["sha256"])
@@ -162,12 +199,10 @@ class Model:
         payloads = reader.read_many([c for _, _, c in entries])
         for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
             try:
-                if reader.chunks[chunk]["kind"] != CHUNK_TABLE_MODEL:
-                    raise CorruptionError("a model names a chunk of another kind")
-                table = weights.load(payload)
+                table = _load(int(reader.chunks[chunk]["kind"]), payload)
                 if table.table != plan or plan in trees.get(tree, {}):
                     raise CorruptionError("a model names a table twice, or by another name")
-                check_decoded(reader.chunks[chunk], weights.canonical(table), path=reader.path)
+                check_decoded(reader.chunks[chunk], _canonical(table), path=reader.path)
             except VortexError as error:
                 error.path, error.tree, error.branch = reader.path, tree, plan
                 raise
@@ -192,7 +227,7 @@ class Model:
             The file exists, or cannot be written.
         """
         with atomic_output(path, overwrite=overwrite) as file:
-            writer = ContainerWriter(file, kind=KIND_MODEL)
+            writer = ContainerWriter(file, kind=KIND_MODEL, features=self.features)
             writer.finish({"model": self.add_to(writer), "classical": self.classical})
 
     @classmethod
@@ -216,7 +251,7 @@ class Model:
         with ContainerReader(path) as reader:
             if reader.kind != KIND_MODEL:
                 raise NotVortexError(
-                    "this is an archive, not a model", path=reader.path,
+                    f"this is {kind_with_article(reader.kind)}, not a model", path=reader.path,
                     hint="models end in .vxm and come from 'vortex-hep train'",
                 )  # fmt: skip
             document = reader.metadata.get("model")

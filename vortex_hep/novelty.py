@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vortex_hep.model import Model
 from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.schema import TreeSource
 
 
@@ -25,8 +26,7 @@ def what_is_new(tree: TreeSource, model: Model) -> list[str]:
     if tree.family not in model.trees and tree.family not in model.classical:
         return [f"tree {tree.name!r} is new to the model: the classical coders take all of it"]
     messages = []
-    fields = [f for m in model.tables(tree.family).values() for f in m.fields]
-    learnt = {n: f.dtype for f in fields for n in f.columns if not is_virtual(n)}
+    learnt = learnt_columns(model, tree.family)
     here = {c.name: c.dtype for t in tree.tables for c in t.columns}
     missing = sorted(learnt.keys() - here.keys())
     if missing:
@@ -50,6 +50,17 @@ def what_is_new(tree: TreeSource, model: Model) -> list[str]:
             f" classical coders: {_some(new)}"
         )
     return messages
+
+
+def learnt_columns(model: Model, family: str) -> dict[str, str]:
+    """Columns of a family of trees that a model can predict, with their dtypes."""
+    out: dict[str, str] = {}
+    for m in model.tables(family).values():
+        if isinstance(m, SequenceModel):
+            out |= {p.name: p.dtype for p in m.layout.parts}
+        else:
+            out |= {n: f.dtype for f in m.fields for n in f.columns if not is_virtual(n)}
+    return out
 
 
 def _some(names: list[str], most: int = 5) -> str:

@@ -16,6 +16,7 @@ EFFORTS = ("fast", "normal", "max")
 DEVICES = ("auto", "cpu", "cuda")
 #: Parts of the modelling that a training can do without.
 PARTS = ("predictors", "links", "context", "blocks")
+FAMILIES = ("event", "transformer")
 
 
 def thread_count(threads: int | None) -> int:
@@ -47,6 +48,12 @@ def check_device(device: str) -> None:
         raise UnsupportedTypeError(f"device {device!r} is none of {', '.join(DEVICES)}")
 
 
+def check_family(family: str) -> None:
+    """Raise UnsupportedTypeError unless ``family`` is one of :data:`FAMILIES`."""
+    if family not in FAMILIES:
+        raise UnsupportedTypeError(f"family {family!r} is none of {', '.join(FAMILIES)}")
+
+
 def check_parts(parts: Sequence[str]) -> None:
     """Raise UnsupportedTypeError unless all of ``parts`` are among :data:`PARTS`."""
     for part in parts:
@@ -69,6 +76,13 @@ class TrainOptions:
     ----------
     trees : str or sequence of str, optional
         Trees to learn; all of them by default.
+    tables : str or sequence of str, optional
+        Of these trees only these tables; all of them by default.
+    family : {"event", "transformer"}
+        What to train: small networks inside each event, or a compressive transformer over the
+        bytes of each table's rows.
+    recipe : str or path
+        Of a transformer: a name of :func:`vortex_hep.nn.recipes.recipe_names`, or a YAML file.
     effort : {"fast", "normal", "max"}
         How many optimiser steps to spend on each table.
     passes : float, optional
@@ -82,11 +96,17 @@ class TrainOptions:
     threads : int, optional
         Workers; the weights do not depend on it.
     checkpoint : str, optional
-        File that keeps finished tables; a later call with the same data goes on from it.
+        File that keeps finished tables; a later call with the same data goes on from it. For a
+        transformer one file per table, named after this one, keeps the state of its training.
+    log_dir : str, optional
+        Folder for TensorBoard; transformers only.
     expected_rows : int, optional
         Events the model will serve in all; more of them carry a larger model.
     sample_bytes : int
         Learn from at most this many bytes of columns, taken evenly from all files.
+    record : int, optional
+        Take the files as records of so many bytes each, whatever they are; compressing with the
+        model then takes files so, too.
     independent : bool
         Let no table lean on another: reading a collection then costs that collection and the
         counters alone, and archives are larger by some per cent.
@@ -100,6 +120,9 @@ class TrainOptions:
     """
 
     trees: str | Sequence[str] | None = None
+    tables: str | Sequence[str] | None = None
+    family: str = "event"
+    recipe: str | os.PathLike[str] = "laptop_cpu"
     effort: str = "normal"
     passes: float | None = None
     seconds: float | None = None
@@ -107,8 +130,10 @@ class TrainOptions:
     device: str = "auto"
     threads: int | None = None
     checkpoint: str | os.PathLike[str] | None = None
+    log_dir: str | os.PathLike[str] | None = None
     expected_rows: int | None = None
     sample_bytes: int = 1 << 28
+    record: int | None = None
     independent: bool = False
     base: Model | None = None
     without: Sequence[str] = ()

@@ -16,6 +16,7 @@ from vortex_hep.options import (
     TrainOptions,
     check_device,
     check_effort,
+    check_family,
     check_parts,
     thread_count,
     tree_names,
@@ -24,6 +25,8 @@ from vortex_hep.progress import SILENT, Progress
 from vortex_hep.schema import FileSource, TreeSource
 
 if TYPE_CHECKING:
+    from vortex_hep.nn.prepare import TableSample
+    from vortex_hep.nn.sequence.model import SequenceModel
     from vortex_hep.nn.tablemodel import TableModel
 
 #: Steps and passes per effort.
@@ -88,7 +91,7 @@ def train(
     with contextlib.ExitStack() as stack:
         files: list[FileSource] = []
         for source in sources:
-            file = open_source(source)
+            file = open_source(source, record=options.record)
             stack.callback(file.close)
             files.append(file)
         trees = _trees_by_name(files, wanted)
@@ -153,15 +156,17 @@ def fit_model(
     """
     check_effort(options.effort)
     check_device(options.device)
+    check_family(options.family)
     check_parts(options.without)
     if not can_train():
         raise UnsupportedTypeError(
             "fitting a model needs torch, which is not installed",
             hint="pip install 'vortex-hep[train]', or pass a trained model",
         )
+    if options.family == "transformer":
+        return _fit_transformers(trees, options, progress)
     from vortex_hep.nn.checkpoint import Checkpoint
     from vortex_hep.nn.fit import fit_tree
-    from vortex_hep.sampling import gather
 
     fit = fit_options(options, self_contained=self_contained)
     total = sum(t.num_entries for group in trees.values() for t in group)
@@ -171,11 +176,11 @@ def fit_model(
     models: dict[str, dict[str, TableModel]] = {}
     classical: dict[str, list[str]] = {}
     for name, group in trees.items():
-        samples = gather(group, options.sample_bytes, progress)
+        samples = _samples(group, options, progress)
         tables = fit_tree(
             samples, fit, progress,
             done=checkpoint.done(name), on_table=partial(checkpoint.put, name),
-            base=None if options.base is None else options.base.tables(name),
+            base=None if options.base is None else options.base.table_models(name),
         )  # fmt: skip
         if set(tables) - {CORE}:  # the core alone is of no use: others have it as context
             models[name] = tables
@@ -183,6 +188,64 @@ def fit_model(
         seen = (c.name for tree in group for table in tree.tables for c in table.columns)
         classical[name] = [n for n in dict.fromkeys(seen) if n not in learnt]
     return Model(models, classical)
+
+
+def _samples(
+    group: list[TreeSource], options: TrainOptions, progress: Progress
+) -> list[TableSample]:
+    """Rows to learn from, of the tables that were asked for."""
+    from vortex_hep.sampling import gather
+
+    wanted = tree_names(options.tables)
+    samples = gather(group, options.sample_bytes, progress)
+    if wanted is None:
+        return samples
+    known = {s.plan.table for s in samples}
+    if missing := [name for name in wanted if name not in known]:
+        raise NotFoundError(
+            f"no table {', '.join(missing)}; there are {', '.join(sorted(known)) or 'none'}",
+            tree=group[0].name,
+        )  # fmt: skip
+    return [s for s in samples if s.plan.table in wanted or s.plan.name == CORE]
+
+
+def _fit_transformers(
+    trees: dict[str, list[TreeSource]], options: TrainOptions, progress: Progress
+) -> Model:
+    """Train a compressive transformer on the rows of every table."""
+    from vortex_hep.nn.recipes import load_recipe
+    from vortex_hep.nn.sequence.fit import fit_sequences
+
+    if options.base is not None or options.without:
+        raise UnsupportedTypeError(
+            "a transformer cannot start from a base model or leave parts out",
+            hint="these are options of the event model, family 'event'",
+        )
+    recipe = load_recipe(options.recipe)
+    device = "cuda" if options.device == "auto" and _sees_cuda() else options.device
+    threads = thread_count(options.threads)
+    models: dict[str, dict[str, SequenceModel]] = {}
+    classical: dict[str, list[str]] = {}
+    for name, group in trees.items():
+        samples = _samples(group, options, progress)
+        fits = fit_sequences(
+            samples, recipe, progress,
+            device="cpu" if device == "auto" else device, seconds=options.seconds,
+            seed=options.seed, checkpoint=options.checkpoint, log_dir=options.log_dir,
+            threads=threads,
+        )  # fmt: skip
+        if fits:
+            models[name] = {plan: fit.model for plan, fit in fits.items()}
+        learnt = {c for m in models.get(name, {}).values() for c in m.columns}
+        seen = (c.name for tree in group for table in tree.tables for c in table.columns)
+        classical[name] = [n for n in dict.fromkeys(seen) if n not in learnt]
+    return Model(models, classical)
+
+
+def _sees_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def can_train() -> bool:

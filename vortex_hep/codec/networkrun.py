@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,48 @@ from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import TableData
 
 Array = npt.NDArray[Any]
+
+
+class Run(Protocol):
+    """What a predictor makes of a cluster of one plan, and how it codes it.
+
+    Fields are the predictor's units: each is coded by it as a whole, or not at all.
+    """
+
+    @property
+    def log2(self) -> int:
+        """Logarithm of the number of lanes in a group."""
+
+    @property
+    def row_count(self) -> int:
+        """Rows that are coded."""
+
+    def predict(self, pool: Executor, engine: Engine) -> None:
+        """Compute what every field costs."""
+
+    def drop_linked(self, coded: Array) -> bool:
+        """Take out of contexts what is not coded; whether :meth:`predict` must run anew."""
+
+    def column_groups(self) -> list[tuple[list[str], list[int]]]:
+        """Columns and fields that are coded the same way."""
+
+    def may_code(self, fields: list[int]) -> bool:
+        """Whether these fields may be coded at all."""
+
+    def expected(self, fields: list[int]) -> tuple[float, float]:
+        """Bits per row at training time: (network, best classical)."""
+
+    def column_costs(self, data: TableData) -> dict[str, float]:
+        """Bytes that every column costs."""
+
+    def coded_fields(self, modes: dict[str, int]) -> Array:
+        """Which fields are coded, given the modes of the columns."""
+
+    def encode(self, coded: Array, pool: Executor) -> bytes:
+        """Return the chunk's network section."""
+
+    def encode_escapes(self, coded: Array, data: TableData) -> bytes:
+        """Return the chunk's section of escapes."""
 
 
 class NetworkRun:
@@ -51,18 +93,28 @@ class NetworkRun:
         self.escape_bytes = np.zeros(fields)
         self._given = tokens.absent.copy()
         for k, f in enumerate(model.fields):
-            loses = model.expected[k, 0] > 1.03 * model.expected[k, 1] + 0.01
-            loses &= not is_virtual(f.columns[0])
-            many = len(tokens.escapes[k]) > len(rows.lane) // 4
-            if loses or many:
+            if len(tokens.escapes[k]) > len(rows.lane) // 4:
                 self._given[k] = True
             size = np.dtype(f.dtype).itemsize * len(f.columns)
             self.escape_bytes[k] = len(tokens.escapes[k]) * (size + 1.5)
         # Columns of one field, and fields of one column, stand or fall together.
         for names, members in self.column_groups():
+            ours, theirs = model.expected[members].sum(axis=0)
+            if ours > 1.03 * theirs + 0.01 * len(members) and not is_virtual(names[0]):
+                self._given[members] = True
             if self._given[members].any() or not covers(model, members, widths.get(names[0], 1)):
                 self._given[members] = True
         self.drop_linked(~self._given)
+
+    @property
+    def log2(self) -> int:
+        """Logarithm of the number of lanes in a group."""
+        return self.groups.log2
+
+    @property
+    def row_count(self) -> int:
+        """Rows that are coded."""
+        return len(self.rows.lane)
 
     def drop_linked(self, coded: Array) -> bool:
         """Take differences to linked rows and to predictions out of contexts if they are not coded.

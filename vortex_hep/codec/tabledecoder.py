@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,31 @@ from vortex_hep.schema import VARBYTES, ColumnSpec, TableData
 Array = npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Coding:
+    """How a chunk's columns are coded, and what is known beside them.
+
+    Parameters
+    ----------
+    specs, modes
+        Of the columns, folded if the chunk is.
+    log2 : int
+        Of the lanes of a group.
+    length : int
+        Length of folded lists, or 0.
+    lane_buckets, sources, others
+        As :meth:`TableDecoder.decode` takes them.
+    """
+
+    specs: Sequence[ColumnSpec]
+    modes: Array
+    log2: int
+    length: int
+    lane_buckets: Array | Callable[[], Array]
+    sources: Sources
+    others: Mapping[str, TableData]
+
+
 class TableDecoder:
     """Decodes table chunks of one plan.
 
@@ -57,6 +83,9 @@ class TableDecoder:
     engine : Engine, optional
         As :class:`TableEncoder <vortex_hep.codec.tableencoder.TableEncoder>` takes it.
     """
+
+    #: The least logarithm of the number of lanes in a group.
+    least_log2 = MIN_LANES_LOG2
 
     def __init__(
         self,
@@ -134,39 +163,58 @@ class TableDecoder:
             raise CorruptionError("a table chunk has other rows than its counter says")
         data = TableData(offsets, {})
         self._classical(reader, specs, modes, data)
-        compact: list[Array] | None = None
-        rows = lay_out(offsets, 0 if self.model is None else self.model.block)
-        large = self.model is not None and too_large(self.model, n, lanes)
-        if flags & HAS_NETWORK:
+        has_network = bool(flags & HAS_NETWORK)
+        if not has_network and (modes == NETWORK).any():
+            raise CorruptionError("a table chunk lacks its network stream")
+        coding = Coding(specs, modes, log2, length, lane_buckets, sources, others or {})
+        compact = self._predicted(reader if has_network else None, data, coding)
+        reader.finish()
+        data.columns = {s.name: data.columns[s.name] for s in specs}
+        return (unfold(data, length) if length else data), compact
+
+    def _predicted(
+        self, reader: Reader | None, data: TableData, coding: Coding
+    ) -> list[Array] | None:
+        """Decode what the network coded; return the fields' compact integers.
+
+        Parameters
+        ----------
+        reader : Reader or None
+            At the sections of the network, if the chunk has them.
+        data : TableData
+            Has the other columns, and room for these.
+        coding : Coding
+        """
+        length = coding.length
+        rows = lay_out(data.offsets, 0 if self.model is None else self.model.block)
+        large = self.model is not None and too_large(
+            self.model, data.num_rows, len(data.offsets) - 1
+        )
+        if reader is not None:
             if self.model is not None and self.model.fold != length:
                 raise CorruptionError("a table chunk is folded otherwise than its model")
             if large:
                 raise CorruptionError("a table chunk has more tokens than the format allows")
             escapes = reader.section()
             parameters = reader.section() if self._has_parameters else b""
-            network = reader.section()
-            compact = self._network(
-                specs,
-                modes,
+            buckets = coding.lane_buckets
+            return self._network(
+                coding.specs,
+                coding.modes,
                 data,
                 rows,
-                lane_buckets() if callable(lane_buckets) else lane_buckets,
-                log2,
+                buckets() if callable(buckets) else buckets,
+                coding.log2,
                 escapes,
                 parameters,
-                network,
-                sources,
-                others or {},
+                reader.section(),
+                coding.sources,
+                coding.others,
             )
-        elif (modes == NETWORK).any():
-            raise CorruptionError("a table chunk lacks its network stream")
-        reader.finish()
-        fits = self.model is not None and self.model.fold == length and not large
-        if compact is None and fits and self.model is not None and self.net is not None:
-            none = np.zeros(len(self.model.fields), np.bool_)
-            compact = tokenise_known(self.model, none, data, rows, self.net).compact
-        data.columns = {s.name: data.columns[s.name] for s in specs}
-        return (unfold(data, length) if length else data), compact
+        if self.model is None or self.net is None or self.model.fold != length or large:
+            return None
+        none = np.zeros(len(self.model.fields), np.bool_)
+        return tokenise_known(self.model, none, data, rows, self.net).compact
 
     def _check_head(
         self, flags: int, log2: int, lanes: int, n: int, counts: Array | None,
@@ -175,8 +223,8 @@ class TableDecoder:
         """Refuse what contradicts the plan, or claims more than the data have, at the outset."""
         if bool(flags & HAS_COUNTS) != stores_counts(self.plan):
             raise CorruptionError("a table chunk stores counts that it should not, or lacks them")
-        groups = MIN_LANES_LOG2 if flags & HAS_NETWORK else 0
-        if log2 < groups or (not groups and log2):
+        has_network = bool(flags & HAS_NETWORK)
+        if log2 < (self.least_log2 if has_network else 0) or (log2 and not has_network):
             raise CorruptionError("a table chunk has lane groups of a size that is not allowed")
         if decoded_size is None:
             return

@@ -14,7 +14,7 @@ from vortex_hep.codec.container import xxh3
 from vortex_hep.codec.fields import components
 from vortex_hep.codec.folding import fold, fold_specs
 from vortex_hep.codec.links import Sources, lead, mothers, row_values, virtual_columns
-from vortex_hep.codec.networkrun import NetworkRun
+from vortex_hep.codec.networkrun import NetworkRun, Run
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.rows import RowSet, Tokenised, lay_out, row_set, tokenise, usable
 from vortex_hep.codec.sections import join
@@ -179,9 +179,8 @@ class TableEncoder:
         network = b""
         escapes = parameters = b""
         log2 = 0
-        model, net = self.model, self.net
-        if model is not None and net is not None and tokens is not None and len(rows.lane):
-            run = NetworkRun(model, net, rows, tokens, lane_buckets, sources, column_widths(specs))
+        run = self._run(data, rows, tokens, lane_buckets, sources, specs)
+        if run is not None:
             while True:
                 run.predict(self._pool, self._engine)
                 costs = run.column_costs(data)
@@ -192,24 +191,40 @@ class TableEncoder:
                     break
             network = run.encode(coded, self._pool)
             escapes = run.encode_escapes(coded, data)
-            log2 = run.groups.log2
-            if tokens.parameters is not None:
+            log2 = run.log2
+            if tokens is not None and tokens.parameters is not None:
                 parameters = pack_array(tokens.parameters)
         network_parts = [escapes, network] if network else []
-        if network and model is not None and model.has_predictors:
+        if network and self.model is not None and self.model.has_predictors:
             network_parts.insert(1, parameters)
         return self._assemble(data, specs, whole, modes, costs, payloads, network_parts, log2)
+
+    def _run(
+        self,
+        data: TableData,
+        rows: RowSet,
+        tokens: Tokenised | None,
+        lane_buckets: Array,
+        sources: Sources,
+        specs: tuple[ColumnSpec, ...],
+    ) -> Run | None:
+        """What the network makes of the cluster; None where there is no network for it."""
+        del data
+        model, net = self.model, self.net
+        if model is None or net is None or tokens is None or not len(rows.lane):
+            return None
+        return NetworkRun(model, net, rows, tokens, lane_buckets, sources, column_widths(specs))
 
     def _choose(
         self,
         data: TableData,
-        run: NetworkRun,
+        run: Run,
         modes: dict[str, int],
         costs: dict[str, float],
         payloads: dict[str, tuple[int, bytes]],
     ) -> None:
         """Decide for every group of columns that share fields whether the network codes them."""
-        row_count = max(1, len(run.rows.lane))
+        row_count = max(1, run.row_count)
         close: list[tuple[list[str], float]] = []
         unsure: list[tuple[list[str], float]] = []
         for names, fields in run.column_groups():

@@ -16,12 +16,13 @@ from vortex_hep.codec.container import check_decoded
 from vortex_hep.codec.fields import Field
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.codec.rows import Source, context_fields, entry_buckets, source_of
+from vortex_hep.codec.sequencecoder import LaneChoice
+from vortex_hep.codec.sequencetable import decoder_of, encoder_of
 from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
-from vortex_hep.codec.tabledecoder import TableDecoder
-from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec
 
@@ -45,8 +46,18 @@ def _is_flat(plan: Plan) -> bool:
     return plan.counter is None and not plan.jagged
 
 
-def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, TableModel]:
-    """Models that can serve a tree of these plans.
+#: What a plan may be coded by.
+AnyModel = TableModel | SequenceModel
+
+
+def _sequences(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, SequenceModel]:
+    """Sequence models of these plans; they lean on no other plan."""
+    here = {p.name for p in plans}
+    return {n: m for n, m in models.items() if isinstance(m, SequenceModel) and n in here}
+
+
+def _usable(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, TableModel]:
+    """Table models that can serve a tree of these plans.
 
     Raises
     ------
@@ -56,7 +67,7 @@ def _usable(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str
     usable = {}
     for plan in plans:
         model = models.get(plan.name)
-        if model is None or (model.block and not _is_flat(plan)):
+        if not isinstance(model, TableModel) or (model.block and not _is_flat(plan)):
             continue
         # A branch may have the name of a made-up column; the classical coders take such a table.
         if not any(is_virtual(name) for name in plan.columns):
@@ -176,13 +187,15 @@ class TreeEncoder:
     ----------
     plans : sequence of Plan
     tables : sequence of TableSpec
-    models : mapping of str to TableModel
+    models : mapping of str to TableModel or SequenceModel
         By plan name; those of other plans are passed over.
     effort : {"fast", "normal", "max"}
     outer, inner : Executor
         For plans, and for the lane groups within a plan; they must not be the same.
     engine : Engine, optional
         Computes the frequencies; all engines give the same. The compiled one by default.
+    choice : LaneChoice, optional
+        How sequence models cut rows into lanes.
 
     Attributes
     ----------
@@ -194,13 +207,15 @@ class TreeEncoder:
         self,
         plans: Sequence[Plan],
         tables: Sequence[TableSpec],
-        models: Mapping[str, TableModel],
+        models: Mapping[str, AnyModel],
         effort: classical.Effort,
         outer: Executor,
         inner: Executor,
         engine: Engine | None = None,
+        choice: LaneChoice | None = None,
     ) -> None:
         self._models = _usable(plans, models)
+        self._sequences = _sequences(plans, models)
         self._levels = _by_level(plans, self._models)
         self._fields = _flat_fields(plans, self._models)
         self.plans = tuple(plans)
@@ -209,9 +224,10 @@ class TreeEncoder:
         self._inner = inner
         self._engine = engine
         self._decoder: tuple[int, TreeDecoder] | None = None
+        known: dict[str, AnyModel] = {**self._models, **self._sequences}
         self._encoders = {
-            p.name: TableEncoder(
-                p, plan_specs(p, tables), self._models.get(p.name), effort, inner, engine
+            p.name: encoder_of(
+                known.get(p.name), p, plan_specs(p, tables), effort, inner, engine, choice
             )
             for p in plans
         }
@@ -261,7 +277,8 @@ class TreeEncoder:
     def decoder(self) -> TreeDecoder:
         """A decoder of what was encoded so far, with no more models than an archive will hold."""
         if self._decoder is None or self._decoder[0] != len(self.used):
-            models = {name: m for name, m in self._models.items() if name in self.used}
+            known: dict[str, AnyModel] = {**self._models, **self._sequences}
+            models = {name: m for name, m in known.items() if name in self.used}
             decoder = TreeDecoder(
                 self.plans, self._tables, models, self._outer, self._inner, self._engine
             )
@@ -271,7 +288,7 @@ class TreeEncoder:
     def _use(self, name: str) -> None:
         """Note that a plan's model is needed, and those of the plans that it leans on."""
         model = self._models.get(name)
-        if model is None or name in self.used:
+        if name in self.used or (model is None and name not in self._sequences):
             return
         self.used.add(name)
         for source in _sources_of(name, model):
@@ -291,17 +308,18 @@ class TreeDecoder:
         self,
         plans: Sequence[Plan],
         tables: Sequence[TableSpec],
-        models: Mapping[str, TableModel],
+        models: Mapping[str, AnyModel],
         outer: Executor,
         inner: Executor,
         engine: Engine | None = None,
     ) -> None:
-        models = _usable(plans, models)
-        self._levels = _by_level(plans, models)
-        self._fields = _flat_fields(plans, models)
+        usable = _usable(plans, models)
+        self._levels = _by_level(plans, usable)
+        self._fields = _flat_fields(plans, usable)
         self.plans = {p.name: p for p in plans}
+        known: dict[str, AnyModel] = {**usable, **_sequences(plans, models)}
         self._decoders = {
-            p.name: TableDecoder(p, plan_specs(p, tables), models.get(p.name), inner, engine)
+            p.name: decoder_of(known.get(p.name), p, plan_specs(p, tables), inner, engine)
             for p in plans
         }
         self._outer = outer

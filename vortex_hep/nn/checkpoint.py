@@ -67,8 +67,8 @@ class Checkpoint:
             stored = Model.read_from(reader, document["model"])
         for tree, plan in document["without"]:
             self._tables.setdefault(tree, {})[plan] = None
-        for tree, tables in stored.trees.items():
-            self._tables.setdefault(tree, {}).update(tables)
+        for tree in stored.trees:
+            self._tables.setdefault(tree, {}).update(stored.table_models(tree))
 
     def done(self, tree: str) -> dict[str, TableModel | None]:
         """Finished tables of a tree; None for those that get no network."""

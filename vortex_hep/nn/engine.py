@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any, Protocol
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
@@ -12,6 +13,10 @@ from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn import cpu
 from vortex_hep.nn.cpu import Network
 from vortex_hep.nn.stepwise import ReferenceEngine
+
+if TYPE_CHECKING:
+    from vortex_hep.nn.sequence.model import SequenceModel
+    from vortex_hep.nn.sequence.session import Operations
 
 Array = npt.NDArray[Any]
 
@@ -26,9 +31,26 @@ class Engine(Protocol):
     ) -> int:  # fmt: skip
         """Fill ``freq``, ``cum`` and ``bits``, or decode ``words``."""
 
+    def operations(self, model: SequenceModel, pool: Executor, parts: int, /) -> Operations:
+        """Return what a sequence model's passes are made of; ``parts`` threads may share them."""
+
+    def lanes_together(self, group: int, lane_bytes: int, /) -> int:
+        """Lanes of a sequence model to run at once, given those of a group and their caches."""
+
 
 class CompiledEngine:
     """The numba engine."""
+
+    def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
+        """Return :class:`vortex_hep.nn.sequence.compiled.Compiled`."""
+        from vortex_hep.nn.sequence.compiled import Compiled
+
+        return Compiled(model, pool, parts)
+
+    def lanes_together(self, group: int, lane_bytes: int) -> int:
+        """One group: its caches should stay in the processor's."""
+        del lane_bytes
+        return group
 
     def run_group(
         self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,

@@ -6,6 +6,7 @@ Encoding runs all rows at once, decoding runs list position after list position.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from vortex_hep.codec import rans
 from vortex_hep.nn.cpu import Network
 from vortex_hep.nn.reference import Arrays, Integers, Pass
+from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.nn.sequence.reference import Reference
+from vortex_hep.nn.sequence.session import Operations
 
 Array = npt.NDArray[Any]
 
@@ -43,6 +47,16 @@ class ReferenceEngine:
     def __init__(self, arrays: Arrays | None = None) -> None:
         self._arrays = arrays or Arrays()
         self._integers: Integers | None = None
+
+    def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
+        """Return :class:`vortex_hep.nn.sequence.reference.Reference`."""
+        del pool, parts
+        return Reference(model)
+
+    def lanes_together(self, group: int, lane_bytes: int) -> int:
+        """One group."""
+        del lane_bytes
+        return group
 
     def run_group(
         self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,

@@ -8,6 +8,7 @@ else is int64. Symbols are read from the streams on the host, so several groups 
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,16 @@ import torch
 
 from vortex_hep.nn.arithmetic import SHARED
 from vortex_hep.nn.reference import Arrays
+from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.nn.sequence.session import Operations
 from vortex_hep.nn.stepwise import ReferenceEngine
 
 Array = npt.NDArray[Any]
+
+#: Lanes of a sequence model that are run at once on a device.
+_LANES = 1 << 13
+#: Bytes that their caches may take.
+_CACHE_BYTES = 1 << 32
 
 
 class TorchArrays(Arrays):
@@ -65,6 +73,31 @@ class TorchArrays(Arrays):
         return freq.scatter_add(1, best, 65536 - freq.sum(1, keepdim=True))
 
 
+class TorchEngine(ReferenceEngine):
+    """Both kinds of networks on the tensors of one device.
+
+    Parameters
+    ----------
+    device : str
+        As torch names it.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__(TorchArrays(device))
+        self._device = device
+
+    def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
+        """Return :class:`vortex_hep.nn.sequence.torch_operations.TorchOperations`."""
+        from vortex_hep.nn.sequence.torch_operations import TorchOperations
+
+        del pool, parts
+        return TorchOperations(model, self._device)
+
+    def lanes_together(self, group: int, lane_bytes: int) -> int:
+        """Thousands, as far as a device's memory goes."""
+        return max(group, min(_LANES, _CACHE_BYTES // max(1, lane_bytes)))
+
+
 def torch_engine(device: str = "cpu") -> ReferenceEngine:
     """Return an engine that works on ``device``."""
-    return ReferenceEngine(TorchArrays(device))
+    return TorchEngine(device)

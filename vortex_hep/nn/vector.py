@@ -60,6 +60,11 @@ def _vector_of(array: types.Array) -> _Vector:
     raise TypingError(f"no vectors of {array}")
 
 
+def _bytes_of(array: types.Array) -> None:
+    if array.dtype != types.int8 or array.layout != "C":
+        raise TypingError(f"no vectors of bytes of {array}")
+
+
 def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, vector: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
@@ -94,6 +99,19 @@ def load(typing_context, array, at):  # type: ignore[no-untyped-def]
         return builder.load(place, align=4)
 
     return result(array, types.intp), generate
+
+
+@_kernel
+def load_bytes(typing_context, array, at):  # type: ignore[no-untyped-def]
+    """``array.flat[at : at + 16]`` of an int8 array, as floats."""
+    _bytes_of(array)
+    kind = ir.VectorType(ir.IntType(8), WIDTH)
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        place = _address(context, builder, signature.args[0], args[0], args[1], kind)
+        return builder.sitofp(builder.load(place, align=1), _FLOATS)
+
+    return FLOATS(array, types.intp), generate
 
 
 @_kernel
@@ -141,6 +159,28 @@ def add_product(typing_context, total, array, at, vector):  # type: ignore[no-un
         return builder.fadd(args[0], product, flags=_EXACT)
 
     return FLOATS(FLOATS, array, types.intp, FLOATS), generate
+
+
+@_kernel
+def add_products(typing_context, total, a, b):  # type: ignore[no-untyped-def]
+    """``total + a * b``."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        product = builder.fmul(args[1], args[2], flags=_EXACT)
+        return builder.fadd(args[0], product, flags=_EXACT)
+
+    return FLOATS(FLOATS, FLOATS, FLOATS), generate
+
+
+@_kernel
+def whole_total(typing_context, vector):  # type: ignore[no-untyped-def]
+    """Sum of 16 floats that are integers, as an integer."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        whole = builder.fptosi(args[0], _INTS)
+        return _call(builder, "llvm.vector.reduce.add.v16i32", _BITS, whole)
+
+    return types.int32(FLOATS), generate
 
 
 @_kernel

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vortex_hep.nn.transformer.config import TransformerConfig
 from vortex_hep.nn.transformer.memory import MemoryManager
@@ -93,18 +93,18 @@ class CompressiveAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, d_model) to (B, heads, T, head_dim)."""
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
 
     def _local(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention; the last query sees all keys."""
         new, all_keys = q.shape[2], k.shape[2]
         if new == all_keys:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         if new == 1:
-            return F.scaled_dot_product_attention(q, k, v)
+            return functional.scaled_dot_product_attention(q, k, v)
         ones = torch.ones(new, all_keys, dtype=torch.bool, device=q.device)
         mask = ones.tril(all_keys - new)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
     def forward(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
         """Attend.
@@ -129,7 +129,7 @@ class CompressiveAttention(nn.Module):
                 memory = self.memory.extended(memory, state.pending)
             if memory is not None:
                 km, vm = map(self._split, self.memory_kv(memory).chunk(2, dim=-1))
-                far = F.scaled_dot_product_attention(q, km.to(q.dtype), vm.to(q.dtype))
+                far = functional.scaled_dot_product_attention(q, km.to(q.dtype), vm.to(q.dtype))
                 beta = torch.sigmoid(self.infini_beta).view(1, -1, 1, 1).to(out.dtype)
                 out = beta * far + (1 - beta) * out
         y = self.dropout(self.out(out.transpose(1, 2).flatten(2)))

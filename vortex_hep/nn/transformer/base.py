@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vortex_hep.nn.transformer.attention import CompressiveAttention, LayerState
 from vortex_hep.nn.transformer.config import TransformerConfig
+from vortex_hep.nn.transformer.estimate import vram_estimate_gb
 from vortex_hep.nn.transformer.layers import (
     PositionalEncoding,
     TDTEmbedding,
@@ -103,9 +104,9 @@ class CompressiveTransformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=config.d_model**-0.5)
         with torch.no_grad():
-            for block in self.blocks:
-                block.attention.out.weight.mul_((2 * config.n_layers) ** -0.5)
-                block.feed_forward.down.weight.mul_((2 * config.n_layers) ** -0.5)
+            for name, weight in self.blocks.named_parameters():
+                if name.endswith(("attention.out.weight", "feed_forward.down.weight")):
+                    weight.mul_((2 * config.n_layers) ** -0.5)
             self.head.weight.mul_(0.5)
 
     def enable_gradient_checkpointing(self, on: bool = True) -> None:
@@ -117,9 +118,31 @@ class CompressiveTransformer(nn.Module):
         """Number of trained values."""
         return sum(p.numel() for p in self.parameters())
 
-    def forward(
-        self, inputs: Tensor, state: ModelState | None = None
-    ) -> tuple[Tensor, ModelState]:
+    def vram_estimate_gb(
+        self,
+        batch_size: int,
+        seq_len: int,
+        *,
+        bytes_per_value: int = 4,
+        checkpointing: bool | None = None,
+        device: str = "cuda",
+    ) -> dict[str, float]:
+        """Estimate the memory of a training step: see :func:`.estimate.vram_estimate_gb`.
+
+        Parameters
+        ----------
+        batch_size, seq_len, bytes_per_value, device
+            As that function has them.
+        checkpointing : bool, optional
+            By default as the model is set.
+        """
+        return vram_estimate_gb(
+            self.config, batch_size, seq_len, bytes_per_value=bytes_per_value,
+            checkpointing=self._checkpointing if checkpointing is None else checkpointing,
+            device=device,
+        )  # fmt: skip
+
+    def forward(self, inputs: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
         """Predict the next bytes of a batch of lanes.
 
         Parameters

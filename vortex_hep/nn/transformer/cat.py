@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
+from vortex_hep.errors import UnsupportedTypeError
 from vortex_hep.nn.transformer.base import CompressiveTransformer, ModelState
 from vortex_hep.nn.transformer.layers import BEGIN
 
 
 def shifted(tokens: Tensor) -> Tensor:
     """Return the inputs that predict ``tokens`` (B, T): each one's predecessor, 256 at first."""
-    return F.pad(tokens[:, :-1].long(), (1, 0), value=BEGIN)
+    return functional.pad(tokens[:, :-1].long(), (1, 0), value=BEGIN)
 
 
 class CATWrapper(nn.Module):
@@ -32,6 +33,11 @@ class CATWrapper(nn.Module):
         By default those of the model's configuration.
     seed : int
         Of the sizes drawn in training.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        A chunk size below one or above the window.
     """
 
     def __init__(
@@ -43,12 +49,22 @@ class CATWrapper(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.chunk_sizes = tuple(chunk_sizes or model.config.chunk_sizes)
+        self.chunk_sizes = tuple(
+            self._checked(size) for size in chunk_sizes or model.config.chunk_sizes
+        )
         self._random = torch.Generator().manual_seed(seed)
+
+    def _checked(self, size: int) -> int:
+        if not 1 <= size <= self.model.config.window:
+            raise UnsupportedTypeError(
+                f"chunks of {size} tokens with a window of {self.model.config.window}",
+                hint="a chunk has at least one token and at most a window of them",
+            )
+        return size
 
     def _chunk_size(self, asked: int | None) -> int:
         if asked is not None:
-            return asked
+            return self._checked(asked)
         if self.training and len(self.chunk_sizes) > 1:
             drawn = torch.randint(len(self.chunk_sizes), (1,), generator=self._random)
             return self.chunk_sizes[int(drawn)]
@@ -71,6 +87,11 @@ class CATWrapper(nn.Module):
         Returns
         -------
         tensor, shape (B, T, vocab_size), and ModelState
+
+        Raises
+        ------
+        UnsupportedTypeError
+            No tokens, or a chunk size below one or above the window.
         """
         size = self._chunk_size(chunk_size)
         carry = max(0, self.model.config.window - size)
@@ -83,14 +104,14 @@ class CATWrapper(nn.Module):
             part, state = self.model(inputs[:, at : at + room], state)
             logits.append(part)
             at += room
-        if state is None:
-            raise ValueError("no tokens")
+        if state is None or not logits:
+            raise UnsupportedTypeError("a pass over no tokens")
         return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1), state
 
     def bits_per_byte(self, tokens: Tensor, *, chunk_size: int | None = None) -> Tensor:
         """Return the mean cross-entropy of lanes (B, T), in bits per byte."""
         logits, _ = self(shifted(tokens), chunk_size=chunk_size)
-        nats = F.cross_entropy(logits.flatten(0, 1), tokens.flatten().long())
+        nats = functional.cross_entropy(logits.flatten(0, 1), tokens.flatten().long())
         return nats / torch.log(torch.tensor(2.0, device=nats.device))
 
     # What is saved and what is trained is the model alone.
@@ -107,14 +128,16 @@ class CATWrapper(nn.Module):
         """State of the model: a checkpoint is the same with and without the wrapper."""
         return self.model.state_dict(*args, **kwargs)
 
-    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
         """Load a state of the model."""
-        return self.model.load_state_dict(state, *args, **kwargs)
+        return self.model.load_state_dict(state_dict, strict, assign)
 
     def enable_gradient_checkpointing(self, on: bool = True) -> None:
         """See :meth:`CompressiveTransformer.enable_gradient_checkpointing`."""
         self.model.enable_gradient_checkpointing(on)
 
     def vram_estimate_gb(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """See :meth:`OptimisedCompressiveTransformer.vram_estimate_gb`."""
-        return self.model.vram_estimate_gb(*args, **kwargs)  # type: ignore[operator, no-any-return]
+        """See :meth:`CompressiveTransformer.vram_estimate_gb`."""
+        return self.model.vram_estimate_gb(*args, **kwargs)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.nn.checked import checked
 
 #: Tokens that the positional encoding and the integer path know.
 MAX_WINDOW = 4096
@@ -125,13 +126,4 @@ class TransformerConfig:
         >>> TransformerConfig.from_json({"d_model": 64, "n_heads": 2}).head_dim
         32
         """
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UnsupportedTypeError(
-                f"unknown in a transformer's configuration: {', '.join(unknown)}",
-                hint=f"known are {', '.join(sorted(known))}",
-            )
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise UnsupportedTypeError(f"a transformer's configuration: {error}") from error
+        return cls(**checked(cls, values, "a transformer's configuration"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 #: Input token that stands before the first byte of a lane.
 BEGIN = 256
@@ -60,9 +60,10 @@ class TDTEmbedding(nn.Module):
         before = (kinds - 1) % self.types
         begins = inputs >= self.vocab_size
         rows = before * self.vocab_size + inputs.clamp(max=self.vocab_size - 1)
-        x = self.table(rows) * self.scales()[before].unsqueeze(-1)
+        x: Tensor = self.table(rows) * self.scales()[before].unsqueeze(-1)
         x = torch.where(begins.unsqueeze(-1), self.begin.to(x.dtype), x)
-        return x + self.next_type(kinds)
+        out: Tensor = x + self.next_type(kinds)
+        return out
 
 
 class PositionalEncoding(nn.Module):
@@ -127,7 +128,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., d_model) to the same shape."""
-        return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
+        return self.down(functional.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
 
 
 class GELUBlock(nn.Module):
@@ -146,7 +147,7 @@ class GELUBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., d_model) to the same shape."""
-        return self.down(F.gelu(self.up(x)))  # type: ignore[no-any-return]
+        return self.down(functional.gelu(self.up(x)))  # type: ignore[no-any-return]
 
 
 def make_norm(kind: str, d_model: int) -> nn.Module:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class LearnableTokenEviction(nn.Module):
@@ -33,7 +33,7 @@ class LearnableTokenEviction(nn.Module):
 
     def scores(self, acts: Tensor) -> Tensor:
         """Return the importance of each token: shape (B, T)."""
-        hidden = F.relu(self.depthwise(acts.transpose(1, 2)))
+        hidden = functional.relu(self.depthwise(acts.transpose(1, 2)))
         return self.pointwise(hidden).squeeze(1)  # type: ignore[no-any-return]
 
     def forward(self, acts: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class StridedCompression(nn.Module):
     def forward(self, acts: Tensor) -> Tensor:
         """Compress (B, T, d_model) to (B, ceil(T / rate), d_model)."""
         short = -acts.shape[1] % self.rate
-        padded = F.pad(acts.transpose(1, 2), (0, short))
+        padded = functional.pad(acts.transpose(1, 2), (0, short))
         return self.norm(self.project(padded).transpose(1, 2))  # type: ignore[no-any-return]
 
 

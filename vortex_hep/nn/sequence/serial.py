@@ -1,0 +1,193 @@
+"""Sequence models as bytes: a canonical form that names the model, and one that is stored."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec import classical, zstd
+from vortex_hep.codec.records import RecordColumn, RecordLayout
+from vortex_hep.codec.sections import Reader, join
+from vortex_hep.errors import CorruptionError
+from vortex_hep.nn.sequence.model import (
+    MAX_FF,
+    MAX_LANE_TOKENS,
+    MAX_LAYERS,
+    MAX_TYPES,
+    MAX_WEIGHTS,
+    MAX_WIDTH,
+    MAX_WINDOW,
+    SequenceModel,
+    SequenceShape,
+)
+from vortex_hep.schema import COLUMN_DTYPES
+
+Array = npt.NDArray[Any]
+
+_ARRAY = struct.Struct("<HI")  # SPEC 5.1: coder, payload size
+_MAX_DOCUMENT = 1 << 26
+_MAX_EXPECTED = 10**9
+#: Range of the arrays that decide how large sums can grow (SPEC 9.2).
+_RANGES = {
+    "unit": (1, 127),
+    "memory_unit": (1, 127),
+    "begin": (-(1 << 23), 1 << 23),
+    "value_factor": (0, 1 << 24),
+    "memory_value_factor": (0, 1 << 24),
+    "depthwise_bias": (-(1 << 24), 1 << 24),
+    "project_bias": (-(1 << 24), 1 << 24),
+    "head_bias": (-(1 << 20), 1 << 20),
+    "mix": (0, 256),
+}
+_SIZES = {
+    "width": MAX_WIDTH, "layers": MAX_LAYERS, "heads": MAX_WIDTH, "ff": MAX_FF,
+    "window": MAX_WINDOW, "rate": MAX_WINDOW,
+}  # fmt: skip
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _document(model: SequenceModel) -> dict[str, Any]:
+    s = model.shape
+    return {
+        "table": model.table,
+        "columns": [[p.name, p.dtype, p.items, list(p.constant)] for p in model.layout.parts],
+        **{name: getattr(s, name) for name in _SIZES},
+        "memory": s.memory,
+        "chunk": model.chunk,
+        "lane_tokens": model.lane_tokens,
+        "use_memory": model.use_memory,
+    }
+
+
+def _arrays(model: SequenceModel) -> list[Array]:
+    expected = np.rint(np.minimum(model.expected, 1e6) * 1000).astype(np.uint32).reshape(-1)
+    return [expected, *(model.weights[name].reshape(-1) for name in model.shape.arrays())]
+
+
+def canonical(model: SequenceModel) -> bytes:
+    """Return the bytes whose SHA-256 names a sequence model; no coder takes part in them."""
+    return join([_json(_document(model)), *(a.tobytes() for a in _arrays(model))])
+
+
+def dump(model: SequenceModel) -> bytes:
+    """Return a sequence model as it is stored."""
+    if model.stored is not None:
+        return model.stored
+    parts = []
+    for array in _arrays(model):
+        # Numbers that were learnt have no structure for slow coders to find.
+        coder, payload = classical.encode_best(array, effort="fast")
+        parts.append(_ARRAY.pack(coder, len(payload)) + payload)
+    document = _json(_document(model))
+    return join([struct.pack("<I", len(document)) + zstd.compress(document, 19), b"".join(parts)])
+
+
+def load(payload: bytes) -> SequenceModel:
+    """Read what :func:`dump` wrote, checking every value that a decoder relies on.
+
+    Raises
+    ------
+    CorruptionError
+        The bytes are not a sequence model.
+    """
+    reader = Reader(payload)
+    head = reader.section()
+    body = Reader(reader.section())
+    reader.finish()
+    if len(head) < 4:
+        raise CorruptionError("a sequence model is cut short")
+    (size,) = struct.unpack_from("<I", head)
+    if size > _MAX_DOCUMENT:
+        raise CorruptionError("the description of a sequence model is larger than allowed")
+    text = zstd.decompress(head[4:], size)
+    try:
+        model = _build(json.loads(text), body)
+    except (
+        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
+        if isinstance(error, CorruptionError):
+            raise
+        raise CorruptionError("a sequence model holds values that make no sense") from error
+    if _json(_document(model)) != text:
+        raise CorruptionError("the description of a sequence model is not in its canonical form")
+    return replace(model, stored=payload)
+
+
+def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
+    layout = _layout(document["columns"])
+    sizes = {name: document[name] for name in _SIZES}
+    # Numbers equal to one, such as true or 1.0, would be other texts of the same model.
+    if any(type(v) is not int or not 1 <= v <= _SIZES[name] for name, v in sizes.items()):
+        raise CorruptionError("a sequence model has sizes beyond the limits")
+    memory, use = document["memory"], document["use_memory"]
+    if type(memory) is not bool or type(use) is not bool or (use and not memory):
+        raise CorruptionError("a sequence model has a memory that cannot be")
+    shape = SequenceShape(**sizes, types=layout.width, memory=memory)
+    if shape.width % 2 or shape.width % shape.heads:
+        raise CorruptionError("a sequence model has heads that do not share its width")
+    chunk, lane_tokens = document["chunk"], document["lane_tokens"]
+    if (
+        type(chunk) is not int
+        or type(lane_tokens) is not int
+        or not 1 <= chunk <= shape.window
+        or not 1 <= lane_tokens <= MAX_LANE_TOKENS
+    ):
+        raise CorruptionError("a sequence model has chunks or lanes that cannot be")
+    arrays = shape.arrays()
+    if sum(int(np.prod(s, dtype=np.int64)) for _, s in arrays.values()) > MAX_WEIGHTS:
+        raise CorruptionError("a sequence model has more weights than allowed")
+    expected = _array(body, "<u4", 2 * len(layout.parts))
+    if (expected > _MAX_EXPECTED).any():
+        raise CorruptionError("a sequence model expects more bits than there are")
+    weights = {
+        name: _array(body, dtype, int(np.prod(size))).reshape(size)
+        for name, (dtype, size) in arrays.items()
+    }
+    body.finish()
+    for name, w in weights.items():
+        low, high = _RANGES.get(name, (-127, 127) if w.dtype == np.int8 else (0, (1 << 32) - 1))
+        if name == "memory_kv_bias":
+            continue  # any value will do
+        if w.size and (int(w.min()) < low or int(w.max()) > high):
+            raise CorruptionError(f"a sequence model has values of {name} beyond their range")
+    return SequenceModel(
+        str(document["table"]), layout, shape, chunk, lane_tokens, use, weights,
+        expected.astype(np.float64).reshape(-1, 2) / 1000,
+    )  # fmt: skip
+
+
+def _layout(entries: list[Any]) -> RecordLayout:
+    parts = []
+    width = 0
+    for name, dtype, items, constant in entries:
+        if (
+            not isinstance(name, str)
+            or dtype not in COLUMN_DTYPES
+            or type(items) is not int
+            or items < 1
+            or len(constant) != items * np.dtype(dtype).itemsize
+            or any(type(c) is not int or not -1 <= c <= 255 for c in constant)
+        ):
+            raise CorruptionError("a sequence model has a column that cannot be")
+        part = RecordColumn(name, dtype, items, tuple(constant))
+        width += len(part.coded)
+        if not len(part.coded) or width > MAX_TYPES:
+            raise CorruptionError("a sequence model has too many bytes in a row, or a column none")
+        parts.append(part)
+    if not parts or len({p.name for p in parts}) != len(parts):
+        raise CorruptionError("a sequence model has no columns, or one of them twice")
+    return RecordLayout(tuple(parts))
+
+
+def _array(body: Reader, dtype: str, count: int) -> Array:
+    coder, size = _ARRAY.unpack(body.take(_ARRAY.size))
+    return classical.decode(coder, body.take(size), dtype, count)
