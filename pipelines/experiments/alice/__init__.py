@@ -1,0 +1,1 @@
+"""An experiment: see ``README.md`` and ``experiment.toml`` beside this file."""
