@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.spec_text import TEXT, section, table_rows
 from vortex_hep.archive import Archive
 from vortex_hep.codec import rans, zstd
 from vortex_hep.codec.fields import Field, write_tokens
@@ -51,22 +52,7 @@ from vortex_hep.readers.hdf5.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 from vortex_hep.readers.holes import PIECE
 from vortex_hep.readers.records import MAX_WIDTH as MAX_RECORD
 
-TEXT = (Path(__file__).parents[1] / "docs" / "SPEC.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def section(number: str) -> str:
-    """Text of a section, without those behind it."""
-    start = re.search(rf"^#+ {re.escape(number)}\.? ", TEXT, re.MULTILINE)
-    assert start is not None
-    stop = re.search(r"^#+ \d", TEXT[start.end() :], re.MULTILINE)
-    return TEXT[start.start() : start.end() + stop.start()] if stop else TEXT[start.start() :]
-
-
-def table_rows(text: str) -> list[list[str]]:
-    """Cells of all tables in a text."""
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_sections_5_1():

@@ -62,8 +62,8 @@ def test_fine_tuning_takes_over_widths_and_fields(base):
         [jets(5_000, 6, extra=True)],
         options=TrainOptions(effort="fast", seconds=0.2, threads=2, base=base),
     )
-    (old,) = base.tables("arrays").values()
-    (new,) = tuned.tables("arrays").values()
+    (old,) = base.table_models("arrays").values()
+    (new,) = tuned.table_models("arrays").values()
     assert (new.shape.hidden, new.shape.head) == (old.shape.hidden, old.shape.head)
     before = {f.columns: f for f in old.fields}
     for f in new.fields:

@@ -95,7 +95,7 @@ def test_golden_archive_is_whole(name):
         assert archive.model is not None
         assert archive.model.sha256 == VALUES[name]["sha256"]
         # What only some files have is in these.
-        info = archive.model.tables("Events")
+        info = archive.model.table_models("Events")
         assert info["W"].fold == 3
         assert [link.source for link in info["T"].links] == ["T", "S"]
         assert {f.reference for f in info["T"].fields} >= {0, 1, 2}
@@ -105,7 +105,7 @@ def test_golden_archive_is_whole(name):
 def test_golden_model_has_all_relations():
     with Archive(GOLDEN / "relations-v1.vxc") as archive:
         assert archive.model is not None
-        info = archive.model.tables("Events")
+        info = archive.model.table_models("Events")
         assert {f.reference for f in info["T"].fields} == {0, 1, 2, 3}
         assert {plan for plan, _ in info["T"].lane_context} == {"", "E", "/scalars"}
         assert info["E"].block == 7

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vortex_hep
-from tests.test_spec import section, table_rows
+from tests.spec_text import section, table_rows
 from vortex_hep import errors
 from vortex_hep.codec.column_coders import BITS, RAW
 from vortex_hep.codec.container import KIND_WEIGHTS, ContainerWriter, xxh3

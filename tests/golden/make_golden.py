@@ -9,14 +9,16 @@ import argparse
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 
+from tests.golden import golden_sequences
 from tests.golden.golden_data import (
     JOINED,
     MEMBERS,
@@ -27,10 +29,12 @@ from tests.golden.golden_data import (
     other_cluster,
 )
 from tests.golden.golden_model import model
+from vortex_hep.codec import sequencecoder
 from vortex_hep.codec.classical import COLUMN_CODERS, encode_solid, encode_varbytes
 from vortex_hep.codec.column_coders import Components
 from vortex_hep.codec.container import KIND_ARCHIVE, KIND_MODEL, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
+from vortex_hep.codec.sequencecoder import LaneChoice
 from vortex_hep.codec.treecoder import TreeEncoder
 from vortex_hep.codec.zipnn.files import write_weights
 from vortex_hep.codec.zipnn.formats import FORMATS
@@ -42,7 +46,7 @@ from vortex_hep.codec.zipnn.weights import (
     compress_model_weights,
 )
 from vortex_hep.metadata import pack_tables
-from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE
+from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
 from vortex_hep.schema import Cluster, TableSpec, VarBytes
 
 Array = npt.NDArray[Any]
@@ -116,17 +120,20 @@ def classical() -> str:
     return json.dumps({"columns": columns, "solid": solid, "strings": strings}, indent=0)
 
 
-def model_file() -> bytes:
+def model_file(made: Model) -> bytes:
     """A model as :meth:`Model.save` writes it."""
     buffer = io.BytesIO()
-    writer = ContainerWriter(buffer, kind=KIND_MODEL)
-    made = model()
+    writer = ContainerWriter(buffer, kind=KIND_MODEL, features=made.features)
     writer.finish({"model": made.add_to(writer), "classical": made.classical})
     return buffer.getvalue()
 
 
-def trees() -> list[tuple[dict[str, Any], tuple[TableSpec, ...], str, list[Cluster]]]:
-    """Names, tables, family and clusters of all trees."""
+#: Names, tables, family and clusters of a tree.
+Tree = tuple[dict[str, Any], tuple[TableSpec, ...], str, list[Cluster]]
+
+
+def trees() -> list[Tree]:
+    """All trees of the archive of relations."""
     return [
         ({"name": "Events"}, TABLES, "Events", clusters()),
         ({"name": "Other;2", "family": "Events"}, OTHER, "Events", [other_cluster()]),
@@ -137,18 +144,19 @@ def trees() -> list[tuple[dict[str, Any], tuple[TableSpec, ...], str, list[Clust
     ]  # fmt: skip
 
 
-def archive() -> bytes:
+def archive(made: Model, content: Sequence[Tree], choice: LaneChoice | None = None) -> bytes:
     """An archive with its model inside and a remainder of one blob that restores nothing."""
     buffer = io.BytesIO()
-    writer = ContainerWriter(buffer, kind=KIND_ARCHIVE)
-    made = model()
+    writer = ContainerWriter(buffer, kind=KIND_ARCHIVE, features=made.features)
     documents = []
-    for names, tables, family, found in trees():
+    for names, tables, family, found in content:
         plans = make_plans(tables)
         rows: list[list[Any]] = []
         at = 0
         with ThreadPoolExecutor(1) as outer, ThreadPoolExecutor(1) as inner:
-            encoder = TreeEncoder(plans, tables, made.tables(family), "normal", outer, inner)
+            encoder = TreeEncoder(
+                plans, tables, made.tables(family), "normal", outer, inner, choice=choice
+            )
             for cluster in found:
                 chunks = encoder.encode(cluster).values()
                 ids = [
@@ -187,22 +195,33 @@ def column_bytes(column: Array | VarBytes) -> bytes:
     return np.ascontiguousarray(column).tobytes()
 
 
+def sequences() -> bytes:
+    """An archive of plans that sequence models code, in groups of few lanes."""
+    content = ({"name": "Events"}, golden_sequences.TABLES, "Events", golden_sequences.clusters())
+    with mock.patch.object(sequencecoder, "_MOST_LOG2", golden_sequences.GROUP_LOG2):
+        return archive(golden_sequences.model(), [content], golden_sequences.CHOICE)
+
+
+def values_of(made: Model, small: Cluster, large: Cluster) -> dict[str, Any]:
+    """What two clusters hold: bytes of the columns of the first, digests of the second's."""
+    return {
+        "sha256": made.sha256,
+        "lanes": [len(c[""].offsets) - 1 for c in (small, large)],
+        "offsets": {t: [small[t].offsets.tolist()] for t in small},
+        "columns": {n: column_bytes(c).hex() for t in small.values() for n, c in t.columns.items()},
+        "digests": {
+            n: hashlib.sha256(column_bytes(c)).hexdigest()
+            for t in large.values()
+            for n, c in t.columns.items()
+        },
+    }
+
+
 def archive_values() -> str:
-    """What the archive holds: bytes of the first cluster's columns, digests of the second's."""
-    small, large = clusters()
+    """What the archive of relations holds."""
     return json.dumps(
         {
-            "sha256": model().sha256,
-            "lanes": [len(c[""].offsets) - 1 for c in (small, large)],
-            "offsets": {t: [c[t].offsets.tolist() for c in (small,)] for t in small},
-            "columns": {
-                n: column_bytes(c).hex() for t in small.values() for n, c in t.columns.items()
-            },
-            "digests": {
-                n: hashlib.sha256(column_bytes(c)).hexdigest()
-                for t in large.values()
-                for n, c in t.columns.items()
-            },
+            **values_of(model(), *clusters()),
             "others": {
                 name: {
                     n: column_bytes(c).hex()
@@ -217,6 +236,12 @@ def archive_values() -> str:
         },
         indent=0,
     )
+
+
+def sequence_values() -> str:
+    """What the archive of sequence models holds."""
+    small, large = golden_sequences.clusters()
+    return json.dumps(values_of(golden_sequences.model(), small, large), indent=0)
 
 
 def weight_tensors() -> dict[str, Array]:
@@ -267,9 +292,12 @@ def weight_values() -> str:
 FILES: dict[str, Callable[[], bytes]] = {
     "container-v1.vxc": container,
     "classical-v1.json": lambda: classical().encode(),
-    "relations-v1.vxm": model_file,
-    "relations-v1.vxc": archive,
+    "relations-v1.vxm": lambda: model_file(model()),
+    "relations-v1.vxc": lambda: archive(model(), trees()),
     "relations-v1.json": lambda: archive_values().encode(),
+    "sequences-v1.vxm": lambda: model_file(golden_sequences.model()),
+    "sequences-v1.vxc": sequences,
+    "sequences-v1.json": lambda: sequence_values().encode(),
     "weights-v1.vxw": weights,
     "weights-v1.json": lambda: weight_values().encode(),
 }

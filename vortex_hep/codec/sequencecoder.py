@@ -16,14 +16,17 @@ from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.nn.sequence import kernels
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import BEGIN, Operations, Session
+from vortex_hep.nn.vector import WIDTH
 
 Array = npt.NDArray[Any]
 
 #: Bytes of caches that a group of lanes may take, and the most lanes of one.
 _CACHE_BYTES = 1 << 27
 _MOST_LOG2 = 12
-#: Bytes of caches that a decoder grants the lanes of a group (SPEC 9.5).
+#: Bytes that a decoder grants the lanes of a group (SPEC 9.5), and what each of them takes beside
+#: its caches: per number of a layer, and for logits.
 MAX_CACHE_BYTES = 1 << 32
+_LAYER_BYTES, _LOGIT_BYTES = 32, 2048
 #: Tokens that an encoder feeds at once, of all lanes together.
 _FEED = 1 << 14
 #: Bits that a frequency costs.
@@ -69,11 +72,12 @@ class LaneGroup:
 
 
 def cache_bytes(model: SequenceModel, cut: Cut) -> int:
-    """Bytes of keys and values that a lane takes."""
+    """Bytes that a lane takes: keys and values, made room for in blocks, and activations."""
     s = model.shape
-    tokens = min(cut.rows * s.types, max(s.window, cut.chunk))
+    tokens = min(cut.rows * s.types, s.window)
     memory = s.capacity if cut.memory and cut.rows * s.types > cut.chunk else 0
-    return 2 * s.layers * s.width * (tokens + memory)
+    room = sum(-(-n // WIDTH) * WIDTH for n in (tokens, memory))
+    return 2 * s.layers * s.width * room + _LAYER_BYTES * (s.width + s.ff) + _LOGIT_BYTES
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec import classical
+from vortex_hep.codec import classical, rans
 from vortex_hep.codec.links import Sources
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.records import RecordColumn, row_bytes
@@ -29,7 +29,13 @@ from vortex_hep.codec.sequencecoder import (
     lane_groups,
     token_bits,
 )
-from vortex_hep.codec.tablechunk import NETWORK, number_column, pack_array, unpack_array
+from vortex_hep.codec.tablechunk import (
+    MAX_CELLS,
+    NETWORK,
+    number_column,
+    pack_array,
+    unpack_array,
+)
 from vortex_hep.codec.tabledecoder import Coding, TableDecoder
 from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import CorruptionError
@@ -42,6 +48,8 @@ Array = npt.NDArray[Any]
 _HEAD = struct.Struct("<IIB")  # SPEC 9.4: rows of a lane, tokens of a chunk, memory
 #: More escapes than this part of the rows, and a column is better left to others.
 _FEW = 4
+#: A stream has no fewer bytes: its states.
+_LEAST_STREAM = 8 * rans.STATES
 
 
 def _coder(model: SequenceModel, cut: Cut, engine: Engine, pool: Executor) -> SequenceCoder:
@@ -49,6 +57,11 @@ def _coder(model: SequenceModel, cut: Cut, engine: Engine, pool: Executor) -> Se
     operations = engine.operations(model, pool, parts)
     together = engine.lanes_together(1 << cut.log2, cache_bytes(model, cut))
     return SequenceCoder(model, operations, cut, together=together, pool=pool, parts=parts)
+
+
+def _too_large(model: SequenceModel, rows: int) -> bool:
+    """Whether a chunk has more tokens than the format allows, columns it lacks included."""
+    return rows * model.shape.types > MAX_CELLS
 
 
 def _knows(part: RecordColumn, spec: ColumnSpec | None) -> bool:
@@ -214,7 +227,7 @@ class SequenceEncoder(TableEncoder):
         specs: tuple[ColumnSpec, ...],
     ) -> SequenceRun | None:
         del rows, tokens, lane_buckets, sources
-        if not data.num_rows:
+        if not data.num_rows or _too_large(self.sequence, data.num_rows):
             return None
         run = SequenceRun(self.sequence, data, specs, self._choice)
         return run if run.useful else None
@@ -250,9 +263,11 @@ class SequenceDecoder(TableDecoder):
             return None
         if coding.length:
             raise CorruptionError("a table chunk is folded, but its model is of sequences")
+        model, rows = self.sequence, data.num_rows
+        if _too_large(model, rows):
+            raise CorruptionError("a table chunk has more tokens than the format allows")
         escapes = reader.section()
         section = Reader(reader.section())
-        model, rows = self.sequence, data.num_rows
         coded = self._coded(coding)
         cut = self._cut(section, rows, coding.log2)
         groups = lane_groups(rows, cut)
@@ -302,9 +317,12 @@ class SequenceDecoder(TableDecoder):
         ):
             raise CorruptionError("a table chunk has lanes that its model cannot have")
         cut = Cut(lane_rows, chunk, bool(memory), log2)
-        lanes = min(1 << log2, -(-rows // lane_rows))
-        if cache_bytes(self.sequence, cut) * lanes > MAX_CACHE_BYTES:
+        lanes = -(-rows // lane_rows)
+        if cache_bytes(self.sequence, cut) * min(1 << log2, lanes) > MAX_CACHE_BYTES:
             raise CorruptionError("a table chunk has lanes that need more memory than allowed")
+        # Streams are counted before they are listed: a head may claim any number of them.
+        if (lanes >> log2) * _LEAST_STREAM > section.left:
+            raise CorruptionError("a table chunk has fewer streams than groups of lanes")
         return cut
 
     def _put(self, escapes: bytes, coded: Array, data: TableData) -> None:

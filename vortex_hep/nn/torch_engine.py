@@ -9,7 +9,8 @@ else is int64. Symbols are read from the streams on the host, so several groups 
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from vortex_hep.nn.reference import Arrays
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import Operations
 from vortex_hep.nn.stepwise import ReferenceEngine
+
+if TYPE_CHECKING:
+    from vortex_hep.nn.sequence.torch_operations import TorchWeights
 
 Array = npt.NDArray[Any]
 
@@ -85,13 +89,17 @@ class TorchEngine(ReferenceEngine):
     def __init__(self, device: str) -> None:
         super().__init__(TorchArrays(device))
         self._device = device
+        self._weights: WeakKeyDictionary[SequenceModel, TorchWeights] = WeakKeyDictionary()
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
         """Return :class:`vortex_hep.nn.sequence.torch_operations.TorchOperations`."""
-        from vortex_hep.nn.sequence.torch_operations import TorchOperations
+        from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeights
 
         del pool, parts
-        return TorchOperations(model, self._device)
+        weights = self._weights.get(model)
+        if weights is None:
+            weights = self._weights[model] = TorchWeights(model, self._device)
+        return TorchOperations(weights)
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """Thousands, as far as a device's memory goes."""

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .models import random_model
 
 from vortex_hep.nn.sequence import arithmetic, kernels
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.nn.sequence.session import BEGIN, Session
-from vortex_hep.nn.sequence.torch_operations import TorchOperations
+from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeights
+
+from .models import random_model
 
 
 def cuda():
@@ -25,8 +26,8 @@ ENGINES = {
     "reference": lambda model, pool: Reference(model),
     "compiled": lambda model, pool: Compiled(model),
     "threads": lambda model, pool: Compiled(model, pool, 3),
-    "torch": lambda model, pool: TorchOperations(model, "cpu"),
-    "cuda": lambda model, pool: TorchOperations(model, "cuda"),
+    "torch": lambda model, pool: TorchOperations(TorchWeights(model, "cpu")),
+    "cuda": lambda model, pool: TorchOperations(TorchWeights(model, "cuda")),
 }
 NAMES = [
     pytest.param(name, marks=pytest.mark.skipif(name == "cuda" and not cuda(), reason="no CUDA"))

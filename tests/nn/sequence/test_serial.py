@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from .models import bytes_layout, random_model
 
 from vortex_hep.codec.records import RecordColumn, RecordLayout
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.nn.sequence import serial
+
+from .models import bytes_layout, random_model
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_flipped_bytes_raise_nothing_but_our_own_errors(model):
             raised += 1
         else:
             assert found.shape.arrays().keys() == found.weights.keys()
-    assert raised > len(payload) // 50
+    assert raised > 20
 
 
 @pytest.mark.parametrize(

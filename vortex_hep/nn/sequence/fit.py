@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import math
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,30 +17,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from vortex_hep.codec import classical
-from vortex_hep.codec.records import RecordLayout, layout_of
 from vortex_hep.codec.sequencecoder import SequenceCoder, cut_of, token_bits
-from vortex_hep.nn.data import LoaderOptions, Loaders, make_loaders
+from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.nn.data import LoaderOptions, make_loaders
 from vortex_hep.nn.loop import mean_bits, run_loop
-from vortex_hep.nn.loop_options import LoopResult
+from vortex_hep.nn.loop_options import LoopOptions, LoopResult
 from vortex_hep.nn.prepare import TableSample
 from vortex_hep.nn.recipes import Recipe
 from vortex_hep.nn.sequence.compiled import Compiled
-from vortex_hep.nn.sequence.model import MAX_TYPES, SequenceModel
+from vortex_hep.nn.sequence.jobs import Job, check_recipe, job_of
+from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.quantise import quantise
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
-from vortex_hep.progress import SILENT, Progress
-from vortex_hep.schema import VarBytes
+from vortex_hep.progress import SILENT, Progress, Task
 
 Array = npt.NDArray[Any]
 
-#: Tables with fewer bytes to learn from are left to the classical coders.
-LEAST_BYTES = 1 << 16
-#: Bytes that quantised models are measured on, and that scales are chosen with.
-_MEASURED, _CALIBRATED = 1 << 19, 1 << 17
-#: Part of the rows that is held out.
-_HELD_OUT = 0.1
+#: Bytes that scales are chosen with.
+_CALIBRATED = 1 << 17
+#: Of the time for a table: parts for all that follows the training, for one evaluation in it,
+#: for the scales and for the measurement in integers.
+_AFTER, _EVALUATION, _SCALES, _INTEGERS = 0.2, 0.03, 0.04, 0.06
+#: Why a training ended, for users.
+_STOPPED = {
+    "steps": "all of the recipe's", "seconds": "all that the time allowed",
+    "patience": "then it got no better", "diverged": "then it diverged",
+}  # fmt: skip
+#: Seconds from one checkpoint to the next: what an interrupt costs at most.
+_CHECKPOINT_EVERY = 60.0
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,28 @@ class SequenceFit:
     loop: LoopResult
 
 
-def _columns(sample: TableSample) -> dict[str, Array]:
-    return {
-        name: column
-        for name, column in sample.data.columns.items()
-        if not isinstance(column, VarBytes)
-    }
+@dataclass(frozen=True)
+class _How:
+    """What all tables share."""
+
+    recipe: Recipe
+    progress: Progress
+    device: str
+    threads: int
+
+
+class _Labelled:
+    """Progress whose tasks say which table they are for."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name
+
+    def task(
+        self, label: str, total: int | float | None, unit: str = "B"
+    ) -> AbstractContextManager[Task]:
+        """Start a task."""
+        return self._progress.task(f"{label} {self._name}", total, unit)
 
 
 def fit_sequences(
@@ -94,7 +120,8 @@ def fit_sequences(
     device : str
         As torch names it.
     seconds : float, optional
-        For all tables together, in place of the recipe's; each gets its share by bytes.
+        For all tables together, in place of the recipe's; each gets its share by bytes. Nearly
+        all that is done counts, and less is evaluated and measured where time is short.
     seed : int
     checkpoint, log_dir : path, optional
         A file and a folder for each table are made from these.
@@ -104,89 +131,158 @@ def fit_sequences(
     Returns
     -------
     dict of str to SequenceFit
-        By plan.
+        By plan; without tables that are too small or whose training diverged.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        The recipe's transformer has no form in integers, or the device too little memory for it.
     """
-    layouts: list[tuple[TableSample, RecordLayout]] = []
-    for sample in samples:
-        columns = _columns(sample)
-        if sample.data.num_rows < 2 or not columns:
-            continue
-        layout = layout_of([s for s in sample.specs if s.name in columns], columns)
-        size = sample.data.num_rows * layout.width
-        if size >= LEAST_BYTES and layout.width <= MAX_TYPES:
-            layouts.append((sample, layout))
-    total = sum(s.data.num_rows * lay.width for s, lay in layouts)
+    check_recipe(recipe)
+    jobs = [job for job in (job_of(s, recipe) for s in samples) if isinstance(job, Job)]
     budget = recipe.seconds if seconds is None else seconds
+    end = None if budget is None else time.monotonic() + budget
+    sizes = [job.rows * job.layout.width for job in jobs]
     fits = {}
-    for sample, layout in layouts:
-        share = sample.data.num_rows * layout.width / total
-        name = sample.plan.name.strip("/").replace("/", "_") or "core"
+    for k, job in enumerate(jobs):
+        # What one table did not use is for those after it.
+        left = None if end is None else max(1.0, end - time.monotonic()) * sizes[k] / sum(sizes[k:])
         options = recipe.loop_options(
-            seconds=None if budget is None else budget * share,
-            seed=seed,
-            checkpoint=None if checkpoint is None else _beside(checkpoint, name),
-            log_dir=None if log_dir is None else Path(log_dir) / name,
-        )
-        fits[sample.plan.name] = _fit(sample, layout, recipe, options, progress, device, threads)
+            seconds=left, seed=seed, checkpoint_every=_CHECKPOINT_EVERY,
+            checkpoint=None if checkpoint is None else checkpoint_path(checkpoint, job.name),
+            log_dir=None if log_dir is None else Path(log_dir) / _file_name(job.name),
+        )  # fmt: skip
+        labelled = progress if len(jobs) == 1 else _Labelled(progress, job.name)
+        try:
+            fit = _fit(job, _How(recipe, labelled, device, threads), options)
+        except torch.cuda.OutOfMemoryError as error:
+            raise UnsupportedFeatureError(
+                f"recipe {recipe.name!r} needs more memory than the device has left",
+                hint="in a recipe of your own set checkpointing: true, or a smaller batch",
+            ) from error
+        if fit is not None:
+            fits[job.sample.plan.name] = fit
     return fits
 
 
-def _beside(path: str | os.PathLike[str], name: str) -> Path:
-    """``DIR/run.vxw`` and a table to ``DIR/run.TABLE.vxw``."""
+def _file_name(name: str) -> str:
+    return name.replace("/", "_")
+
+
+def checkpoint_path(path: str | os.PathLike[str], name: str) -> Path:
+    """Return the file for the training of one table, beside the one that was named.
+
+    Parameters
+    ----------
+    path : path
+        For all tables.
+    name : str
+        Of a table.
+
+    Examples
+    --------
+    >>> checkpoint_path("run.vxw", "Jet").name
+    'run.Jet.vxw'
+    """
     whole = Path(path)
-    return whole.with_name(f"{whole.stem}.{name}.vxw")
+    return whole.with_name(f"{whole.stem}.{_file_name(name)}.vxw")
 
 
-def _loaders(records: Array, recipe: Recipe, seed: int) -> Loaders:
-    return make_loaders(
-        records,
+def _validation(
+    wrapper: CATWrapper, batches: list[Tensor], device: str, seconds: float | None
+) -> tuple[list[Tensor], float]:
+    """As many batches, evenly spread, as can be run in some time; and seconds per byte."""
+    if seconds is None:
+        return batches, 0.0
+    wrapper.eval()
+    began = 0.0
+    for _ in range(2):  # the first pass is slow
+        began = time.monotonic()
+        mean_bits(wrapper.bits_per_byte, batches[:1], device)
+    wrapper.train()
+    each = max(1e-6, time.monotonic() - began)
+    many = min(len(batches), max(1, int(seconds / each)))
+    chosen = np.linspace(0, len(batches) - 1, many).astype(int)
+    return [batches[i] for i in chosen], each / batches[0].numel()
+
+
+def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
+    """Train and turn into integers; None where the training diverged."""
+    recipe, layout, budget = how.recipe, job.layout, options.seconds
+    began = time.monotonic()
+    records = layout.pack(job.columns, job.rows)
+    used = records[: job.held_out.stop]
+    share = job.cut / len(used)
+    loaders = make_loaders(
+        used,
         LoaderOptions(
-            window=recipe.lane_tokens,
-            batch=recipe.batch,
-            fractions=(1 - _HELD_OUT, _HELD_OUT, 0.0),
-            seed=seed,
+            window=recipe.lane_tokens, batch=recipe.batch, fractions=(share, 1 - share, 0.0),
+            seed=options.seed,
         ),
-    )
-
-
-def _fit(
-    sample: TableSample, layout: RecordLayout, recipe: Recipe, options: Any, progress: Progress,
-    device: str, threads: int,
-) -> SequenceFit:  # fmt: skip
-    columns = _columns(sample)
-    records = layout.pack(columns, sample.data.num_rows)
-    loaders = _loaders(records, recipe, options.seed)
+    )  # fmt: skip
     config = replace(recipe.transformer, types=layout.width)
     torch.manual_seed(options.seed)
-    model = OptimisedCompressiveTransformer(config).to(device)
+    model = OptimisedCompressiveTransformer(config).to(how.device)
     model.enable_gradient_checkpointing(recipe.checkpointing)
     wrapper = CATWrapper(model, seed=options.seed)
-    cut = int(len(records) * (1 - _HELD_OUT))
-    held_out = records[cut:][: max(1, _MEASURED // layout.width)]
-    baseline = 8 * len(lzma.compress(held_out.tobytes(), preset=9)) / held_out.size
+    held_out = records[job.held_out]
+    theirs = _classical_bits(job)
+    lzma_bits = 8 * len(lzma.compress(held_out.tobytes(), preset=9)) / held_out.size
     made_from = hashlib.sha256(repr((layout, config, recipe.lane_tokens)).encode())
     made_from.update(records.tobytes())
+    batches, pace = _validation(
+        wrapper, list(loaders.validation), how.device, budget and budget * _EVALUATION
+    )
     loop = run_loop(
         wrapper,
         wrapper.bits_per_byte,
         loaders.train,
-        lambda: mean_bits(wrapper.bits_per_byte, loaders.validation, device),
-        replace(options, made_from=made_from.hexdigest()),
-        progress=progress,
-        baselines={"lzma -9": baseline},
+        lambda: mean_bits(wrapper.bits_per_byte, batches, how.device),
+        replace(
+            options,
+            made_from=made_from.hexdigest(),
+            seconds=budget and max(1e-3, budget * (1 - _AFTER) - (time.monotonic() - began)),
+        ),
+        progress=how.progress,
+        baselines={"lzma -9": lzma_bits, "column coders": theirs.sum() / layout.width},
     )
-    _forget_unseen(model, records[:cut])
-    lane_rows = max(1, recipe.lane_tokens // layout.width)
-    lanes = max(1, min(cut // lane_rows, _CALIBRATED // (lane_rows * layout.width)))
-    some = np.linspace(0, max(0, cut // lane_rows - 1), lanes).astype(int)
-    whole = records[: cut // lane_rows * lane_rows].reshape(-1, lane_rows * layout.width)
-    if not len(whole):
-        whole, some = records[:cut].reshape(1, -1), np.zeros(1, int)
-    exact = quantise(model.to("cpu"), layout, whole[some], table=sample.plan.name)
-    exact = replace(exact, lane_tokens=lane_rows * layout.width)
-    bits = _measured(exact, held_out, threads)
-    exact = replace(exact, expected=_expected(exact, bits, columns, cut, len(held_out)))
-    return SequenceFit(exact, loop.bits_per_byte, float(bits.sum() / held_out.size), baseline, loop)
+    with how.progress.task("measuring", None, unit="rows") as task:
+        if not math.isfinite(loop.bits_per_byte):
+            task.note(
+                "the training diverged, and the table is left to the classical coders: try a"
+                " recipe with a lower rate"
+            )
+            return None
+        _forget_unseen(model, records[: job.cut])
+        exact = _in_integers(job, how, model, records[: job.cut], budget, pace)
+        end = None if budget is None else time.monotonic() + _INTEGERS * budget
+        bits, rows = _measured(exact, held_out, how.threads, end)
+        task.advance(rows)
+        paid = float(bits.sum() / (rows * layout.width))
+        task.note(
+            f"{loop.steps} steps, {_STOPPED[loop.stopped]}; {paid:.4f} bits per byte in integers,"
+            f" column coders {theirs.sum() / layout.width:.4f}"
+        )
+    ours = np.add.reduceat(bits, layout.starts[:-1]) / rows
+    exact = replace(exact, expected=np.stack([ours, theirs], axis=1))
+    return SequenceFit(exact, loop.bits_per_byte, paid, lzma_bits, loop)
+
+
+def _in_integers(
+    job: Job, how: _How, model: OptimisedCompressiveTransformer, records: Array,
+    budget: float | None, pace: float,
+) -> SequenceModel:  # fmt: skip
+    """Choose scales on as many lanes of the training's rows as there is time for."""
+    width = job.layout.width
+    lane = max(1, how.recipe.lane_tokens // width)
+    size = _CALIBRATED
+    if budget is not None:
+        size = min(size, max(1, int(_SCALES * budget / max(pace, 1e-12))))
+    whole = records[: len(records) // lane * lane].reshape(-1, lane * width)
+    many = min(len(whole), max(1, size // (lane * width)))
+    some = np.linspace(0, len(whole) - 1, many).astype(int)
+    exact = quantise(model.to("cpu"), job.layout, whole[some], table=job.sample.plan.name)
+    return replace(exact, lane_tokens=lane * width)
 
 
 def _forget_unseen(model: OptimisedCompressiveTransformer, records: Array) -> None:
@@ -200,26 +296,30 @@ def _forget_unseen(model: OptimisedCompressiveTransformer, records: Array) -> No
         table[torch.from_numpy(~seen).to(table.device)] = 0.0
 
 
-def _measured(model: SequenceModel, records: Array, threads: int) -> Array:
-    """Bits that each token of a record costs in integers, over all records."""
+def _measured(
+    model: SequenceModel, records: Array, threads: int, end: float | None
+) -> tuple[Array, int]:
+    """Bits that each token of a record costs in integers, and the rows that were measured."""
+    bits, rows = np.zeros(model.layout.width), 0
     with ThreadPoolExecutor(threads) as pool:
         cut = cut_of(model, len(records))
         coder = SequenceCoder(
             model, Compiled(model, pool, threads), cut, together=1 << cut.log2, pool=pool,
             parts=threads,
         )  # fmt: skip
-        parts = [token_bits(f, model.layout.width) for _, f, _ in coder.frequencies(records)]
-    out: Array = np.sum(parts, axis=0)
-    return out
+        for group, freq, _ in coder.frequencies(records):
+            bits += token_bits(freq, model.layout.width)
+            rows += group.lanes * group.rows
+            if end is not None and time.monotonic() > end:
+                break
+    return bits, rows
 
 
-def _expected(
-    model: SequenceModel, bits: Array, columns: Mapping[str, Array], first: int, rows: int
-) -> Array:
-    """Bits per row of each column: by the network, and by the best quick classical coder."""
-    ours = np.add.reduceat(bits, model.layout.starts[:-1]) / rows
-    theirs = [
-        8 * len(classical.encode_best(columns[n][first : first + rows], effort="fast")[1]) / rows
-        for n in model.columns
+def _classical_bits(job: Job) -> Array:
+    """Bits per row that the best quick classical coder needs for each column."""
+    part = job.held_out
+    sizes = [
+        len(classical.encode_best(job.columns[name][part], effort="fast")[1])
+        for name in job.layout.columns
     ]
-    return np.stack([ours, np.array(theirs)], axis=1)
+    return 8 * np.array(sizes) / (part.stop - part.start)

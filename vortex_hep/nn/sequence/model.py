@@ -13,8 +13,10 @@ from vortex_hep.codec.records import RecordLayout
 
 Array = npt.NDArray[Any]
 
-#: Limits that a decoder enforces before it allocates anything (SPEC 9.5).
+#: Limits that a decoder enforces before it allocates anything (SPEC 9.2).
 MAX_WIDTH, MAX_FF, MAX_LAYERS = 4096, 1 << 14, 64
+#: Products of a head's queries and keys are summed in float32.
+MAX_HEAD_DIM = 1024
 MAX_WINDOW = 4096
 MAX_TYPES = 1 << 14
 MAX_WEIGHTS = 1 << 30
@@ -109,7 +111,7 @@ class SequenceShape:
         return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SequenceModel:
     """Everything that decides the frequencies of a table's bytes.
 

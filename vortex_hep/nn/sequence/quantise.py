@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vortex_hep.codec.records import RecordLayout
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.sequence import arithmetic as do
-from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
+from vortex_hep.nn.sequence.model import MAX_HEAD_DIM, SequenceModel, SequenceShape
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer, shifted
 from vortex_hep.nn.transformer.memory import LearnableTokenEviction
 
@@ -172,6 +172,11 @@ def _check(model: nn.Module) -> OptimisedCompressiveTransformer:
             " token eviction can be turned into integers",
             hint="the other variants are for comparison: train one with norm 'rms', feed_forward"
             " 'swiglu', eviction 'lte'",
+        )
+    if config.head_dim > MAX_HEAD_DIM:
+        raise UnsupportedFeatureError(
+            f"heads of {config.head_dim} dimensions; integers allow {MAX_HEAD_DIM}",
+            hint="use more heads",
         )
     return model
 

@@ -17,6 +17,7 @@ from vortex_hep.codec.sections import Reader, join
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn.sequence.model import (
     MAX_FF,
+    MAX_HEAD_DIM,
     MAX_LANE_TOKENS,
     MAX_LAYERS,
     MAX_TYPES,
@@ -132,8 +133,10 @@ def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
     if type(memory) is not bool or type(use) is not bool or (use and not memory):
         raise CorruptionError("a sequence model has a memory that cannot be")
     shape = SequenceShape(**sizes, types=layout.width, memory=memory)
-    if shape.width % 2 or shape.width % shape.heads:
-        raise CorruptionError("a sequence model has heads that do not share its width")
+    if shape.width % 2 or shape.width % shape.heads or shape.head_dim > MAX_HEAD_DIM:
+        raise CorruptionError(
+            "a sequence model has heads that do not share its width, or are too wide"
+        )
     chunk, lane_tokens = document["chunk"], document["lane_tokens"]
     if (
         type(chunk) is not int

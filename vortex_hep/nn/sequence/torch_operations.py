@@ -49,8 +49,8 @@ def _exp2(distance: Tensor) -> Tensor:
     return weight >> (distance >> 10).clamp(max=31)
 
 
-class TorchOperations:
-    """The operations of :class:`~vortex_hep.nn.sequence.session.Operations` on tensors.
+class TorchWeights:
+    """The integers of a model on a device; several passes may share them.
 
     Parameters
     ----------
@@ -60,31 +60,48 @@ class TorchOperations:
 
     def __init__(self, model: SequenceModel, device: str) -> None:
         self.shape = model.shape
-        self._device = torch.device(device)
-        self.w = {name: self._tensor(w) for name, w in model.weights.items()}
-        self._wide = {
-            name: w.double().mT.contiguous()
-            for name, w in self.w.items()
+        self.device = torch.device(device)
+        self.integers = {name: self.tensor(w) for name, w in model.weights.items()}
+        #: Turned for products: float32 where that is exact, else float64.
+        self.turned = {
+            name: _turned(w)
+            for name, w in self.integers.items()
             if name in ("qkv", "out", "gate", "up", "down", "head", "project", "memory_kv")
         }
-        self._narrow = {
-            name: w.float() for name, w in self._wide.items() if w.shape[-2] <= do.EXACT_TERMS
-        }
-        self._sines = self._tensor(do.sine_table())
-        self._silu = self._tensor(do.silu_table())
+        self.sines = self.tensor(do.sine_table())
+        self.silu = self.tensor(do.silu_table())
 
-    def _tensor(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.array(values, np.int64)).to(self._device)
+    def tensor(self, values: Array) -> Tensor:
+        """Return integers as an int64 tensor on the device."""
+        return torch.from_numpy(np.array(values, np.int64)).to(self.device)
+
+
+def _turned(w: Tensor) -> Tensor:
+    exact = torch.float32 if w.shape[-1] <= do.EXACT_TERMS else torch.float64
+    return w.to(exact).mT.contiguous()
+
+
+class TorchOperations:
+    """The operations of :class:`~vortex_hep.nn.sequence.session.Operations` on tensors.
+
+    Parameters
+    ----------
+    weights : TorchWeights
+    """
+
+    def __init__(self, weights: TorchWeights) -> None:
+        self.shape = weights.shape
+        self.w = weights.integers
+        self._weights = weights
+        self._device = weights.device
+        self._tensor = weights.tensor
 
     def _product(self, x: Tensor, name: str, layer: int | None = None) -> Tensor:
         """Exact sums of products of activations (..., terms) with weights."""
-        narrow = self._narrow.get(name)
-        if narrow is not None:
-            w = narrow if layer is None else narrow[layer]
-            with _exact_float32():
-                return (x.float() @ w).long()
-        w = self._wide[name] if layer is None else self._wide[name][layer]
-        return (x.double() @ w).long()
+        whole = self._weights.turned[name]
+        w = whole if layer is None else whole[layer]
+        with _exact_float32():
+            return (x.to(w.dtype) @ w).long()
 
     def begin(self, lanes: int, capacity: int) -> None:
         """Make caches for so many lanes and tokens."""
@@ -105,7 +122,9 @@ class TorchOperations:
         x = torch.where((tokens == BEGIN)[:, :, None], begins, x)
         x = x + w["next_type"][kind] * w["next_factor"][0]
         phase = (self._tensor(positions)[:, None] * w["rates"]) % (1 << 32) >> 22
-        wave = torch.stack([self._sines[phase], self._sines[(phase + 256) % do.SINES]], dim=2)
+        wave = torch.stack(
+            [self._weights.sines[phase], self._weights.sines[(phase + 256) % do.SINES]], dim=2
+        )
         x = x + wave.flatten(1) * w["position_factor"][0]
         return _clipped((x + (1 << (do.EMBED_SHIFT - 1))) >> do.EMBED_SHIFT, do.RESIDUAL_LIMIT)
 
@@ -182,7 +201,7 @@ class TorchOperations:
         a = self._normalised(x, self.w["unit"][2 * layer + 1])
         gate = self._linear("gate", layer, a, do.GATE_LIMIT)
         up = self._linear("up", layer, a, do.UP_LIMIT)
-        product = self._silu[gate + do.GATE_LIMIT] * up
+        product = self._weights.silu[gate + do.GATE_LIMIT] * up
         return self._add("down", layer, x, _clipped(_scaled(product, self.w["act_factor"][layer])))
 
     def logits(self, x: Tensor, kinds: Array) -> Array:
