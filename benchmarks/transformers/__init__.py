@@ -1,0 +1,1 @@
+"""Transformers measured: against the event model, variant by variant, and on other devices."""
