@@ -17,6 +17,10 @@ DEVICES = ("auto", "cpu", "cuda")
 #: Parts of the modelling that a training can do without.
 PARTS = ("predictors", "links", "context", "blocks")
 FAMILIES = ("event", "transformer")
+#: Recipe of a transformer where none is named.
+DEFAULT_RECIPE = "laptop_cpu"
+#: How users name the table of what there is once per event, or per record.
+EVENT_TABLE = "(event)"
 
 
 def thread_count(threads: int | None) -> int:
@@ -77,24 +81,27 @@ class TrainOptions:
     trees : str or sequence of str, optional
         Trees to learn; all of them by default.
     tables : str or sequence of str, optional
-        Of these trees only these tables; all of them by default.
+        Of these trees only these tables; all of them by default. "(event)" is the one of what
+        there is once per event.
     family : {"event", "transformer"}
         What to train: small networks inside each event, or a compressive transformer over the
         bytes of each table's rows.
     recipe : str or path
-        Of a transformer: a name of :func:`vortex_hep.nn.recipes.recipe_names`, or a YAML file.
+        Transformers only: a name of :func:`vortex_hep.nn.recipes.recipe_names`, or a YAML file.
     effort : {"fast", "normal", "max"}
-        How many optimiser steps to spend on each table.
+        How many optimiser steps to spend on each table; a transformer's recipe says how many.
     passes : float, optional
         Passes over the rows of large tables; overrides the effort's.
     seconds : float, optional
-        Give the tables that are left no more steps than fit in this time.
+        Give the tables that are left no more steps than fit in this time. For a transformer this
+        takes the place of the recipe's, and measuring it is part of it.
     seed : int
         Same seed, data and options give the same weights.
     device : {"auto", "cpu", "cuda"}
         Where gradients are computed.
     threads : int, optional
-        Workers; the weights do not depend on it.
+        Workers; the weights of event models do not depend on it. Transformers are trained by
+        torch, which otherwise chooses for itself.
     checkpoint : str, optional
         File that keeps finished tables; a later call with the same data goes on from it. For a
         transformer one file per table, named after this one, keeps the state of its training.
@@ -122,7 +129,7 @@ class TrainOptions:
     trees: str | Sequence[str] | None = None
     tables: str | Sequence[str] | None = None
     family: str = "event"
-    recipe: str | os.PathLike[str] = "laptop_cpu"
+    recipe: str | os.PathLike[str] = DEFAULT_RECIPE
     effort: str = "normal"
     passes: float | None = None
     seconds: float | None = None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.codec.plan import CORE
-from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.model import Model
 from vortex_hep.options import (
+    DEFAULT_RECIPE,
+    EVENT_TABLE,
     TrainOptions,
     check_device,
     check_effort,
@@ -22,7 +26,7 @@ from vortex_hep.options import (
     tree_names,
 )
 from vortex_hep.progress import SILENT, Progress
-from vortex_hep.schema import FileSource, TreeSource
+from vortex_hep.schema import FileSource, TreeSource, VarBytes
 
 if TYPE_CHECKING:
     from vortex_hep.nn.prepare import TableSample
@@ -76,9 +80,9 @@ def train(
     SourceError
         A file cannot be read.
     NotFoundError
-        A tree asked for is in none of the files.
+        A tree or table asked for is in none of the files, or no recipe has the name asked for.
     UnsupportedTypeError
-        There is nothing to learn from.
+        There is nothing to learn from, or an option has a value that cannot be.
     """
     from vortex_hep.readers import open_source
 
@@ -151,13 +155,20 @@ def fit_model(
 
     Raises
     ------
+    NotFoundError
+        A table asked for is in none of the trees, or no recipe has the name asked for.
     UnsupportedTypeError
-        torch is not installed, or an option has a value that does not exist.
+        torch is not installed, an option has a value that does not exist or is not of the family,
+        or a transformer finds nothing to learn from.
+    UnsupportedFeatureError
+        The recipe, or the device, is none that can be used.
     """
     check_effort(options.effort)
     check_device(options.device)
     check_family(options.family)
     check_parts(options.without)
+    _check_family(options)
+    _check_tables(trees, options)
     if not can_train():
         raise UnsupportedTypeError(
             "fitting a model needs torch, which is not installed",
@@ -200,13 +211,46 @@ def _samples(
     samples = gather(group, options.sample_bytes, progress)
     if wanted is None:
         return samples
-    known = {s.plan.table for s in samples}
+    # Event models of other tables have the core as context.
+    kept = CORE if options.family == "event" else None
+    return [s for s in samples if _shown(s.plan.table) in wanted or s.plan.name == kept]
+
+
+def _shown(table: str) -> str:
+    """How users name a table."""
+    return table or EVENT_TABLE
+
+
+def _check_tables(trees: dict[str, list[TreeSource]], options: TrainOptions) -> None:
+    """Raise NotFoundError if a table that was asked for is in none of the trees."""
+    wanted = tree_names(options.tables) or []
+    known = {_shown(t.name) for group in trees.values() for tree in group for t in tree.tables}
     if missing := [name for name in wanted if name not in known]:
         raise NotFoundError(
-            f"no table {', '.join(missing)}; there are {', '.join(sorted(known)) or 'none'}",
-            tree=group[0].name,
-        )  # fmt: skip
-    return [s for s in samples if s.plan.table in wanted or s.plan.name == CORE]
+            f"no table {', '.join(map(repr, missing))};"
+            f" there are {', '.join(map(repr, sorted(known))) or 'none'}"
+        )
+
+
+def _check_family(options: TrainOptions) -> None:
+    """Refuse options that the other family has: to pass them over would surprise."""
+    event = options.family == "event"
+    given = {
+        "base": options.base is not None, "without": bool(options.without),
+        "passes": options.passes is not None, "independent": options.independent,
+        "expected_rows": options.expected_rows is not None,
+    }  # fmt: skip
+    if event:
+        given = {
+            "recipe": options.recipe != DEFAULT_RECIPE,
+            "log_dir": options.log_dir is not None,
+        }
+    if wrong := [name for name, there in given.items() if there]:
+        families = ("event", "transformer") if event else ("transformer", "event")
+        raise UnsupportedTypeError(
+            f"{', '.join(wrong)}: not for models of family {families[0]!r}",
+            hint=f"family {families[1]!r} knows {'it' if len(wrong) == 1 else 'them'}",
+        )
 
 
 def _fit_transformers(
@@ -214,38 +258,76 @@ def _fit_transformers(
 ) -> Model:
     """Train a compressive transformer on the rows of every table."""
     from vortex_hep.nn.recipes import load_recipe
-    from vortex_hep.nn.sequence.fit import fit_sequences
+    from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
+    from vortex_hep.nn.sequence.jobs import check_recipe, why_not
 
-    if options.base is not None or options.without:
-        raise UnsupportedTypeError(
-            "a transformer cannot start from a base model or leave parts out",
-            hint="these are options of the event model, family 'event'",
-        )
     recipe = load_recipe(options.recipe)
-    device = "cuda" if options.device == "auto" and _sees_cuda() else options.device
-    threads = thread_count(options.threads)
+    check_recipe(recipe)
+    device = _torch_device(options.device)
+    samples = {name: _samples(group, options, progress) for name, group in trees.items()}
+    sizes = {name: max(1, sum(map(_bytes_of, found))) for name, found in samples.items()}
+    budget = recipe.seconds if options.seconds is None else options.seconds
+    if budget is not None and budget <= 0:
+        raise UnsupportedTypeError(f"{budget} seconds to train in")
+    end = None if budget is None else time.monotonic() + budget
     models: dict[str, dict[str, SequenceModel]] = {}
     classical: dict[str, list[str]] = {}
-    for name, group in trees.items():
-        samples = _samples(group, options, progress)
-        fits = fit_sequences(
-            samples, recipe, progress,
-            device="cpu" if device == "auto" else device, seconds=options.seconds,
-            seed=options.seed, checkpoint=options.checkpoint, log_dir=options.log_dir,
-            threads=threads,
-        )  # fmt: skip
-        if fits:
-            models[name] = {plan: fit.model for plan, fit in fits.items()}
-        learnt = {c for m in models.get(name, {}).values() for c in m.columns}
-        seen = (c.name for tree in group for table in tree.tables for c in table.columns)
-        classical[name] = [n for n in dict.fromkeys(seen) if n not in learnt]
+    with _torch_threads(options.threads):
+        for name, group in trees.items():
+            checkpoint, log_dir = options.checkpoint, options.log_dir
+            if len(trees) > 1:
+                checkpoint = None if checkpoint is None else checkpoint_path(checkpoint, name)
+                log_dir = None if log_dir is None else Path(log_dir) / name.replace("/", "_")
+            # What one tree did not use is for those after it.
+            share = sizes[name] / sum(sizes.values())
+            fits = fit_sequences(
+                samples[name], recipe, progress, device=device, seed=options.seed,
+                seconds=None if end is None else max(1.0, end - time.monotonic()) * share,
+                checkpoint=checkpoint, log_dir=log_dir, threads=thread_count(options.threads),
+            )  # fmt: skip
+            del sizes[name]
+            if fits:
+                models[name] = {plan: fit.model for plan, fit in fits.items()}
+            learnt = {c for m in models.get(name, {}).values() for c in m.columns}
+            seen = (c.name for tree in group for table in tree.tables for c in table.columns)
+            classical[name] = [n for n in dict.fromkeys(seen) if n not in learnt]
+    if not models:
+        reasons = [why_not(s, recipe) or "training diverged" for f in samples.values() for s in f]
+        raise UnsupportedTypeError(
+            f"nothing is worth a transformer: {'; '.join(reasons[:5]) or 'there are no rows'}",
+            hint="train on more or larger files, or with another recipe; the event model,"
+            " family 'event', learns from fewer rows",
+        )
     return Model(models, classical)
 
 
-def _sees_cuda() -> bool:
+def _bytes_of(sample: TableSample) -> int:
+    """Bytes of a table's numbers."""
+    columns = sample.data.columns.values()
+    return sum(int(c.nbytes) for c in columns if not isinstance(c, VarBytes))
+
+
+def _torch_device(device: str) -> str:
+    """The device, as torch names it."""
     import torch
 
-    return torch.cuda.is_available()
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise UnsupportedFeatureError("torch sees no CUDA device", hint="train with device 'cpu'")
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
+@contextlib.contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads; None leaves its own choice."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if threads is None else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def can_train() -> bool:

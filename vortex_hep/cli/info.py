@@ -20,6 +20,7 @@ EXAMPLES = """\
   vortex-hep info in.vxc --columns              each column with its coder, largest first
   vortex-hep info in.vxc --json | jq .model     for programs
   vortex-hep info ttbar.vxm                     what a model covers
+  vortex-hep info dump.vxm --columns            what a transformer saves in each column
 """
 
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             model = vortex_hep.Model.load(args.path)
         except NotVortexError:
             raise error from None
-        _print_model(model, as_json=args.json)
+        _print_model(model, as_json=args.json, columns=args.columns)
         return 0
     if args.json:
         print(json.dumps(details, indent=2))
@@ -128,8 +129,10 @@ def _sizes(item: dict[str, Any]) -> list[str]:
     return [format_bytes(raw), format_bytes(stored), format_ratio(raw, stored)]
 
 
-def _print_model(model: Any, *, as_json: bool) -> None:
-    tables = model.summary()
+def _print_model(model: Any, *, as_json: bool, columns: bool) -> None:
+    from vortex_hep.cli.sequences import sequence_details, sequences_text
+
+    tables, sequences = model.summary(), sequence_details(model)
     if as_json:
         print(
             json.dumps(
@@ -138,17 +141,21 @@ def _print_model(model: Any, *, as_json: bool) -> None:
                     "bytes": model.nbytes,
                     "tables": tables,
                     "predictions": model.predictions(),
+                    "sequences": sequences,
                 },
                 indent=2,
             )
         )
         return
     print(f"model     {model.sha256}\nbytes     {format_bytes(model.nbytes)}")
+    tables = [table for table in tables if table["kind"] == "event"]
     if tables:
-        header = list(tables[0])
+        header = [name for name in tables[0] if name != "kind"]
         rows = [[str(table.get(name, "")) for name in header] for table in tables]
         print(f"\n{format_table(header, rows, left=(0, 1))}")
-    print(_predictions_text(model.predictions()), end="")
+    print(
+        sequences_text(sequences, columns=columns) + _predictions_text(model.predictions()), end=""
+    )
 
 
 def _predictions_text(predictions: list[dict[str, Any]]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import glob
+from pathlib import Path
 from typing import Any
 
 from vortex_hep.cli.options import (
@@ -15,6 +17,8 @@ from vortex_hep.cli.options import (
     add_tree,
     positive_int,
 )
+from vortex_hep.cli.running import note
+from vortex_hep.options import DEFAULT_RECIPE
 
 DESCRIPTION = """\
 Learn a model from one or a few files, to compress the other files of the same dataset with.
@@ -24,6 +28,11 @@ object before it in its collection, the particle it points to, the event as a wh
 labels and no settings. Time is the one choice: --seconds or --passes bound it, and the longer it
 learns the smaller the archives. Needs torch (pip install 'vortex-hep[train]'); compressing and
 reading with the finished model do not.
+
+--family transformer trains compressive transformers over the bytes of rows instead. A recipe says
+how large, and for which hardware; it learns for the recipe's time unless --seconds says otherwise.
+Archives made with one are written and read far more slowly: take the event model unless you have
+measured that a transformer makes smaller ones of your data.
 """
 
 EXAMPLES = """\
@@ -46,13 +55,17 @@ def register(commands: Any) -> None:
         examples=EXAMPLES,
     )
     parser.add_argument(
-        "sources", nargs="+", metavar="FILE", help="files to learn from (ROOT, HDF5, HepMC)"
+        "sources",
+        nargs="+",
+        metavar="FILE",
+        help="files to learn from (ROOT, HDF5, HepMC; any other with --record)",
     )
     add_output(parser, f"model to write (default: FILE{MODEL_SUFFIX} of the first file)")
     add_tree(parser, "tree to learn from; may be repeated (default: all)")
     parser.add_argument(
         "--table", action="append", metavar="NAME", dest="tables",
-        help="of the trees only this table; may be repeated (default: all)",
+        help="of the trees only this table, as 'info' of an archive names it; may be repeated"
+        " (default: all)",
     )  # fmt: skip
     parser.add_argument(
         "--family", choices=("event", "transformer"), default="event",
@@ -60,15 +73,19 @@ def register(commands: Any) -> None:
         " transformer over the bytes of each table's rows, for opaque data, comparison, or a GPU",
     )  # fmt: skip
     parser.add_argument(
-        "--recipe", default="laptop_cpu", metavar="NAME",
+        "--recipe", default=DEFAULT_RECIPE, metavar="NAME",
         help="of a transformer: laptop_cpu, colab_t4, rtx4070_8gb, default, rtx4090_24gb,"
-        " amd_mi300x, or a YAML file (default: laptop_cpu)",
+        " amd_mi300x, or a YAML file"
+        f" (default: {DEFAULT_RECIPE})",
     )  # fmt: skip
     parser.add_argument(
         "--log-dir", metavar="DIR", help="of a transformer: write TensorBoard's logs here"
     )
     parser.add_argument(
-        "--passes", type=float, metavar="N", help="times to go through the data at most"
+        "--passes",
+        type=float,
+        metavar="N",
+        help="of an event model: times to go through the data at most",
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="time to learn for at most")
     parser.add_argument(
@@ -78,18 +95,24 @@ def register(commands: Any) -> None:
         "--expected-rows",
         type=positive_int,
         metavar="N",
-        help="events the model will serve in all: more of them carry a larger model",
+        help="of an event model: events it will serve in all, of which more carry a larger one",
     )
     parser.add_argument(
         "--independent",
         action="store_true",
-        help="let no table lean on another: single collections read faster, archives are larger",
+        help="of an event model: let no table lean on another, so that single collections read"
+        " faster; archives are larger",
     )
     parser.add_argument(
-        "--base", metavar="MODEL", help="fine-tune this model instead of starting from nothing"
+        "--base",
+        metavar="MODEL",
+        help="of an event model: fine-tune this one instead of starting from nothing",
     )
     parser.add_argument(
-        "--checkpoint", metavar="PATH", help="keep the state here, and go on from it if it exists"
+        "--checkpoint",
+        metavar="PATH",
+        help="keep the state here (a transformer: once a minute, in a file per table beside it),"
+        " and go on from it if it exists",
     )
     add_record(parser, "learn from the files as records of N bytes, whatever they are")
     add_effort(parser)
@@ -102,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
     import vortex_hep
     from vortex_hep.cli.files import check_new, out_path
     from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.sequences import sequence_gains
     from vortex_hep.cli.text import format_bytes, plural
 
     output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
@@ -125,7 +149,13 @@ def run(args: argparse.Namespace) -> int:
         independent=args.independent,
         base=None if args.base is None else vortex_hep.Model.load(args.base),
     )
-    model = vortex_hep.train(args.sources, options=options, progress=progress_for(quiet=args.quiet))
+    try:
+        model = vortex_hep.train(
+            args.sources, options=options, progress=progress_for(quiet=args.quiet)
+        )
+    except KeyboardInterrupt:
+        _tell_what_is_kept(args)
+        raise
     model.save(output, overwrite=args.overwrite)
     if not args.quiet:
         print(f"{output}: {format_bytes(model.nbytes)}, sha256 {model.sha256}")
@@ -134,4 +164,21 @@ def run(args: argparse.Namespace) -> int:
                 f"{plural(found, 'column', 'columns')} follow from others:"
                 f" 'vortex-hep info {output}' lists them"
             )
+        for line in sequence_gains(model):
+            print(line)
     return 0
+
+
+def _tell_what_is_kept(args: argparse.Namespace) -> None:
+    """Say whether an interrupted training of a transformer can go on."""
+    if args.family != "transformer":
+        return
+    if args.checkpoint is None:
+        note(args, "nothing of the training is kept: --checkpoint PATH would keep it")
+        return
+    given = Path(args.checkpoint)
+    kept = sorted(str(path) for path in given.parent.glob(f"{glob.escape(given.stem)}.*.vxw"))
+    if kept:
+        note(args, f"{', '.join(kept)}: the same command again goes on from here")
+    else:
+        note(args, "nothing of the training is kept: the first checkpoint comes after a minute")

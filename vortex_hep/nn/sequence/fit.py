@@ -28,7 +28,7 @@ from vortex_hep.nn.loop_options import LoopOptions, LoopResult
 from vortex_hep.nn.prepare import TableSample
 from vortex_hep.nn.recipes import Recipe
 from vortex_hep.nn.sequence.compiled import Compiled
-from vortex_hep.nn.sequence.jobs import Job, check_recipe, job_of
+from vortex_hep.nn.sequence.jobs import Job, check_recipe, job_of, why_not
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.quantise import quantise
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
@@ -46,6 +46,8 @@ _STOPPED = {
     "steps": "all of the recipe's", "seconds": "all that the time allowed",
     "patience": "then it got no better", "diverged": "then it diverged",
 }  # fmt: skip
+#: Tables that are named where many are passed over.
+_SHOWN = 3
 #: Seconds from one checkpoint to the next: what an interrupt costs at most.
 _CHECKPOINT_EVERY = 60.0
 
@@ -139,7 +141,7 @@ def fit_sequences(
         The recipe's transformer has no form in integers, or the device too little memory for it.
     """
     check_recipe(recipe)
-    jobs = [job for job in (job_of(s, recipe) for s in samples) if isinstance(job, Job)]
+    jobs = _jobs(samples, recipe, progress)
     budget = recipe.seconds if seconds is None else seconds
     end = None if budget is None else time.monotonic() + budget
     sizes = [job.rows * job.layout.width for job in jobs]
@@ -163,6 +165,20 @@ def fit_sequences(
         if fit is not None:
             fits[job.sample.plan.name] = fit
     return fits
+
+
+def _jobs(samples: Sequence[TableSample], recipe: Recipe, progress: Progress) -> list[Job]:
+    """Choose the tables that are worth a model; say which are not."""
+    found = [job_of(sample, recipe) for sample in samples]
+    jobs = [job for job in found if isinstance(job, Job)]
+    left = [s for s, job in zip(samples, found, strict=True) if not isinstance(job, Job)]
+    if jobs and left:
+        with progress.task("choosing", len(samples), unit="tables") as task:
+            reasons = [str(why_not(s, recipe)) for s in left[:_SHOWN]]
+            more = f"; and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            task.note(f"left to the classical coders: {'; '.join(reasons)}{more}")
+            task.advance(len(samples))
+    return jobs
 
 
 def _file_name(name: str) -> str:
@@ -206,6 +222,11 @@ def _validation(
     return [batches[i] for i in chosen], each / batches[0].numel()
 
 
+def _for_steps(budget: float, spent: float) -> float:
+    """Seconds that the loop gets; half of them even where preparations took long."""
+    return max(budget / 2, budget * (1 - _AFTER) - spent)
+
+
 def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
     """Train and turn into integers; None where the training diverged."""
     recipe, layout, budget = how.recipe, job.layout, options.seconds
@@ -231,7 +252,10 @@ def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
     made_from = hashlib.sha256(repr((layout, config, recipe.lane_tokens)).encode())
     made_from.update(records.tobytes())
     batches, pace = _validation(
-        wrapper, list(loaders.validation), how.device, budget and budget * _EVALUATION
+        wrapper,
+        list(loaders.validation),
+        how.device,
+        None if budget is None else budget * _EVALUATION,
     )
     loop = run_loop(
         wrapper,
@@ -241,7 +265,7 @@ def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
         replace(
             options,
             made_from=made_from.hexdigest(),
-            seconds=budget and max(1e-3, budget * (1 - _AFTER) - (time.monotonic() - began)),
+            seconds=None if budget is None else _for_steps(budget, time.monotonic() - began),
         ),
         progress=how.progress,
         baselines={"lzma -9": lzma_bits, "column coders": theirs.sum() / layout.width},
@@ -322,4 +346,5 @@ def _classical_bits(job: Job) -> Array:
         len(classical.encode_best(job.columns[name][part], effort="fast")[1])
         for name in job.layout.columns
     ]
-    return 8 * np.array(sizes) / (part.stop - part.start)
+    bits: Array = 8 * np.array(sizes) / (part.stop - part.start)
+    return bits
