@@ -114,8 +114,8 @@ def cut_of(model: SequenceModel, rows: int, choice: LaneChoice | None = None) ->
     memory = model.use_memory if choice.memory is None else choice.memory
     if not 1 <= chunk <= model.shape.window or (choice.tokens is not None and choice.tokens < 1):
         raise UnsupportedTypeError(
-            f"lanes of {choice.tokens} tokens in chunks of {chunk}: chunks have 1 to"
-            f" {model.shape.window} tokens, lanes at least 1"
+            f"lanes of {model.lane_tokens if choice.tokens is None else choice.tokens} tokens in"
+            f" chunks of {chunk}: chunks have 1 to {model.shape.window} tokens, lanes at least 1"
         )
     if memory and not model.shape.memory:
         raise UnsupportedTypeError(

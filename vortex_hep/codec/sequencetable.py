@@ -48,6 +48,8 @@ Array = npt.NDArray[Any]
 _HEAD = struct.Struct("<IIB")  # SPEC 9.4: rows of a lane, tokens of a chunk, memory
 #: More escapes than this part of the rows, and a column is better left to others.
 _FEW = 4
+#: A network that took this much more than the classical coders wherever it was measured is not run.
+_HOPE = 1.2
 #: A stream has no fewer bytes: its states.
 _LEAST_STREAM = 8 * rans.STATES
 
@@ -187,6 +189,12 @@ class SequenceRun:
         return pack_array(counts) + pack_array(rows) + pack_array(np.concatenate(values))
 
 
+def promising(model: SequenceModel) -> bool:
+    """Whether the network came near the classical coders in any column when it was trained."""
+    ours, theirs = model.expected.T
+    return bool((ours <= _HOPE * theirs).any())
+
+
 def coded_tokens(model: SequenceModel, coded: Array) -> Array:
     """Which tokens of a record are coded (bool, shape (width,)), given the columns that are."""
     return np.repeat(coded, np.diff(model.layout.starts))
@@ -228,6 +236,8 @@ class SequenceEncoder(TableEncoder):
     ) -> SequenceRun | None:
         del rows, tokens, lane_buckets, sources
         if not data.num_rows or _too_large(self.sequence, data.num_rows):
+            return None
+        if self.effort != "max" and not promising(self.sequence):
             return None
         run = SequenceRun(self.sequence, data, specs, self._choice)
         return run if run.useful else None

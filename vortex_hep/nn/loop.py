@@ -132,7 +132,7 @@ def run_loop(
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         EventLog(options.log_dir) as log,
-        progress.task("training", options.steps, unit="steps") as task,
+        progress.task("training", *_whole(options)) as task,
     ):
         torch.default_generator.manual_seed(options.seed)
         if device.type == "cuda":
@@ -143,6 +143,11 @@ def run_loop(
         result = run.to_the_end()
     module.train(mode)
     return result
+
+
+def _whole(options: LoopOptions) -> tuple[int, str]:
+    """How much there is to do, and in what unit: a clock does not know how many steps it allows."""
+    return (options.steps, "steps") if options.seconds is None else (100, "%")
 
 
 def _compiles(device: torch.device) -> bool:
@@ -222,7 +227,7 @@ class _Run:
             self._save()
 
     def _advance(self) -> None:
-        position = round(self._pace.position)
+        position = round(self._pace.position / self._options.steps * _whole(self._options)[0])
         if position > self._shown:
             self._task.advance(position - self._shown)
             self._shown = position
@@ -245,7 +250,9 @@ class _Run:
             {"bits_per_byte/train": train, "bits_per_byte/validation": value, "rate": entry.rate},
         )
         self._task.note(self._board.line(pace.step, train, value))
-        self._task.advance(0, train=round(train, 4), best=round(self._stopping.best, 4))
+        self._task.advance(
+            0, step=pace.step, train=round(train, 4), best=round(self._stopping.best, 4)
+        )
         if diverged or not math.isfinite(value):
             return "diverged"
         if pace.over:

@@ -26,6 +26,11 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_LEVELS[round((v - low) * scale)] if math.isfinite(v) else "!" for v in values)
 
 
+def _figure(bits: float) -> str:
+    """A figure, or a dash where there was nothing to measure."""
+    return "-" if math.isnan(bits) else f"{bits:.4f}"
+
+
 class Scoreboard:
     """Writes a line per evaluation.
 
@@ -69,7 +74,7 @@ class Scoreboard:
         best = not self._seen or validation < min(self._seen)
         self._seen.append(validation)
         text = (
-            f"step {step}: train {train:.4f}, validation {validation:.4f}"
+            f"step {step}: train {_figure(train)}, validation {validation:.4f}"
             f"{' (best)' if best else ''} [{sparkline(self._seen[-_TREND:])}]"
         )
         if not self._baselines:
