@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec import classical
 from vortex_hep.codec.fields import BUCKETS, FLAGS_PER_FIELD, NO_REFERENCE, PREDICTED, Field
 from vortex_hep.codec.folding import MAX_FOLD
 from vortex_hep.codec.plan import CORE
@@ -21,6 +18,7 @@ from vortex_hep.codec.rows import MAX_BLOCK
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.transforms import Segments
 from vortex_hep.errors import CorruptionError
+from vortex_hep.nn import stored
 from vortex_hep.nn.linking import is_virtual
 from vortex_hep.nn.tablemodel import (
     MAX_FIELDS,
@@ -35,10 +33,8 @@ from vortex_hep.schema import COLUMN_DTYPES
 
 Array = npt.NDArray[Any]
 
-_ARRAY = struct.Struct("<HI")  # SPEC "Stored arrays": coder, payload size
 _MAX_TOKENS = 16
 #: Limits that keep a small file from asking for much memory.
-_MAX_DOCUMENT = 1 << 26
 _MAX_SEGMENTS = 1 << 24
 _MAX_WEIGHTS = 1 << 27
 #: Bits per row, in thousandths, that :attr:`TableModel.expected` can say.
@@ -92,30 +88,17 @@ def _document(model: TableModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _json(document: Any) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
 def canonical(model: TableModel) -> bytes:
     """Return the bytes whose SHA-256 names a table model; no coder takes part in them."""
-    parts = [_json(_document(model))] + [a.tobytes() for _, a in _integers(model)]
+    parts = [stored.document_bytes(_document(model))] + [a.tobytes() for _, a in _integers(model)]
     return join(parts)
-
-
-def _encode_array(array: Array, effort: classical.Effort) -> bytes:
-    coder, payload = classical.encode_best(array, effort=effort)
-    return _ARRAY.pack(coder, len(payload)) + payload
 
 
 def dump(model: TableModel) -> bytes:
     """Return a table model as it is stored."""
     if model.stored is not None:
         return model.stored
-    arrays = b"".join(_encode_array(a, "normal") for _, a in _integers(model))
-    from vortex_hep.codec import zstd
-
-    document = _json(_document(model))
-    return join([struct.pack("<I", len(document)) + zstd.compress(document, 19), arrays])
+    return stored.pack(_document(model), (a for _, a in _integers(model)), "normal")
 
 
 def stored_size(weights: Mapping[str, Array]) -> int:
@@ -136,34 +119,8 @@ def load(payload: bytes) -> TableModel:
     CorruptionError
         The bytes are not a table model.
     """
-    from vortex_hep.codec import zstd
-
-    reader = Reader(payload)
-    head = reader.section()
-    body = Reader(reader.section())
-    reader.finish()
-    if len(head) < 4:
-        raise CorruptionError("a table model is cut short")
-    (size,) = struct.unpack_from("<I", head)
-    if size > _MAX_DOCUMENT:
-        raise CorruptionError("the description of a table model is larger than the format allows")
-    text = zstd.decompress(head[4:], size)
-    try:
-        model = _build(json.loads(text), body)
-    except (
-        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip
-        if isinstance(error, CorruptionError):
-            raise
-        raise CorruptionError("a table model holds values that make no sense") from error
-    if _json(_document(model)) != text:
-        raise CorruptionError("the description of a table model is not in its canonical form")
+    model = stored.unpack(payload, "a table model", _build, _document)
     return replace(model, stored=payload)
-
-
-def _array(body: Reader, dtype: str, count: int) -> Array:
-    coder, size = _ARRAY.unpack(body.take(_ARRAY.size))
-    return classical.decode(coder, body.take(size), dtype, count)
 
 
 def _checked_fields(
@@ -272,10 +229,10 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
     if (counts > _MAX_SEGMENTS).any() or int(counts[:, 0].sum()) > _MAX_SEGMENTS:
         raise CorruptionError("a table has more segments than the format allows")
     total, thresholds = int(counts[:, 0].sum()), int(counts[:, 1].sum())
-    start = _array(body, "<u8", total)
-    length = _array(body, "<u8", total)
-    bound = _array(body, "<u8", thresholds)
-    expected = _array(body, "<u4", 2 * len(entries)).reshape(-1, 2)
+    start = stored.read_array(body, "<u8", total)
+    length = stored.read_array(body, "<u8", total)
+    bound = stored.read_array(body, "<u8", thresholds)
+    expected = stored.read_array(body, "<u4", 2 * len(entries)).reshape(-1, 2)
     if int(expected.max()) > _MAX_EXPECTED:
         raise CorruptionError("a field is expected to cost more than the format can say")
     fields = _checked_fields(entries, d.get("predictors", []), start, length, bound)
@@ -312,7 +269,7 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
     weights = {}
     for name, size in shape.weight_shapes().items():
         kind = "<i4" if name in WIDE else "|i1"
-        weights[name] = _array(body, kind, sizes[name]).astype(np.int32).reshape(size)
+        weights[name] = stored.read_array(body, kind, sizes[name]).astype(np.int32).reshape(size)
     body.finish()
     return TableModel(
         str(d["table"]), fields, shape, context, weights, expected / 1000.0, links, fold, block

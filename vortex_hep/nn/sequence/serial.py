@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec import classical, zstd
 from vortex_hep.codec.records import RecordColumn, RecordLayout
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.errors import CorruptionError
+from vortex_hep.nn import stored
 from vortex_hep.nn.sequence.model import (
     MAX_FF,
     MAX_HEAD_DIM,
@@ -31,8 +29,6 @@ from vortex_hep.schema import COLUMN_DTYPES
 
 Array = npt.NDArray[Any]
 
-_ARRAY = struct.Struct("<HI")  # SPEC 5.1: coder, payload size
-_MAX_DOCUMENT = 1 << 26
 _MAX_EXPECTED = 10**9
 #: Range of the arrays that decide how large sums can grow (SPEC 9.2).
 _RANGES = {
@@ -50,10 +46,6 @@ _SIZES = {
     "width": MAX_WIDTH, "layers": MAX_LAYERS, "heads": MAX_WIDTH, "ff": MAX_FF,
     "window": MAX_WINDOW, "rate": MAX_WINDOW,
 }  # fmt: skip
-
-
-def _json(document: Any) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _document(model: SequenceModel) -> dict[str, Any]:
@@ -76,20 +68,15 @@ def _arrays(model: SequenceModel) -> list[Array]:
 
 def canonical(model: SequenceModel) -> bytes:
     """Return the bytes whose SHA-256 names a sequence model; no coder takes part in them."""
-    return join([_json(_document(model)), *(a.tobytes() for a in _arrays(model))])
+    return join([stored.document_bytes(_document(model)), *(a.tobytes() for a in _arrays(model))])
 
 
 def dump(model: SequenceModel) -> bytes:
     """Return a sequence model as it is stored."""
     if model.stored is not None:
         return model.stored
-    parts = []
-    for array in _arrays(model):
-        # Numbers that were learnt have no structure for slow coders to find.
-        coder, payload = classical.encode_best(array, effort="fast")
-        parts.append(_ARRAY.pack(coder, len(payload)) + payload)
-    document = _json(_document(model))
-    return join([struct.pack("<I", len(document)) + zstd.compress(document, 19), b"".join(parts)])
+    # Numbers that were learnt have no structure for slow coders to find.
+    return stored.pack(_document(model), _arrays(model), "fast")
 
 
 def load(payload: bytes) -> SequenceModel:
@@ -100,26 +87,7 @@ def load(payload: bytes) -> SequenceModel:
     CorruptionError
         The bytes are not a sequence model.
     """
-    reader = Reader(payload)
-    head = reader.section()
-    body = Reader(reader.section())
-    reader.finish()
-    if len(head) < 4:
-        raise CorruptionError("a sequence model is cut short")
-    (size,) = struct.unpack_from("<I", head)
-    if size > _MAX_DOCUMENT:
-        raise CorruptionError("the description of a sequence model is larger than allowed")
-    text = zstd.decompress(head[4:], size)
-    try:
-        model = _build(json.loads(text), body)
-    except (
-        KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip
-        if isinstance(error, CorruptionError):
-            raise
-        raise CorruptionError("a sequence model holds values that make no sense") from error
-    if _json(_document(model)) != text:
-        raise CorruptionError("the description of a sequence model is not in its canonical form")
+    model = stored.unpack(payload, "a sequence model", _build, _document)
     return replace(model, stored=payload)
 
 
@@ -148,11 +116,11 @@ def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
     arrays = shape.arrays()
     if sum(int(np.prod(s, dtype=np.int64)) for _, s in arrays.values()) > MAX_WEIGHTS:
         raise CorruptionError("a sequence model has more weights than allowed")
-    expected = _array(body, "<u4", 2 * len(layout.parts))
+    expected = stored.read_array(body, "<u4", 2 * len(layout.parts))
     if (expected > _MAX_EXPECTED).any():
         raise CorruptionError("a sequence model expects more bits than there are")
     weights = {
-        name: _array(body, dtype, int(np.prod(size))).reshape(size)
+        name: stored.read_array(body, dtype, int(np.prod(size))).reshape(size)
         for name, (dtype, size) in arrays.items()
     }
     body.finish()
@@ -189,8 +157,3 @@ def _layout(entries: list[Any]) -> RecordLayout:
     if not parts or len({p.name for p in parts}) != len(parts):
         raise CorruptionError("a sequence model has no columns, or one of them twice")
     return RecordLayout(tuple(parts))
-
-
-def _array(body: Reader, dtype: str, count: int) -> Array:
-    coder, size = _ARRAY.unpack(body.take(_ARRAY.size))
-    return classical.decode(coder, body.take(size), dtype, count)
