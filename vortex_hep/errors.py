@@ -57,7 +57,7 @@ class VortexError(Exception):
 
 
 class NotVortexError(VortexError, ValueError):
-    """The file is not a vortex_hep archive or model."""
+    """The file is not a vortex_hep archive, model or file of weights."""
 
 
 class UnsupportedVersionError(VortexError, ValueError):
