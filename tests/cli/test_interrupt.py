@@ -18,6 +18,8 @@ def test_interrupt_leaves_no_output(tmp_path, command):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Jobs in the background of a script ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     first = process.stderr.readline()  # the work is under way

@@ -230,13 +230,18 @@ def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
     process = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, [*command, *choice, *keep])],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # Jobs in the background of a script ignore it, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
         if "step 3: " in line:
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (130, "")
     said, last = err.splitlines()[-2:]
     assert last == "vortex-hep: interrupted"
