@@ -10,6 +10,7 @@ import uproot
 
 import vortex_hep
 from vortex_hep import LaneChoice, TrainOptions, compressing
+from vortex_hep.archive import ArchiveTree
 from vortex_hep.codec.container import ContainerReader, ContainerWriter
 from vortex_hep.codec.records import RecordColumn, RecordLayout
 from vortex_hep.errors import (
@@ -22,6 +23,7 @@ from vortex_hep.errors import (
 from vortex_hep.model import Model
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.nn.sequence import fit as fitting
+from vortex_hep.nn.transformer import CATWrapper
 
 from .files import write_twins
 from .test_imports import loaded
@@ -77,8 +79,8 @@ def write(path, rows, seed, **more):
 
 
 def train(data, path, **options):
-    options = TrainOptions(family="transformer", recipe=path, threads=1, **options)
-    return vortex_hep.train([data], options=options)
+    chosen = TrainOptions(family="transformer", recipe=path, threads=1, **options)
+    return vortex_hep.train([data], options=chosen)
 
 
 def coders(report):
@@ -161,6 +163,7 @@ def test_a_root_file_read_in_parts_verified_and_restored(model, tmp_path, monkey
     expected = {**arrays(900, 4), "x": values}
     with vortex_hep.open(path) as archive:
         tree = archive["arrays"]
+        assert isinstance(tree, ArchiveTree)
         assert len(tree.clusters) > 2
         for start, stop in ((0, None), (395, 805), (890, 10**9), (7, 7)):
             found = tree.arrays(["twin", "x"], entry_start=start, entry_stop=stop, library="np")
@@ -364,7 +367,7 @@ def test_a_training_goes_on_and_can_be_repeated(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "_CHECKPOINT_EVERY", 0.0)
     data, own, run = arrays(17_000, 14), recipe(tmp_path, steps=20), tmp_path / "run.vxw"
     whole = train(data, own, seed=3)
-    take, calls = fitting.CATWrapper.bits_per_byte, []
+    take, calls = CATWrapper.bits_per_byte, []
 
     def interrupt(*args):
         calls.append(1)
@@ -373,7 +376,7 @@ def test_a_training_goes_on_and_can_be_repeated(tmp_path, monkeypatch):
         return take(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.CATWrapper, "bits_per_byte", interrupt)
+        patch.setattr(CATWrapper, "bits_per_byte", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(data, own, seed=3, checkpoint=run)
     assert [p.name for p in tmp_path.glob("*.vxw")] == ["run.event.vxw"]

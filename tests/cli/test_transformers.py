@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 def trained(folder):
     """A model of dumps, trained by the command, and what was said."""
     with pytest.MonkeyPatch.context() as patch:
-        lines = []
+        lines: list[str] = []
         patch.setattr(sys.stderr, "write", lines.append)
         patch.setattr(sys.stdout, "write", lines.append)
         command = ["train", folder / "train.bin", "-o", folder / "m.vxm", "--record", 4]
