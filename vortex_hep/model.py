@@ -23,7 +23,7 @@ from vortex_hep.codec.sections import join
 from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
 from vortex_hep.nn import weights
 from vortex_hep.nn.sequence import serial
-from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 from vortex_hep.nn.tablemodel import TableModel
 
 #: Chunk kinds (SPEC "Chunk kinds").
@@ -32,26 +32,16 @@ CHUNK_REMAINDER = 2
 CHUNK_TABLE = 3
 CHUNK_SEQUENCE_MODEL = 4
 
-#: What a plan may be coded by.
-AnyModel = TableModel | SequenceModel
+#: How each kind of chunk stores a model: modules with ``canonical``, ``dump`` and ``load``.
+_FORMS: dict[int, Any] = {CHUNK_TABLE_MODEL: weights, CHUNK_SEQUENCE_MODEL: serial}
 
 
-def _canonical(model: AnyModel) -> bytes:
-    if isinstance(model, SequenceModel):
-        return serial.canonical(model)
-    return weights.canonical(model)
+def _kind(model: AnyModel) -> int:
+    return CHUNK_SEQUENCE_MODEL if isinstance(model, SequenceModel) else CHUNK_TABLE_MODEL
 
 
-def _dump(model: AnyModel) -> bytes:
-    return serial.dump(model) if isinstance(model, SequenceModel) else weights.dump(model)
-
-
-def _load(kind: int, payload: bytes) -> AnyModel:
-    if kind == CHUNK_SEQUENCE_MODEL:
-        return serial.load(payload)
-    if kind == CHUNK_TABLE_MODEL:
-        return weights.load(payload)
-    raise CorruptionError("a model names a chunk of another kind")
+def _form(model: AnyModel) -> Any:
+    return _FORMS[_kind(model)]
 
 
 class Model:
@@ -91,12 +81,12 @@ class Model:
         digest = hashlib.sha256()
         for tree, plan, model in self._items():
             names = (name.encode("utf-8", "surrogatepass") for name in (tree, plan))
-            digest.update(join([*names, _canonical(model)]))
+            digest.update(join([*names, _form(model).canonical(model)]))
         return digest.hexdigest()
 
     @cached_property
     def _stored(self) -> list[bytes]:
-        return [_dump(model) for _, _, model in self._items()]
+        return [_form(model).dump(model) for _, _, model in self._items()]
 
     @cached_property
     def nbytes(self) -> int:
@@ -171,9 +161,10 @@ class Model:
         """Append the tables to a container; return the metadata by which they are found."""
         entries = []
         for (tree, plan, model), payload in zip(self._items(), self._stored, strict=True):
-            whole = _canonical(model)
-            kind = CHUNK_SEQUENCE_MODEL if isinstance(model, SequenceModel) else CHUNK_TABLE_MODEL
-            chunk = writer.add(kind, payload, decoded_xxh3=xxh3(whole), decoded_size=len(whole))
+            whole = _form(model).canonical(model)
+            chunk = writer.add(
+                _kind(model), payload, decoded_xxh3=xxh3(whole), decoded_size=len(whole)
+            )
             entries.append([tree, plan, chunk])
         return {"sha256": self.sha256, "tables": entries}
 
@@ -199,10 +190,13 @@ class Model:
         payloads = reader.read_many([c for _, _, c in entries])
         for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
             try:
-                table = _load(int(reader.chunks[chunk]["kind"]), payload)
+                form = _FORMS.get(int(reader.chunks[chunk]["kind"]))
+                if form is None:
+                    raise CorruptionError("a model names a chunk of another kind")
+                table: AnyModel = form.load(payload)
                 if table.table != plan or plan in trees.get(tree, {}):
                     raise CorruptionError("a model names a table twice, or by another name")
-                check_decoded(reader.chunks[chunk], _canonical(table), path=reader.path)
+                check_decoded(reader.chunks[chunk], _form(table).canonical(table), path=reader.path)
             except VortexError as error:
                 error.path, error.tree, error.branch = reader.path, tree, plan
                 raise

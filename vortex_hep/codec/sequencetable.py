@@ -40,7 +40,7 @@ from vortex_hep.codec.tabledecoder import Coding, TableDecoder
 from vortex_hep.codec.tableencoder import TableEncoder
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn.engine import Engine
-from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 from vortex_hep.schema import ColumnSpec, TableData
 
 Array = npt.NDArray[Any]
@@ -367,7 +367,7 @@ class SequenceDecoder(TableDecoder):
 
 
 def encoder_of(
-    model: Any,
+    model: AnyModel | None,
     plan: Plan,
     specs: tuple[ColumnSpec, ...],
     effort: classical.Effort,
@@ -382,7 +382,7 @@ def encoder_of(
 
 
 def decoder_of(
-    model: Any,
+    model: AnyModel | None,
     plan: Plan,
     specs: tuple[ColumnSpec, ...],
     pool: Executor,

@@ -22,7 +22,7 @@ from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.nn.engine import Engine
 from vortex_hep.nn.linking import is_virtual
-from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec
 
@@ -44,10 +44,6 @@ def plan_data(plan: Plan, cluster: Cluster) -> TableData:
 def _is_flat(plan: Plan) -> bool:
     """Whether there is exactly one row per entry."""
     return plan.counter is None and not plan.jagged
-
-
-#: What a plan may be coded by.
-AnyModel = TableModel | SequenceModel
 
 
 def _sequences(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, SequenceModel]:

@@ -34,6 +34,22 @@ def exp2_weight(distance: Array) -> Array:
     return weight
 
 
+def shares(weights: Array) -> Array:
+    """Turn 16 weights into frequencies that sum to 65536, each at least 1.
+
+    Parameters
+    ----------
+    weights : int64 array, shape (rows, 16)
+        Not negative, below 2**20, not all zero. The first of the largest gets what rounding
+        leaves.
+    """
+    scale = (SHARED << 15) // weights.sum(axis=1, keepdims=True)
+    freq: Array = 1 + ((weights * scale) >> 15)
+    best = weights.argmax(axis=1)
+    freq[np.arange(len(freq)), best] += 65536 - freq.sum(axis=1)
+    return freq
+
+
 def frequencies(logits: Array) -> Array:
     """Turn integer logits (1/1024 of a bit) into frequencies that sum to 65536.
 
@@ -45,10 +61,5 @@ def frequencies(logits: Array) -> Array:
     -------
     int64 array, shape (rows, 16), all at least 1
     """
-    top = logits.max(axis=1, keepdims=True)
-    weight = exp2_weight(top - logits)
-    scale = (SHARED << 15) // weight.sum(axis=1, keepdims=True)
-    freq: Array = 1 + ((weight * scale) >> 15)
-    best = logits.argmax(axis=1)
-    freq[np.arange(len(freq)), best] += 65536 - freq.sum(axis=1)
-    return freq
+    # Only a distance of 0 has the largest weight: the first of the highest logits takes the rest.
+    return shares(exp2_weight(logits.max(axis=1, keepdims=True) - logits))

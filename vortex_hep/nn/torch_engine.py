@@ -33,6 +33,13 @@ _LANES = 1 << 13
 _CACHE_BYTES = 1 << 32
 
 
+def exp2_weight(distance: torch.Tensor) -> torch.Tensor:
+    """Return :func:`vortex_hep.nn.arithmetic.exp2_weight` of an int64 tensor."""
+    r = distance & 1023
+    weight = 32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)
+    return weight >> (distance >> 10).clamp(max=31)
+
+
 class TorchArrays(Arrays):
     """Array operations on the tensors of one device.
 
@@ -66,9 +73,7 @@ class TorchArrays(Arrays):
         """Return :func:`vortex_hep.nn.arithmetic.frequencies` of a tensor."""
         top = logits.amax(1, keepdim=True)
         distance = top - logits
-        r = distance & 1023
-        weight = 32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)
-        weight = weight >> (distance >> 10).clamp(max=31)
+        weight = exp2_weight(distance)
         scale = (SHARED << 15) // weight.sum(1, keepdim=True)
         freq = 1 + ((weight * scale) >> 15)
         # The first of equal logits takes the rest; torch.argmax does not promise which it finds.

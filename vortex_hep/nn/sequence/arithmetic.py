@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.nn.arithmetic import exp2_weight
+from vortex_hep.nn.arithmetic import exp2_weight, shares
 
 Array = npt.NDArray[Any]
 
@@ -153,25 +153,6 @@ def mixed(local: Array, memory: Array | None, gate: Array) -> Array:
         return clipped((local + 8) >> 4)
     both = gate * memory + (256 - gate) * local
     return clipped((both + (1 << (MIX_SHIFT - 1))) >> MIX_SHIFT)
-
-
-#: Part of the total that is shared out; one unit stays with each of 16 symbols.
-SHARED = (1 << 16) - 16
-
-
-def shares(weights: Array) -> Array:
-    """Turn 16 weights into frequencies that sum to 65536, each at least 1.
-
-    Parameters
-    ----------
-    weights : int64 array, shape (rows, 16)
-        Not negative, below 2**20, not all zero.
-    """
-    scale = (SHARED << 15) // weights.sum(axis=1, keepdims=True)
-    freq: Array = 1 + ((weights * scale) >> 15)
-    best = weights.argmax(axis=1)
-    freq[np.arange(len(freq)), best] += 65536 - freq.sum(axis=1)
-    return freq
 
 
 def high_frequencies(logits: Array) -> Array:

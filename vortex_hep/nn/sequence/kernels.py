@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from vortex_hep.nn.arithmetic import SHARED
 from vortex_hep.nn.kernels import ROWS, product
 from vortex_hep.nn.sequence import arithmetic as do
 from vortex_hep.nn.vector import (
@@ -35,7 +36,7 @@ _MIX_SHIFT = do.MIX_SHIFT
 _WEIGHT_SHIFT = do.WEIGHT_SHIFT
 _SINES = do.SINES
 _GATE_LIMIT, _UP_LIMIT, _LOGIT_LIMIT = do.GATE_LIMIT, do.UP_LIMIT, do.LOGIT_LIMIT
-_SHARED = do.SHARED
+_SHARED = SHARED
 _EXACT_TERMS = do.EXACT_TERMS
 #: Products of weights (up to 4096) and values (up to 127) that a float32 sums exactly: each of the
 #: 16 numbers of a vector holds one per block of keys.

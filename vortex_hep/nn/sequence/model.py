@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from vortex_hep.codec.records import RecordLayout
+from vortex_hep.nn.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 
@@ -160,3 +161,7 @@ class SequenceModel:
     def columns(self) -> tuple[str, ...]:
         """Columns that the network knows."""
         return self.layout.columns
+
+
+#: What the columns of a plan may be coded by.
+AnyModel = TableModel | SequenceModel

@@ -19,6 +19,7 @@ from torch import Tensor
 from vortex_hep.nn.sequence import arithmetic as do
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import BEGIN
+from vortex_hep.nn.torch_engine import exp2_weight
 
 Array = npt.NDArray[Any]
 
@@ -40,13 +41,6 @@ def _scaled(sums: Tensor, factor: Tensor, bias: Tensor | int = 0) -> Tensor:
 
 def _clipped(x: Tensor, limit: int = do.LIMIT) -> Tensor:
     return x.clamp(-limit, limit)
-
-
-def _exp2(distance: Tensor) -> Tensor:
-    """As :func:`vortex_hep.nn.arithmetic.exp2_weight`."""
-    r = distance & 1023
-    weight = 32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)
-    return weight >> (distance >> 10).clamp(max=31)
 
 
 class TorchWeights:
@@ -161,7 +155,7 @@ class TorchOperations:
         if hidden is not None:
             logits = logits.masked_fill(hidden, -(1 << 62))
         distance = logits.amax(-1, keepdim=True) - logits
-        weight = _exp2(distance.clamp(max=1 << 25)) >> do.WEIGHT_SHIFT
+        weight = exp2_weight(distance.clamp(max=1 << 25)) >> do.WEIGHT_SHIFT
         quotient = (value.view(1, -1, 1, 1) << do.QUOTIENT_SHIFT) // weight.sum(-1, keepdim=True)
         mean = (weight.double() @ values.double()).long() * quotient
         return (mean + (1 << (do.ATTENTION_SHIFT - 1))) >> do.ATTENTION_SHIFT
