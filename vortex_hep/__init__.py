@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 from vortex_hep._version import __version__
 
 if TYPE_CHECKING:
+    from vortex_hep.analysis.collections import dask
+    from vortex_hep.analysis.iterate import iterate
+    from vortex_hep.analysis.nano import nanoevents
     from vortex_hep.archive import Archive, ArchiveTree, open
     from vortex_hep.codec.sequencecoder import LaneChoice
     from vortex_hep.compressing import compress_file, compress_tree
     from vortex_hep.errors import VortexError
     from vortex_hep.exactness import exact_forecast
+    from vortex_hep.hdf5view import h5
     from vortex_hep.model import Model
     from vortex_hep.options import CompressReport, TrainOptions
     from vortex_hep.restoring import VerifyReport, restore, verify
@@ -32,6 +36,8 @@ _HOMES = {
     "LaneChoice": "codec.sequencecoder", "CompressReport": "options", "TrainOptions": "options",
     "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
     "train": "training",
+    "dask": "analysis.collections", "h5": "hdf5view", "iterate": "analysis.iterate",
+    "nanoevents": "analysis.nano",
 }  # fmt: skip
 
 __all__ = [
@@ -46,7 +52,11 @@ __all__ = [
     "__version__",
     "compress_file",
     "compress_tree",
+    "dask",
     "exact_forecast",
+    "h5",
+    "iterate",
+    "nanoevents",
     "open",
     "restore",
     "train",

@@ -96,6 +96,22 @@ class SourceError(VortexError, OSError):
     __str__ = VortexError.__str__
 
 
+class MissingError(SourceError, FileNotFoundError):
+    """There is no such file, or no longer."""
+
+
+class DeniedError(SourceError, PermissionError):
+    """No permission to read a file, or no credentials that its server takes."""
+
+
+class NetworkError(SourceError, ConnectionError):
+    """A server could not be reached, or stopped answering: the same call may succeed later."""
+
+
+class ChangedError(SourceError):
+    """An input file changed while it was read, or is still being written."""
+
+
 class LayoutError(SourceError):
     """A branch's data do not fit the layout its type announces.
 

@@ -76,6 +76,12 @@ AT_NEED = {"codec/zipnn/tensors.py"}
 OF_TENSORS = "codec/arithmetic_coding.py"
 
 
+#: What stands above files and knows nothing to the layer that fetches them.
+ABOVE_STORAGE = ("codec", "nn", "readers", "archive", "compressing", "restoring", "schema")
+#: Layers that put the interface to use; what is below does not need them.
+USERS = ("analysis", "batch", "cli", "hdf5view")
+
+
 def within(name, package):
     return name == package or name.startswith(package + ".")
 
@@ -90,7 +96,12 @@ def test_layers(path):
         "nn": ["vortex_hep.readers"],
         "schema": ["torch", "vortex_hep.nn", "vortex_hep.codec", "vortex_hep.readers"],
         "errors": ["numpy", "vortex_hep"],
+        "storage": ["torch", "dask", *(f"vortex_hep.{n}" for n in ABOVE_STORAGE)],
     }.get(layer, [])
+    if layer not in (*USERS, "__init__", "__main__"):
+        forbidden = [*forbidden, *(f"vortex_hep.{n}" for n in USERS)]
+    if layer in ("analysis", "hdf5view"):
+        forbidden = [*forbidden, "vortex_hep.batch", "vortex_hep.cli"]
     for name, at_top in imports(path):
         if str(place) in AT_NEED and not at_top and within(name, "torch"):
             continue
