@@ -9,8 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.experiments.transfer import NetworkError, open_transfer
-from vortex_hep.errors import CorruptionError, OutputError, SourceError, UnsupportedFeatureError
+from pipelines.experiments.transfer import open_transfer
+from vortex_hep.errors import (
+    CorruptionError,
+    NetworkError,
+    OutputError,
+    SourceError,
+    UnsupportedFeatureError,
+)
 from vortex_hep.progress import SILENT, Progress
 
 _READ = 4 << 20

@@ -9,8 +9,8 @@ from pathlib import Path
 from pipelines.experiments.description import Experiment, Source
 from pipelines.experiments.download import Expected, check_file, download
 from pipelines.experiments.manifest import Outcome
-from pipelines.experiments.transfer import NetworkError, list_files
-from vortex_hep.errors import SourceError
+from vortex_hep import storage
+from vortex_hep.errors import NetworkError, SourceError
 from vortex_hep.progress import SILENT, Progress
 
 AUTO, FETCH, OFFLINE = "auto", "fetch", "offline"
@@ -114,7 +114,7 @@ def _open_data(
         if paths := _local_copies(source, experiment, wanted):
             found += [(source.role, path) for path in paths]
             continue
-        for url, name in _places(source, named, wanted.timeout):
+        for url, name in _places(source, named):
             target = wanted.output / "data" / name
             if not target.exists():
                 size = f"{source.bytes:,} bytes" if source.bytes else "of a size not known yet"
@@ -127,11 +127,11 @@ def _open_data(
     return found
 
 
-def _places(source: Source, named: set[str | None], timeout: float) -> list[tuple[str, str]]:
+def _places(source: Source, named: set[str | None]) -> list[tuple[str, str]]:
     """URLs of a source, and names of the local copies."""
     if source.folder is None:
         return [(source.url or "", source.local_name)]
-    listed = list_files(source.folder, source.pattern, timeout=timeout)
+    listed = [url for url, _ in storage.glob(storage.join(source.folder, source.pattern))]
     fresh = [url for url in listed if url not in named][: source.number]
     if len(fresh) < source.number:
         raise SourceError(

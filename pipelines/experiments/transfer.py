@@ -1,4 +1,4 @@
-"""Reading remote files from a byte on: http(s) by the standard library, root:// by fsspec."""
+"""Reading remote files from a byte on, so that transfers can be resumed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from vortex_hep.errors import SourceError, UnsupportedFeatureError, VortexError
+from vortex_hep import storage
+from vortex_hep.errors import NetworkError, SourceError, UnsupportedFeatureError, VortexError
+from vortex_hep.storage.paths import XROOTD_SCHEMES
 
 #: Bytes asked for at once.
 BLOCK = 4 << 20
-
-#: Codes by which XRootD says that a server answered: anything else is a failure of the network.
-_XROOTD_ANSWERS = ("[3005]", "[3006]", "[3010]", "[3011]", "[3013]", "[3016]")
-
-
-class NetworkError(SourceError):
-    """A server could not be reached, or stopped to answer."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ def open_transfer(
     stamp : str
         What an earlier transfer told; only if the file still has it is ``offset`` of use.
     timeout : float
-        Seconds that the server may stay silent.
+        Seconds that a server for http may stay silent; for XRootD there are fixed ones.
 
     Raises
     ------
@@ -76,8 +70,8 @@ def open_transfer(
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https"):
         return _http(url, offset if stamp else 0, stamp, timeout)
-    if scheme in ("root", "roots", "xroot"):
-        return _xrootd(url, offset, stamp, timeout)
+    if scheme in XROOTD_SCHEMES:
+        return _xrootd(url, offset, stamp)
     raise UnsupportedFeatureError(
         f"no client for {scheme or 'local'!r} URLs", path=url, hint="use https:// or root://"
     )
@@ -122,83 +116,17 @@ def _place(answer: Any, url: str) -> tuple[int, int | None]:
 
 
 @contextlib.contextmanager
-def _xrootd(url: str, offset: int, stamp: str, timeout: float) -> Iterator[Transfer]:
-    filesystem, path = _xrootd_filesystem(url, timeout)
-    with _translated(url):
-        info = filesystem.info(path)
-        size = int(info["size"])
-        told = f"{size}-{info.get('mtime', '')}"
-        begin = offset if stamp == told and offset <= size else 0
+def _xrootd(url: str, offset: int, stamp: str) -> Iterator[Transfer]:
+    status = storage.stat(url)
+    told = f"{status.size}-{status.mtime}"
+    begin = offset if stamp == told and offset <= status.size else 0
+    source = storage.open_binary(url)
+    try:
 
         def blocks() -> Iterator[bytes]:
-            for start in range(begin, size, BLOCK):
-                yield bytes(filesystem.cat_file(path, start, min(size, start + BLOCK)))
+            for start in range(begin, source.size, BLOCK):
+                yield source.read_ranges([(start, min(BLOCK, source.size - start))])[0]
 
-        yield Transfer(begin, size, told, blocks())
-
-
-def list_files(folder: str, pattern: str, *, timeout: float = 30.0) -> list[str]:
-    """URLs of the files of a folder on an XRootD server, in the order of their names.
-
-    Parameters
-    ----------
-    folder : str
-    pattern : str
-        Relative to the folder, of as many parts as the paths wanted; ``*`` stands for anything
-        but a slash.
-    timeout : float
-
-    Raises
-    ------
-    NetworkError, SourceError, UnsupportedFeatureError
-        As :func:`open_transfer` raises them.
-    """
-    parts = urlsplit(folder)
-    if parts.scheme not in ("root", "roots", "xroot"):
-        raise UnsupportedFeatureError("only root:// folders can be listed", path=folder)
-    filesystem, path = _xrootd_filesystem(folder, timeout)
-    with _translated(folder):
-        found = [path.rstrip("/")]
-        for part in pattern.split("/"):
-            entries = [item["name"] for at in found for item in filesystem.ls(at, detail=True)]
-            found = sorted(e for e in entries if fnmatchcase(e.rsplit("/", 1)[-1], part))
-    return [f"{parts.scheme}://{parts.netloc}/{name}" for name in found]
-
-
-@contextlib.contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn what fsspec-xrootd raises, all of it OSError, into what it means."""
-    try:
-        yield
-    except VortexError:
-        raise
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or any(c in str(error) for c in _XROOTD_ANSWERS):
-            raise SourceError(f"the server refuses: {error}", path=url) from error
-        raise NetworkError(f"cannot be reached: {str(error) or 'no answer'}", path=url) from error
-
-
-def _xrootd_filesystem(url: str, timeout: float) -> tuple[Any, str]:
-    """Give the server's file system and the path there."""
-    parts = urlsplit(url)
-    try:
-        from fsspec_xrootd import XRootDFileSystem
-        from XRootD import client
-    except ImportError as error:
-        raise UnsupportedFeatureError(
-            f"root:// needs a package that is not installed ({error.name})", path=url,
-            hint="pip install 'vortex-hep[grid]'; or give --data DIR with the file, or --offline",
-        ) from error  # fmt: skip
-    # As they come, a server that is down is reported after minutes.
-    seconds = max(1, round(timeout))
-    for name, value in {
-        "ConnectionWindow": min(seconds, 10), "ConnectionRetry": 1, "RequestTimeout": seconds,
-        "StreamTimeout": seconds, "StreamErrorWindow": 1, "TimeoutResolution": 1,
-    }.items():  # fmt: skip
-        client.EnvPutInt(name, value)
-    with _translated(url):
-        filesystem = XRootDFileSystem(
-            hostid=parts.netloc, timeout=seconds, locate_all_sources=False,
-            use_listings_cache=False, skip_instance_cache=True,
-        )  # fmt: skip
-    return filesystem, parts.path[1:] if parts.path.startswith("//") else parts.path
+        yield Transfer(begin, source.size, told, blocks())
+    finally:
+        source.close()

@@ -68,6 +68,8 @@ def imports(path):
 FILES = sorted(ROOT.rglob("*.py"))
 #: What the training loop of byte-level models is made of.
 LOOP = ("data", "feed", "loop", "precision", "snapshot", "steps")
+#: What gives archives to training loops.
+SERVING = {"tensors/dataset.py", "tensors/entries.py"}
 #: How a transformer becomes integers, and one of the engines that compute these.
 OF_SEQUENCES = ("sequence/fit", "sequence/quantise", "sequence/torch_operations")
 #: Codec modules that import torch within functions, where a tensor is at hand or asked for.
@@ -79,7 +81,7 @@ OF_TENSORS = "codec/arithmetic_coding.py"
 #: What stands above files and knows nothing to the layer that fetches them.
 ABOVE_STORAGE = ("codec", "nn", "readers", "archive", "compressing", "restoring", "schema")
 #: Layers that put the interface to use; what is below does not need them.
-USERS = ("analysis", "batch", "cli", "hdf5view")
+USERS = ("analysis", "batch", "cli", "hdf5view", "tensors")
 
 
 def within(name, package):
@@ -100,7 +102,7 @@ def test_layers(path):
     }.get(layer, [])
     if layer not in (*USERS, "__init__", "__main__"):
         forbidden = [*forbidden, *(f"vortex_hep.{n}" for n in USERS)]
-    if layer in ("analysis", "hdf5view"):
+    if layer in ("analysis", "hdf5view", "tensors"):
         forbidden = [*forbidden, "vortex_hep.batch", "vortex_hep.cli"]
     for name, at_top in imports(path):
         if str(place) in AT_NEED and not at_top and within(name, "torch"):
@@ -119,7 +121,7 @@ def test_only_training_and_the_torch_engine_import_torch_at_once():
     }  # fmt: skip
     names = ("torch_engine", "torch_loss", "trainer", *LOOP, *OF_SEQUENCES)
     users = {u for u in users if not u.startswith("nn/transformer/")}
-    assert users <= {f"nn/{n}.py" for n in names} | {OF_TENSORS}
+    assert users <= {f"nn/{n}.py" for n in names} | {OF_TENSORS, *SERVING}
 
 
 def test_the_package_neither_prints_nor_asserts():

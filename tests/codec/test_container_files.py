@@ -171,7 +171,7 @@ def test_full_disk_names_the_path_and_says_what_to_do(tmp_path, monkeypatch, lat
     def full(_self, _data, /):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(output._RawOutput, "put", full)
+    monkeypatch.setattr(output.RawOutput, "put", full)
     path = tmp_path / "x"
     hint = pytest.raises(errors.OutputError, match="free some space")
     with hint as caught, atomic_output(path) as file:

@@ -20,10 +20,10 @@ from vortex_hep.errors import (
 )
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 from vortex_hep.readers import open_source, records
-from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.kinds import RestoreOptions, kind_of
 from vortex_hep.recordwidth import record_width
 from vortex_hep.schema import TableData
+from vortex_hep.storage.identity import Identity
 
 DATA = np.random.default_rng(5).integers(0, 256, 1003).astype("u1").tobytes()
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from vortex_hep.readers.identity import Identity
 from vortex_hep.schema import Cluster, FileSource
+from vortex_hep.storage.identity import Identity
 
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
 KINDS = {

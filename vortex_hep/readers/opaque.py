@@ -12,9 +12,9 @@ from vortex_hep.codec.container_format import MAGIC
 from vortex_hep.codec.output import atomic_output
 from vortex_hep.codec.source import ByteSource, open_binary
 from vortex_hep.errors import CorruptionError, NotFoundError
-from vortex_hep.readers.identity import Identity, identity_of, joined_identity
 from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 from vortex_hep.schema import TreeSource
+from vortex_hep.storage.identity import Identity, identity_of, joined_identity
 
 #: What names of files promise.
 _NAMED = {

@@ -33,7 +33,7 @@ def open_source(
     Parameters
     ----------
     source : str, path or open file
-        A string with ``://`` is a URL that fsspec opens (``root://``, ``https://``, ``memory://``).
+        A string with ``://`` is a URL (``root://``, ``https://``, or what else fsspec opens).
         A file that is open already (with uproot) stays the caller's to close.
     trees : sequence of str, optional
         Only these trees; the others are not restored either.

@@ -16,6 +16,8 @@ from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.source import HDF5FileSource, check_in_use
 from vortex_hep.readers.hdf5.superblock import read_superblock
 from vortex_hep.readers.kinds import HEAD_SIZE
+from vortex_hep.storage.failstop import FailStopSource, SourceFile
+from vortex_hep.storage.paths import local_path, scheme
 
 #: Drivers of h5py whose file is an ordinary one.
 _PLAIN_DRIVERS = ("sec2", "stdio", "direct", "windows")
@@ -50,21 +52,30 @@ def open_file(
         One of ``trees`` is not in the file.
     """
     stack = contextlib.ExitStack()
+    bytes_of: ByteSource | None = None
     try:
         file, bytes_of, path, within = _open(source, stack)
         head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
         superblock = read_superblock(head, bytes_of.size, path)
         check_in_use(superblock, path)
         if file is None:
-            file = _open_path(path, stack)
+            file = _open_path(path, bytes_of, stack)
         pool = stack.enter_context(ThreadPoolExecutor(min(4, os.cpu_count() or 1)))
         return HDF5FileSource(
             file.id, bytes_of, superblock, path,
             within=within, trees=trees, exact=exact, pool=pool, close=stack.close,
         )  # fmt: skip
-    except BaseException:
+    except BaseException as error:
         stack.close()
+        if isinstance(error, SourceError) and isinstance(bytes_of, FailStopSource):
+            _raise_failure(bytes_of)
         raise
+
+
+def _raise_failure(source: FailStopSource) -> None:
+    """Raise why reading failed: the HDF5 library knows only that it did."""
+    if source.failure is not None:
+        raise source.failure
 
 
 def _open(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSource, str, str]:
@@ -74,20 +85,16 @@ def _open(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSource, st
         msg = f"expected a path, a URL or an h5py object, got {type(source).__name__}"
         raise UnsupportedTypeError(msg)
     path = os.fspath(source)
-    bytes_of = open_binary(path)
+    bytes_of = FailStopSource(open_binary(path))
     stack.callback(bytes_of.close)
     return None, bytes_of, path, ""
 
 
-def _open_path(path: str, stack: contextlib.ExitStack) -> h5py.File:
+def _open_path(path: str, bytes_of: ByteSource, stack: contextlib.ExitStack) -> h5py.File:
     try:
-        if "://" not in path:
-            return stack.enter_context(h5py.File(path, "r"))
-        from fsspec.core import url_to_fs
-
-        filesystem, name = url_to_fs(path)
-        remote = stack.enter_context(filesystem.open(name, "rb"))
-        return stack.enter_context(h5py.File(remote, "r"))
+        if scheme(path) == "file":
+            return stack.enter_context(h5py.File(local_path(path), "r"))
+        return stack.enter_context(h5py.File(SourceFile(bytes_of), "r"))
     except VortexError:
         raise
     except BlockingIOError as error:

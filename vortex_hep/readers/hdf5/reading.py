@@ -117,6 +117,9 @@ class ChunkReader:
         ranges = [(int(dataset.offsets[k]), int(dataset.sizes[k])) for k in ks]
         try:
             return read_coalesced(self._source, ranges)
+        except SourceError as error:  # keeps its class: it may pass, as those of the network do
+            error.tree = error.tree or dataset.name
+            raise
         except VortexError as error:
             raise SourceError(
                 error.message, path=self._path, tree=dataset.name, offset=error.offset

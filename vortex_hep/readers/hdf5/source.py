@@ -27,8 +27,8 @@ from vortex_hep.readers.hdf5.superblock import Superblock
 from vortex_hep.readers.hdf5.survey import KEPT, StoredDataset, survey
 from vortex_hep.readers.hdf5.tree import HDF5TreeSource
 from vortex_hep.readers.holes import kept_ranges, pieces
-from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.schema import TreeSource
+from vortex_hep.storage.identity import Identity, identity_of
 
 #: Bytes of a dataset by which its layout is chosen.
 _SAMPLE = 1 << 20

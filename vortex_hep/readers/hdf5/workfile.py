@@ -15,7 +15,7 @@ import h5py
 
 from vortex_hep.codec.output import output_error
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.identity import Identity
+from vortex_hep.storage.identity import Identity
 
 _COPY = 1 << 22
 

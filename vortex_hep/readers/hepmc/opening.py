@@ -12,6 +12,7 @@ from vortex_hep.readers.hepmc.finding import find_text
 from vortex_hep.readers.hepmc.source import TREE, HepmcSource, NotExactError
 from vortex_hep.readers.hepmc.stream import Stream
 from vortex_hep.readers.opaque import OpaqueSource
+from vortex_hep.storage.failstop import FailStopSource
 
 
 def open_file(
@@ -44,7 +45,7 @@ def open_file(
         One of ``trees`` is not in the file.
     """
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-    bytes_of = open_binary(source)
+    bytes_of = FailStopSource(open_binary(source))
     try:
         path = path or bytes_of.name
         _check(trees, path)
@@ -57,7 +58,7 @@ def open_file(
         except NotExactError:
             reason = f"its {stream.packing} data cannot be made again byte for byte"
         except SourceError as error:
-            if stream.packing == "plain":
+            if stream.packing == "plain" or bytes_of.failure is not None:
                 raise
             reason = error.message
         return OpaqueSource(bytes_of, path, reason=reason)

@@ -18,8 +18,8 @@ from vortex_hep.readers.hepmc.layout import dump
 from vortex_hep.readers.hepmc.packing import describe, find_exact, packed_adler32
 from vortex_hep.readers.hepmc.reading import read_events, unix_lines
 from vortex_hep.readers.hepmc.stream import GZIP, PLAIN, Stream
-from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.schema import Cluster, Member, TableData, TreeSource
+from vortex_hep.storage.identity import Identity, identity_of
 
 #: Name of the only tree.
 TREE = "events"

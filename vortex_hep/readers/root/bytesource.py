@@ -6,7 +6,7 @@ import queue
 from collections.abc import Sequence
 from typing import Any
 
-from vortex_hep.errors import SourceError
+from vortex_hep.errors import SourceError, VortexError
 
 #: Ranges closer together than this are fetched in one request.
 _COALESCE_GAP = 1 << 16
@@ -80,6 +80,8 @@ class ByteReader:
         # All requests are under way before the first answer is waited for.
         try:
             chunks = iter(self.source.chunks(wanted, notifications=queue.Queue()) if wanted else ())
+        except VortexError:  # of a URL: it says all there is to say
+            raise
         except OSError as error:
             raise SourceError(f"cannot be read: {error}", path=self.path) from error
         for low, high in ranges:

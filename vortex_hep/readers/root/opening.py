@@ -9,11 +9,13 @@ from typing import Any
 
 import uproot
 
-from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
+from vortex_hep.errors import MissingError, SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.opaque import OpaqueSource
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.exact.promise import NotPresentableError
 from vortex_hep.readers.root.rootfile import RootFileSource
+from vortex_hep.readers.root.urlsource import UrlSource
+from vortex_hep.storage.paths import local_path, scheme
 
 
 def open_file(
@@ -80,13 +82,14 @@ def _open(source: Any) -> tuple[Any, str, bool]:
         msg = f"expected a path, a URL or an uproot file, got {type(source).__name__}"
         raise UnsupportedTypeError(msg)
     path = os.fspath(source)
-    options: dict[str, Any] = {}
-    if "://" not in path:
-        if not Path(path).is_file():
-            raise SourceError("no such file", path=path)
-        options["handler"] = uproot.source.file.MemmapSource
+    place = path
+    if scheme(path) == "file":
+        place = local_path(path)
+        if not Path(place).is_file():
+            raise MissingError("no such file", path=path)
     try:
-        return uproot.open({path: None}, **options).file, path, True
+        # Not by mapping it into memory: all that was touched of a file counts as the process's.
+        return uproot.open({place: None}, handler=UrlSource).file, path, True
     except VortexError:
         raise
     except Exception as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from vortex_hep.errors import NotFoundError, SourceError
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.clusters import near_target
 from vortex_hep.readers.root.compression import BlockError, decompress
+from vortex_hep.readers.root.rnt_cache import PAGE_CHECKSUM, PageCache, Span
 from vortex_hep.readers.root.rnt_meta import (
     Anchor,
     ColumnPages,
@@ -20,12 +20,14 @@ from vortex_hep.readers.root.rnt_meta import (
     walk_footer,
     walk_page_list,
 )
-from vortex_hep.readers.root.rnt_schema import DATA, LENGTHS, FieldWalker, RColumn
+from vortex_hep.readers.root.rnt_schema import CHARS, DATA, INDEX, LENGTHS, FieldWalker, RColumn
 from vortex_hep.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
 
 #: Kinds of envelopes (specification, "Envelopes").
 HEADER, FOOTER, PAGE_LIST = 1, 2, 3
-_PAGE_CHECKSUM = 8
+#: Uncompressed bytes of a cluster that is fetched in one request. Of a larger one, those pages that
+#: are needed are found table by table.
+_WHOLE = 1 << 25
 
 
 class RNTupleSource:
@@ -68,11 +70,22 @@ class RNTupleSource:
         self._pages: list[list[ColumnPages]] = [c for pages in lists for c in pages.clusters]
         self.clusters: list[tuple[int, int]] = [e for pages in lists for e in pages.entries]
         self._check_clusters()
-        self._cache: dict[tuple[int, int], Array] = {}
-        #: Ends of pages that do not follow from their elements (unused bits, mostly), by (cluster,
-        #: column, page).
-        self.raw_ends: dict[tuple[int, int, int], bytes] = {}
-        self._seen: set[tuple[int, int]] = set()
+        self._depths = self._depths_of_tables()
+        labels = [column.name or self.rtables[column.target].name for column in self.columns]
+        self._labels = labels
+        self._cache = PageCache(reader, name, self.columns, labels, self._pages)
+
+    def _depths_of_tables(self) -> list[int]:
+        """How many tables are above each."""
+        depths: list[int] = []
+        for table in self.rtables:  # each behind the one above it
+            depths.append(depths[table.parent] + 1 if table.parent >= 0 else 0)
+        return depths
+
+    @property
+    def raw_ends(self) -> dict[tuple[int, int, int], bytes]:
+        """Ends of pages that do not follow from their elements, by (cluster, column, page)."""
+        return self._cache.raw_ends
 
     def _envelope(self, offset: int, size: int, length: int, kind: int) -> bytes:
         try:
@@ -97,7 +110,7 @@ class RNTupleSource:
         self.num_entries = expected
 
     def _check_page(self, page: Page) -> None:
-        size = page.size + (_PAGE_CHECKSUM if page.has_checksum else 0)
+        size = page.size + (PAGE_CHECKSUM if page.has_checksum else 0)
         if page.offset + size > self._reader.size:
             msg = f"a page should end at byte {page.offset + size}"
             hint = f"the file has {self._reader.size} bytes: truncated or damaged"
@@ -140,14 +153,14 @@ class RNTupleSource:
             msg = f"no column {name!r}"
             raise NotFoundError(msg, path=self._reader.path, tree=self.name)
         everything = columns is None
+        needed = self._needed(wanted, everything=everything)
         parts = []
         for number, (first, entries) in enumerate(self.clusters):
             low, high = max(start, first), min(stop, first + entries)
             if low < high:
-                self._load(number, self._needed(wanted, everything=everything))
-                parts.append(self._part(number, low - first, high - first, wanted, everything))
-        keep = {number for number, (first, n) in enumerate(self.clusters) if first + n > stop}
-        self._cache = {key: data for key, data in self._cache.items() if key[0] in keep}
+                offsets, spans = self._fetch(number, low - first, high - first, needed)
+                parts.append(self._part(number, offsets, wanted, everything))
+                self._cache.keep(number, spans)
         return self._joined(parts, wanted, everything)
 
     def _needed(self, wanted: set[str], *, everything: bool) -> list[int]:
@@ -167,105 +180,95 @@ class RNTupleSource:
                     table = self.rtables[table].parent
         return sorted(out)
 
-    def _load(self, cluster: int, columns: Sequence[int]) -> None:
-        missing = [column for column in columns if (cluster, column) not in self._cache]
-        pages = [
-            (column, page) for column in missing for page in self._pages[cluster][column].pages
-        ]
-        extra = [_PAGE_CHECKSUM if page.has_checksum else 0 for _, page in pages]
-        raw = self._reader.read_many(
-            [(page.offset, page.size + more) for (_, page), more in zip(pages, extra, strict=True)]
-        )
-        decoded: dict[int, list[Array]] = {column: [] for column in missing}
-        for (column, page), data in zip(pages, raw, strict=True):
-            number = len(decoded[column])
-            decoded[column].append(self._decode(cluster, column, number, page, data))
-        for column in missing:
-            parts = decoded[column]
-            dtype = self.columns[column].codec.dtype
-            whole = (
-                np.concatenate(parts)
-                if len(parts) != 1 and parts
-                else (parts[0] if parts else np.empty(0, dtype))
-            )
-            self._cache[cluster, column] = whole
-            self._seen.add((cluster, column))
+    def _fetch(
+        self, cluster: int, low: int, high: int, needed: Sequence[int]
+    ) -> tuple[dict[int, Array], list[Span]]:
+        """Fetch what entries ``low`` to ``high`` of a cluster need.
 
-    def _decode(self, cluster: int, column: int, number: int, page: Page, raw: memoryview) -> Array:
-        codec = self.columns[column].codec
-        where: dict[str, Any] = {
-            "path": self._reader.path,
-            "tree": self.name,
-            "branch": self._label(column),
-        }
-        data = raw[: page.size]
-        if page.has_checksum:
-            stored = int.from_bytes(raw[page.size :], "little")
-            if stored != xxhash.xxh3_64_intdigest(data):
-                msg = "checksum of a page is wrong"
-                raise SourceError(msg, offset=page.offset, **where)
-        try:
-            plain = decompress(data, codec.size(page.elements))
-        except BlockError as error:
-            raise SourceError(str(error), offset=page.offset, **where) from error
-        items = codec.decode(plain, page.elements)
-        rebuilt = codec.encode(items)
-        if rebuilt != plain:
-            unequal = np.frombuffer(rebuilt, np.uint8) != np.frombuffer(plain, np.uint8)
-            self.raw_ends[cluster, column, number] = plain[int(np.argmax(unequal)) :]
-        return items
+        Returns
+        -------
+        dict of int to int64 array, shape (high - low + 1,)
+            By table: the first row of each entry, counted in the cluster.
+        list of (column, first element, element behind)
+            What was fetched.
+        """
+        if self._cache.bytes_of(cluster, needed) <= _WHOLE:
+            self._cache.fetch(cluster, self._cache.spans(cluster, needed))
+        offsets = {0: np.arange(low, high + 1, dtype=np.int64)}
+        spans: list[Span] = []
+        for depth in range(max(self._depths) + 1):
+            here = [n for n in needed if self._depths[self.columns[n].table] == depth]
+            rows = {n: offsets[self.columns[n].table] for n in here}
+            found = [self._span(n, rows[n]) for n in here if self.columns[n].role != CHARS]
+            self._cache.fetch(cluster, found)
+            texts = [n for n in here if self.columns[n].role == LENGTHS]
+            ends = {n: self._ends(cluster, n, rows[n]) for n in texts}
+            content = [(n + 1, int(ends[n][0]), int(ends[n][-1])) for n in texts]
+            self._cache.fetch(cluster, content)
+            spans += found + content
+            for n in here:
+                if self.columns[n].role == INDEX:
+                    first = int(rows[n][0])
+                    offsets[self.columns[n].target] = self._ends(cluster, n, rows[n])[
+                        rows[n] - first
+                    ]
+        return offsets, spans
 
-    def _label(self, column: int) -> str:
-        item = self.columns[column]
-        return item.name or self.rtables[item.target].name
+    def _span(self, number: int, rows: Array) -> Span:
+        """Elements of a column behind the rows of some entries."""
+        column = self.columns[number]
+        first, stop = int(rows[0]), int(rows[-1])
+        if column.role == DATA:
+            return number, first * column.per_row, stop * column.per_row
+        # A row begins where the one before ends.
+        return number, max(0, first - 1), stop
 
-    def _ends(self, cluster: int, column: int) -> Array:
-        """Offsets that an index column holds, with the 0 in front, checked to be rising."""
-        ends = self._cache[cluster, column].astype(np.int64)
-        offsets = np.concatenate((np.zeros(1, np.int64), ends))
-        if (np.diff(offsets) < 0).any():
+    def _ends(self, cluster: int, number: int, rows: Array) -> Array:
+        """Where the first row begins, and where each row ends, by an index column.
+
+        Parameters
+        ----------
+        rows : int64 array
+            First row of each of some entries.
+        """
+        ends = self._cache.elements(cluster, self._span(number, rows)).astype(np.int64)
+        if int(rows[0]) == 0:
+            ends = np.concatenate((np.zeros(1, np.int64), ends))
+        if (np.diff(ends) < 0).any():
             msg = "offsets of a collection go back"
             raise SourceError(
-                msg, path=self._reader.path, tree=self.name, branch=self._label(column)
+                msg, path=self._reader.path, tree=self.name, branch=self._labels[number]
             )
-        return offsets
-
-    def _row_offsets(self, cluster: int, table: int) -> Array:
-        """First row of each entry of a cluster."""
-        if table == 0:
-            return np.arange(self.clusters[cluster][1] + 1, dtype=np.int64)
-        above = self._row_offsets(cluster, self.rtables[table].parent)
-        return self._ends(cluster, self.rtables[table].index)[above]
+        return ends
 
     def _part(
-        self, cluster: int, low: int, high: int, wanted: set[str], everything: bool
+        self, cluster: int, offsets: Mapping[int, Array], wanted: set[str], everything: bool
     ) -> Cluster:
-        """Entries ``low`` to ``high`` of one cluster."""
+        """Entries of one cluster, by the rows of its tables."""
         out: Cluster = {}
         for number, table in enumerate(self.rtables):
             if not everything and not any(spec.name in wanted for spec in table.columns):
                 continue
-            offsets = self._row_offsets(cluster, number)[low : high + 1]
-            data = TableData(offsets - offsets[0])
-            rows = slice(int(offsets[0]), int(offsets[-1]))
+            rows = offsets[number]
+            data = TableData(rows - rows[0])
             for position, column in enumerate(self.columns):
                 name = column.name
                 if column.target >= 0 and column.table == number:
                     name = self.rtables[column.target].counts
                     if name and name in wanted:
-                        counts = np.diff(self._ends(cluster, position))[rows]
+                        counts = np.diff(self._ends(cluster, position, rows))
                         data.columns[name] = counts.astype("<u8")
                 elif column.table != number or name not in wanted:
                     continue
                 elif column.role == DATA:
                     shape = next(s.inner for s in table.columns if s.name == name)
-                    items = self._cache[cluster, position].reshape(-1, *shape)
-                    data.columns[name] = items[rows]
+                    items = self._cache.elements(cluster, self._span(position, rows))
+                    data.columns[name] = items.reshape(int(rows[-1] - rows[0]), *shape)
                 elif column.role == LENGTHS:
-                    ends = self._ends(cluster, position)[rows.start : rows.stop + 1]
-                    content = self._cache[cluster, position + 1]
+                    ends = self._ends(cluster, position, rows)
+                    content = (position + 1, int(ends[0]), int(ends[-1]))
                     data.columns[name] = VarBytes(
-                        ends - ends[0], content[int(ends[0]) : int(ends[-1])]
+                        ends - ends[0], self._cache.elements(cluster, content)
                     )
             out[table.name] = data
         return out
@@ -289,12 +292,7 @@ class RNTupleSource:
 
     def complete_log(self) -> None:
         """Decode, and so check, every page that no :meth:`read` has touched yet."""
-        for cluster in range(len(self.clusters)):
-            missing = [i for i in range(len(self.columns)) if (cluster, i) not in self._seen]
-            if missing:
-                cache = dict(self._cache)
-                self._load(cluster, missing)
-                self._cache = cache
+        self._cache.complete()
 
     def settle(self) -> tuple[str, ...]:
         """Nothing to settle: an RNTuple's columns are what its header says."""

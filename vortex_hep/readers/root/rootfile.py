@@ -10,7 +10,6 @@ from typing import Any
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.readers import alice
 from vortex_hep.readers.bundles import bundled
-from vortex_hep.readers.identity import Identity, identity_of
 from vortex_hep.readers.root import skeleton
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.compression import BlockError, decompress
@@ -21,6 +20,7 @@ from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker
 from vortex_hep.readers.root.tkey import DirectoryHeader, FileHeader, Key
 from vortex_hep.readers.root.ttree import TTreeSource
 from vortex_hep.schema import TreeSource
+from vortex_hep.storage.identity import Identity, identity_of
 
 DIRECTORY_CLASSES = (b"TDirectory", b"TDirectoryFile")
 TREE_CLASSES = (b"TTree", b"TNtuple", b"TNtupleD")

@@ -15,11 +15,11 @@ from vortex_hep.errors import (
     VortexError,
 )
 from vortex_hep.readers.holes import kept_ranges
-from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.root.exact.recompress import KEPT, LEVELS
 from vortex_hep.readers.root.rnt_meta import walk_page_list
 from vortex_hep.readers.root.skeleton import Skeleton
 from vortex_hep.schema import Array
+from vortex_hep.storage.identity import Identity
 
 VERSION = 1
 

@@ -9,7 +9,6 @@ import numpy as np
 import xxhash
 
 from vortex_hep.readers.holes import pieces
-from vortex_hep.readers.identity import Identity
 from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.exact.pipeline import Pipeline
 from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan
@@ -19,6 +18,7 @@ from vortex_hep.readers.root.exact.survey import Record, Survey
 from vortex_hep.readers.root.rnt_meta import Anchor, walk_footer
 from vortex_hep.readers.root.skeleton import read_blobs
 from vortex_hep.schema import Array, Cluster
+from vortex_hep.storage.identity import Identity
 
 if TYPE_CHECKING:
     from vortex_hep.readers.root.rntuple import RNTupleSource

@@ -13,13 +13,13 @@ import xxhash
 from vortex_hep.codec.output import atomic_output
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.readers.holes import pieces
-from vortex_hep.readers.identity import Identity, joined_identity
 from vortex_hep.readers.kinds import ReadCluster
 from vortex_hep.readers.root.exact.pipeline import Pipeline
 from vortex_hep.readers.root.exact.places import Numbering, Plan, unpack_plan
 from vortex_hep.readers.root.exact.rebuild import Rebuilder
 from vortex_hep.readers.root.exact.recompress import KEPT, Setting, recompress
 from vortex_hep.readers.root.skeleton import read_blobs
+from vortex_hep.storage.identity import Identity, joined_identity
 
 _HINT = (
     "the compression libraries at hand may differ from those that compressed it; "

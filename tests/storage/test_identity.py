@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zlib
 
 import pytest
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 
 from vortex_hep.codec.source import open_binary
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers import identity
-from vortex_hep.readers.identity import Identity, identity_of, joined_identity
+from vortex_hep.storage.identity import Identity, identity_of, joined_identity
 
 
 @given(st.lists(st.binary(max_size=50).map(lambda b: b * 400), max_size=6))
@@ -29,7 +29,8 @@ def test_sums_wrap_around():
 
 
 def test_files_are_read_in_pieces(monkeypatch):
-    monkeypatch.setattr(identity, "_STEP", 10)
+    # The package has a function of the name of this module.
+    monkeypatch.setattr(sys.modules["vortex_hep.storage.identity"], "_STEP", 10)
     data = bytes(range(256))
     found = identity_of(open_binary(io.BytesIO(data)))
     assert found == Identity(256, f"{zlib.adler32(data):08x}")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from vortex_hep.codec.source import ByteSource
 from vortex_hep.errors import CorruptionError
+from vortex_hep.storage.bytesource import ByteSource
 
 #: Modulus of Adler-32 (RFC 1950, section 8.2).
 _BASE = 65521

@@ -1,0 +1,114 @@
+"""Names of files: local paths and URLs, taken apart and put together."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote
+
+#: Schemes of the XRootD protocol.
+XROOTD_SCHEMES = ("root", "roots", "xroot", "xroots")
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a URL, and no local path.
+
+    Examples
+    --------
+    >>> is_url("root://eos.example.org//store/in.root"), is_url("in.root")
+    (True, False)
+    """
+    return "://" in os.fspath(path)
+
+
+def scheme(path: str) -> str:
+    """Scheme of a URL in lower case; of a local path, ``"file"``.
+
+    Examples
+    --------
+    >>> scheme("root://host//a"), scheme("a")
+    ('root', 'file')
+    """
+    return path.partition("://")[0].lower() if is_url(path) else "file"
+
+
+def local_path(path: str) -> str:
+    """Local path of a ``file://`` URL, or of what is one already.
+
+    Examples
+    --------
+    >>> local_path("file:///data/my%20file.root"), local_path("my file.root")
+    ('/data/my file.root', 'my file.root')
+    """
+    if scheme(path) != "file" or not is_url(path):
+        return path
+    rest = path.partition("://")[2]
+    return unquote(rest.removeprefix("localhost"))
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Server (with scheme) and absolute path on it, without what follows a ``?`` on XRootD.
+
+    Examples
+    --------
+    >>> split_url("root://host:1094//store/a b.root?xrd.gsiusrpxy=x")
+    ('root://host:1094', '/store/a b.root')
+    """
+    kind, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if kind.lower() in XROOTD_SCHEMES:
+        path = path.partition("?")[0]
+        path = path.lstrip("/")
+    return f"{kind}://{host}", f"{slash or '/'}{path}"
+
+
+def join(folder: str, *parts: str) -> str:
+    """Path of what is in a folder.
+
+    Parameters
+    ----------
+    folder : str
+    *parts : str
+        Relative paths.
+
+    Examples
+    --------
+    >>> join("root://host//store/", "sub", "a.root")
+    'root://host//store/sub/a.root'
+    """
+    if not is_url(folder):
+        return os.path.join(folder, *parts)  # noqa: PTH118 - Path would drop a leading "./"
+    inner = "/".join(part.strip("/") for part in parts)
+    return f"{folder if folder.endswith('//') else folder.rstrip('/') + '/'}{inner}"
+
+
+def parent(path: str) -> str:
+    """Folder that a file or folder is in.
+
+    Examples
+    --------
+    >>> parent("root://host//store/a.root"), parent("root://host//store"), parent("a.root")
+    ('root://host//store', 'root://host//', '.')
+    """
+    if not is_url(path):
+        return os.path.dirname(path.rstrip(os.sep)) or (os.sep if path.startswith(os.sep) else ".")  # noqa: PTH120
+    start = path.index("://") + 3
+    cut = path.find("?", start) if scheme(path) in XROOTD_SCHEMES else -1
+    whole = (path if cut < 0 else path[:cut]).rstrip("/")
+    at = whole.rfind("/")
+    if at < start:
+        return path
+    above = whole[:at]
+    return f"{above}/" if above.endswith("/") or "/" not in above[start:] else above
+
+
+def name(path: str) -> str:
+    """Last part of a path.
+
+    Examples
+    --------
+    >>> name("root://host//store/a.root"), name("folder/")
+    ('a.root', 'folder')
+    """
+    if not is_url(path):
+        return os.path.basename(path.rstrip(os.sep))  # noqa: PTH119 - a str in, a str out
+    return split_url(path)[1].rstrip("/").rpartition("/")[2]
