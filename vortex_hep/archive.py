@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from vortex_hep import arrays as build
+from vortex_hep import storage
 from vortex_hep.archive_info import tree_info
 from vortex_hep.archive_tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
+from vortex_hep.cache import CacheLike, open_cache
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import (
     KIND_ARCHIVE,
@@ -19,13 +23,32 @@ from vortex_hep.codec.container import (
     check_decoded,
 )
 from vortex_hep.codec.container_format import kind_with_article
-from vortex_hep.errors import CorruptionError, ModelMismatchError, NotFoundError, NotVortexError
+from vortex_hep.errors import (
+    CorruptionError,
+    ModelMismatchError,
+    NotFoundError,
+    NotVortexError,
+    UnsupportedTypeError,
+)
 from vortex_hep.model import CHUNK_REMAINDER, Model
+from vortex_hep.modelfinding import find_model, load_model
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.options import thread_count
-from vortex_hep.readers.identity import Identity
+from vortex_hep.storage.identity import Identity
 
-__all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "open"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "OpenOptions", "open", "open_unowned"]
+
+
+class OpenOptions(TypedDict, total=False):
+    """How archives are opened: keywords of :class:`Archive`."""
+
+    model: Model | str | os.PathLike[str] | None
+    threads: int | None
+    device: str
+    cache: CacheLike
 
 
 class Archive(Mapping[str, TreeView]):
@@ -35,12 +58,21 @@ class Archive(Mapping[str, TreeView]):
     ----------
     source : str, path or binary file
         A path, an fsspec URL, or a seekable file. Only what is asked for is read.
-    model : Model, optional
-        Needed where the archive names a model but does not hold it.
+    model : Model, str or path, optional
+        A model or its file, where the archive names a model but does not hold it and none lies
+        beside it; see :func:`~vortex_hep.modelfinding.find_model`.
     threads : int, optional
         Workers; one per core by default.
     device : {"auto", "cpu", "cuda"}
         Where the network runs; the data do not depend on it.
+    cache : str, path or ChunkCache, optional
+        Where decoded chunks are kept: a folder, a size such as ``"500 MB"`` of memory, or a cache
+        of :mod:`vortex_hep.cache`. Arrays may then be read-only. By default the tree keeps what it
+        decoded of the cluster that was read last.
+
+    Notes
+    -----
+    Pickled, an archive is its path and these options, and is opened anew where it arrives.
 
     Raises
     ------
@@ -58,18 +90,25 @@ class Archive(Mapping[str, TreeView]):
         self,
         source: str | os.PathLike[str] | BinaryIO,
         *,
-        model: Model | None = None,
+        model: Model | str | os.PathLike[str] | None = None,
         threads: int | None = None,
         device: str = "auto",
+        cache: CacheLike = None,
     ) -> None:
         workers = thread_count(threads)
         self.engine = get_engine(device)
+        self.cache = open_cache(cache)
+        given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+        self._place = source if isinstance(source, (str, os.PathLike)) else None
+        self._options: OpenOptions = {
+            "model": model, "threads": threads, "device": device, "cache": self.cache,
+        }  # fmt: skip
         self.reader = ContainerReader(source)
         self.path = str(self.reader.path)
         # Neither starts a thread before it is given work.
         self.outer = ThreadPoolExecutor(workers)
         self.inner = ThreadPoolExecutor(workers)
-        self._given = model
+        self._given = given
         self._model: Model | None = None
         try:
             self._check_kind()
@@ -122,9 +161,9 @@ class Archive(Mapping[str, TreeView]):
         Raises
         ------
         ModelMismatchError
-            The archive only names its model, and none was given.
+            The archive only names its model, none was given, and none lies beside it.
         CorruptionError
-            The model stored here is damaged.
+            The model stored here, or beside it, is damaged.
         """
         if self._model is None and self._named is not None:
             if self._embeds_model:
@@ -132,10 +171,7 @@ class Archive(Mapping[str, TreeView]):
             elif self._given is not None:
                 self._model = self._given
             else:
-                raise ModelMismatchError(
-                    f"needs model {self._short_name()}, which is not stored here",
-                    path=self.path, hint="pass it with model=Model.load(...) or --model",
-                )  # fmt: skip
+                self._model = find_model(str(self._named.get("sha256")), self._place, self.path)
         return self._model
 
     def _views(self) -> dict[str, TreeView]:
@@ -165,6 +201,17 @@ class Archive(Mapping[str, TreeView]):
 
     def __len__(self) -> int:
         return len(self.trees)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._place is None:
+            raise UnsupportedTypeError(
+                "an archive opened from a file object cannot be pickled", path=self.path,
+                hint="open it by its path or URL",
+            )  # fmt: skip
+        options, model = self._options, self._options["model"]
+        if isinstance(model, (str, os.PathLike)):
+            options = {**options, "model": absolute(model)}
+        return partial(open_unowned, absolute(self._place), **options), ()
 
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
@@ -244,6 +291,11 @@ class Archive(Mapping[str, TreeView]):
             "trees": trees,
         }
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells the archive from others: 32 hexadecimal digits that depend on all its data."""
+        return self.reader.fingerprint
+
     def close(self) -> None:
         """Close the file and stop the workers."""
         self.reader.close()
@@ -281,12 +333,41 @@ class _Blobs(Mapping[str, bytes]):
         return len(self._numbers)
 
 
+def absolute(place: str | os.PathLike[str]) -> str:
+    """Return the path under which another process finds a local file; URLs as they are.
+
+    Examples
+    --------
+    >>> absolute("root://host//a.vxc")
+    'root://host//a.vxc'
+    """
+    name = os.fspath(place)
+    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
+
+
+def open_unowned(
+    path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOptions]
+) -> Archive:
+    """Open an archive that nobody will close: its file is closed when nothing refers to it.
+
+    Parameters
+    ----------
+    path : str, path or binary file
+    **options
+        As :class:`Archive` takes them.
+    """
+    archive = Archive(path, **options)
+    weakref.finalize(archive, archive.reader.close)
+    return archive
+
+
 def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,
-    model: Model | None = None,
+    model: Model | str | os.PathLike[str] | None = None,
     threads: int | None = None,
     device: str = "auto",
+    cache: CacheLike = None,
 ) -> Archive:
     """Open an archive for reading.
 
@@ -294,12 +375,8 @@ def open(
     ----------
     path : str, path or binary file
         A path, an fsspec URL, or a seekable file.
-    model : Model, optional
-        Needed where the archive names a model but does not hold it.
-    threads : int, optional
-        Workers; one per core by default.
-    device : {"auto", "cpu", "cuda"}
-        Where the network runs; the data do not depend on it.
+    model, threads, device, cache
+        As :class:`Archive` takes them.
 
     Returns
     -------
@@ -311,4 +388,4 @@ def open(
     VortexError
         As :class:`Archive` lists them.
     """
-    return Archive(path, model=model, threads=threads, device=device)
+    return Archive(path, model=model, threads=threads, device=device, cache=cache)

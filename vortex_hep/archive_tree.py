@@ -1,221 +1,26 @@
-"""One tree of an archive, read as one reads a TTree with uproot."""
+"""Trees of an archive as they are coded, and the parts of those that join several."""
 
 from __future__ import annotations
 
-import fnmatch
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep import arrays as build
-from vortex_hep.codec.treecoder import TreeDecoder
-from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
+from vortex_hep.codec.treecoder import DecodedTable, TreeDecoder
+from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.metadata import unpack_clusters, unpack_names, unpack_tables
 from vortex_hep.model import CHUNK_TABLE
-from vortex_hep.schema import Cluster, ColumnSpec, Member, TableData, TableSpec
+from vortex_hep.schema import Cluster, Member, TableData
+from vortex_hep.tree_view import ArchiveBranch, Filter, TreeView
 
 if TYPE_CHECKING:
     from vortex_hep.archive import Archive
 
-Filter = str | Sequence[str] | Callable[[str], bool] | None
+#: Bytes of later clusters that are fetched together with one, where a call reads several.
+AHEAD_BYTES = 1 << 24
 
-
-class TreeView(ABC):
-    """What users see of a tree: its branches, read as one reads a TTree with uproot.
-
-    Attributes
-    ----------
-    name : str
-    path : str
-        Of the archive.
-    num_entries : int
-    tables : tuple of TableSpec
-        Columns that share their rows.
-    """
-
-    def __init__(
-        self, name: str, path: str, num_entries: int, tables: tuple[TableSpec, ...]
-    ) -> None:
-        self.name = name
-        self.path = path
-        self.num_entries = num_entries
-        self.tables = tables
-        self._specs = {c.name: c for t in tables for c in t.columns}
-        self._table_of = {c.name: t for t in tables for c in t.columns}
-
-    def __repr__(self) -> str:
-        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
-
-    @abstractmethod
-    def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
-        """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
-
-    @abstractmethod
-    def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables; see :class:`~vortex_hep.schema.TreeSource`.
-
-        Parameters
-        ----------
-        start, stop : int
-        columns : sequence of str, optional
-            Branch names; all of them by default.
-
-        Returns
-        -------
-        dict of str to TableData
-
-        Raises
-        ------
-        NotFoundError, CorruptionError, ModelMismatchError
-            As in :meth:`arrays`.
-        """
-
-    @abstractmethod
-    def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
-        """What reading branches costs.
-
-        Parameters
-        ----------
-        filter_name : str, sequence of str or callable, optional
-            As in :meth:`arrays`.
-
-        Returns
-        -------
-        dict of str to int
-            Stored bytes to fetch, by the unit that is decoded as a whole: a collection,
-            ``"/scalars"``, or ``""``, which is the counters.
-        """
-
-    def keys(self, *, filter_name: Filter = None) -> list[str]:
-        """Names of the branches, table by table."""
-        return [n for n in self._specs if _matches(n, filter_name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._specs)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._specs
-
-    def __len__(self) -> int:
-        return len(self._specs)
-
-    def __getitem__(self, name: str) -> ArchiveBranch:
-        return ArchiveBranch(self, self._spec(name))
-
-    def typenames(self, *, filter_name: Filter = None) -> dict[str, str]:
-        """Types of the branches, as uproot names them."""
-        return {n: self._specs[n].typename for n in self.keys(filter_name=filter_name)}
-
-    def _spec(self, name: str) -> ColumnSpec:
-        if name not in self._specs:
-            near = build.near_misses(name, list(self._specs))
-            raise NotFoundError(
-                "no such branch", path=self.path, tree=self.name, branch=name,
-                hint=f"did you mean {near}?" if near else None,
-            )  # fmt: skip
-        return self._specs[name]
-
-    def arrays(
-        self,
-        expressions: str | Sequence[str] | None = None,
-        *,
-        filter_name: Filter = None,
-        entry_start: int | None = None,
-        entry_stop: int | None = None,
-        library: str = "ak",
-    ) -> Any:
-        """Read branches.
-
-        Parameters
-        ----------
-        expressions : str or sequence of str, optional
-            Branch names; unlike ``filter_name``, one that does not exist is an error.
-        filter_name : str, sequence of str or callable, optional
-            Glob patterns, or a function of the name.
-        entry_start, entry_stop : int, optional
-            Range of entries; negative numbers count from the end.
-        library : {"ak", "np"}
-            A record array of Awkward Array, or a dict of NumPy arrays (of objects, where
-            the branch is jagged).
-
-        Returns
-        -------
-        ak.Array or dict of str to numpy.ndarray
-            Strings as text; records that are stored as they are, as byte strings.
-
-        Raises
-        ------
-        NotFoundError
-            A branch does not exist.
-        CorruptionError
-            The archive is damaged where it was read.
-        ModelMismatchError
-            The archive needs a model that was not given.
-        """
-        if library not in ("ak", "np"):
-            raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
-        names = self._names(expressions, filter_name)
-        start, stop = self._range(entry_start, entry_stop)
-        tables = {t.name: t for t in self.tables}
-        counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read(start, stop, list(dict.fromkeys([*names, *counts])))
-        placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
-        return build.assemble(placed, stop - start, library, tables=tables)
-
-    def iterate(
-        self,
-        expressions: str | Sequence[str] | None = None,
-        *,
-        filter_name: Filter = None,
-        step_size: int | None = None,
-        entry_start: int | None = None,
-        entry_stop: int | None = None,
-        library: str = "ak",
-    ) -> Iterator[Any]:
-        """Read branches piece by piece.
-
-        Parameters
-        ----------
-        expressions, filter_name, entry_start, entry_stop, library
-            As in :meth:`arrays`.
-        step_size : int, optional
-            Entries per piece; by default the archive's clusters, which is the fastest.
-
-        Yields
-        ------
-        ak.Array or dict of str to numpy.ndarray
-
-        Raises
-        ------
-        UnsupportedTypeError
-            ``step_size`` is not positive.
-        NotFoundError, CorruptionError, ModelMismatchError
-            As in :meth:`arrays`.
-        """
-        names = self._names(expressions, filter_name)
-        start, stop = self._range(entry_start, entry_stop)
-        if step_size is None:
-            ranges = [(max(a, start), min(b, stop)) for a, b in self.cluster_ranges(0)]
-        elif step_size < 1:
-            raise UnsupportedTypeError(f"step_size {step_size} is not positive")
-        else:
-            ranges = [(a, min(a + step_size, stop)) for a in range(start, stop, step_size)]
-        for a, b in ranges:
-            if a < b:
-                yield self.arrays(names, entry_start=a, entry_stop=b, library=library)
-
-    def _names(self, expressions: str | Sequence[str] | None, filter_name: Filter) -> list[str]:
-        if expressions is None:
-            return self.keys(filter_name=filter_name)
-        names = [expressions] if isinstance(expressions, str) else list(expressions)
-        for name in names:
-            self._spec(name)
-        return [n for n in dict.fromkeys(names) if _matches(n, filter_name)]
-
-    def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
-        a, b, _ = slice(start, stop).indices(self.num_entries)
-        return a, max(a, b)
+__all__ = ["ArchiveBranch", "ArchiveTree", "Filter", "MemberTree", "TreeView"]
 
 
 class ArchiveTree(TreeView):
@@ -245,20 +50,36 @@ class ArchiveTree(TreeView):
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: TreeDecoder | None = None
-        self._recent: tuple[int, dict[str, TableData]] = (-1, {})
+        self._recent: tuple[int, dict[str, DecodedTable]] = (-1, {})
         self._checked: set[tuple[int, str]] = set()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _coded, (self._archive, self.name)
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
         sizes = self._archive.reader.chunks["stored_size"]
+        wanted = self._plans_of(self.keys(filter_name=filter_name))
         return {
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
-            for name in self._needed(self.keys(filter_name=filter_name))
+            for name in (self._decoder_now().needed(wanted) if wanted else ())
         }
 
-    def _needed(self, names: Sequence[str]) -> list[str]:
-        wanted = list(dict.fromkeys(self._plan_of[n] for n in names))
-        return self._decoder_now().needed(wanted) if wanted else []
+    def raw_bytes(self, names: Sequence[str]) -> int:
+        """Bytes of branches as values; see :meth:`TreeView.raw_bytes`."""
+        sizes: dict[str, int] = {}
+        try:
+            for table, described in zip(self.tables, self.document["tables"], strict=True):
+                raw = [int(size) for size in described["raw"]]
+                sizes |= dict(zip([c.name for c in table.columns], raw, strict=True))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptionError(
+                "the sizes of a tree make no sense", path=self.path, tree=self.name
+            ) from error
+        return sum(sizes[n] for n in names)
+
+    def _plans_of(self, names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(self._plan_of[n] for n in names))
 
     def _decoder_now(self) -> TreeDecoder:
         if self._decoder is None:
@@ -280,12 +101,13 @@ class ArchiveTree(TreeView):
             self._spec(n)
             by_table.setdefault(self._table_of[n].name, []).append(n)
         parts: dict[str, list[TableData]] = {t: [] for t in by_table}
-        needed = self._needed(names)
-        for number, (a, b, _) in enumerate(self.clusters):
+        plans = self._plans_of(names)
+        touched = [k for k, (a, b, _) in enumerate(self.clusters) if max(a, start) < min(b, stop)]
+        payloads = _Payloads(touched)
+        for number in touched:
+            a, b, _ = self.clusters[number]
             low, high = max(a, start), min(b, stop)
-            if low >= high:
-                continue
-            decoded = self._cluster(number, needed)
+            decoded = self._cluster(number, plans, payloads)
             for table, wanted in by_table.items():
                 parts[table].append(build.cut(decoded, self._plan_of, wanted, low - a, high - a))
         return {
@@ -305,34 +127,117 @@ class ArchiveTree(TreeView):
         """
         missing = [p.name for p in self.plans if (number, p.name) not in self._checked]
         if missing:
-            self._cluster(number, self._decoder_now().needed(missing))
+            self._cluster(number, missing, _Payloads([number]))
 
-    def _cluster(self, number: int, needed: Sequence[str]) -> dict[str, TableData]:
-        """Decode plans of a cluster, keeping those of the last one for the next call."""
+    def _cluster(
+        self, number: int, wanted: Sequence[str], payloads: _Payloads
+    ) -> dict[str, DecodedTable]:
+        """Plans of a cluster, of which those of the last one are kept for the next call."""
         # Replaced as a whole, never changed, so that threads may share a tree.
         last, known = self._recent
         known = dict(known) if last == number else {}
-        missing = [n for n in needed if n not in known]
+        missing = self._cached(number, wanted, known)
         if missing:
-            known |= self._decode(number, self._decoder_now().needed(missing))
-            self._checked |= {(number, name) for name in known}
-            self._recent = (number, known)
+            decoder = self._decoder_now()
+            # What these lean on may be in the cache, too.
+            self._cached(number, decoder.needed(missing, known), known)
+            decoded = self._decode(number, decoder.needed(missing, known), known, payloads)
+            self._checked |= {(number, name) for name in decoded}
+            known |= decoded
+        self._recent = (number, known)
         return known
 
-    def _decode(self, number: int, plans: Sequence[str]) -> dict[str, TableData]:
-        start, stop, ids = self.clusters[number]
-        reader = self._archive.reader
-        chunk_ids = [ids[self._place[n]] for n in plans]
-        for i in chunk_ids:
-            if not 0 <= i < len(reader.chunks) or reader.chunks[i]["kind"] != CHUNK_TABLE:
-                raise CorruptionError("a cluster names a chunk of another kind", path=reader.path)
-        payloads = dict(zip(plans, reader.read_many(chunk_ids), strict=True))
-        rows = {n: reader.chunks[i] for n, i in zip(plans, chunk_ids, strict=True)}
+    def _cached(
+        self, number: int, plans: Sequence[str], known: dict[str, DecodedTable]
+    ) -> list[str]:
+        """Add what is cached to what is known; return what is not."""
+        missing = [n for n in plans if n not in known]
+        if self._archive.cache is None:
+            return missing
+        for name in missing:
+            found = self._archive.cache.get(self._key(number, name))
+            if found is not None:
+                known[name] = found
+        return [n for n in missing if n not in known]
+
+    def _chunk_ids(self, number: int, plans: Sequence[str]) -> list[int]:
+        chunks = self._archive.reader.chunks
+        ids = [self.clusters[number][2][self._place[n]] for n in plans]
+        for i in ids:
+            if not 0 <= i < len(chunks) or chunks[i]["kind"] != CHUNK_TABLE:
+                raise CorruptionError("a cluster names a chunk of another kind", path=self.path)
+        return ids
+
+    def _fetch(self, number: int, plans: Sequence[str], into: _Payloads) -> None:
+        """Fetch plans of a cluster, and of those after it as far as one request should go."""
+        sizes = self._archive.reader.chunks["stored_size"]
+        ids = self._chunk_ids(number, plans)
+        size = 0
+        for later in into.clusters[into.clusters.index(number) + 1 :]:
+            more = self._chunk_ids(later, plans)
+            size += sum(int(sizes[i]) for i in more)
+            if size > AHEAD_BYTES:
+                break
+            ids += more
+        into.fetched = dict(zip(ids, self._archive.reader.read_many(ids), strict=True))
+
+    def _key(self, number: int, plan: str) -> str:
+        chunk = self.clusters[number][2][self._place[plan]]
+        return f"{self._archive.reader.fingerprint}-{number}-{chunk}"
+
+    def _decode(
+        self,
+        number: int,
+        plans: Sequence[str],
+        known: Mapping[str, DecodedTable],
+        fetched: _Payloads,
+    ) -> dict[str, DecodedTable]:
+        start, stop, _ = self.clusters[number]
+        reader, cache = self._archive.reader, self._archive.cache
+        ids = self._chunk_ids(number, plans)
+        if not fetched.have(ids):
+            self._fetch(number, plans, fetched)
+        payloads = dict(zip(plans, fetched.take(ids), strict=True))
+        rows = {n: reader.chunks[i] for n, i in zip(plans, ids, strict=True)}
         try:
-            return self._decoder_now().decode(payloads, rows, stop - start)
+            decoded = self._decoder_now().decode(payloads, rows, stop - start, known)
         except VortexError as error:
             error.path, error.tree = self._archive.path, self.name
             raise
+        if cache is not None:
+            for name, table in decoded.items():
+                cache.put(self._key(number, name), table)
+        return decoded
+
+
+@dataclass
+class _Payloads:
+    """Payloads that were fetched for the clusters of one call, by chunk.
+
+    Parameters
+    ----------
+    clusters : list of int
+        Numbers of the clusters that the call reads, in order.
+    """
+
+    clusters: list[int]
+    fetched: dict[int, bytes] = field(default_factory=dict)
+
+    def have(self, ids: Sequence[int]) -> bool:
+        """Whether all of these chunks are here."""
+        return all(i in self.fetched for i in ids)
+
+    def take(self, ids: Sequence[int]) -> list[bytes]:
+        """Payloads of chunks, which are kept no longer."""
+        out = [self.fetched[i] for i in ids]
+        for i in ids:
+            self.fetched.pop(i, None)
+        return out
+
+
+def _coded(archive: Archive, name: str) -> ArchiveTree:
+    """Unpickle a tree."""
+    return archive.coded[name]
 
 
 class MemberTree(TreeView):
@@ -385,64 +290,11 @@ class MemberTree(TreeView):
             for table, data in whole.items()
         }
 
+    def raw_bytes(self, names: Sequence[str]) -> int:
+        """Bytes of branches as values; see :meth:`TreeView.raw_bytes`."""
+        return self._tree.raw_bytes([self._prefix + n for n in names])
+
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
         names = {self._prefix + n for n in self.keys(filter_name=filter_name)}
         return self._tree.cost(filter_name=names.__contains__)
-
-
-class ArchiveBranch:
-    """One branch of an archive's tree.
-
-    Attributes
-    ----------
-    name, typename, title : str
-    """
-
-    def __init__(self, tree: TreeView, spec: ColumnSpec) -> None:
-        self._tree = tree
-        self.name = spec.name
-        self.typename = spec.typename
-        self.title = spec.title
-
-    def __repr__(self) -> str:
-        return f"<ArchiveBranch {self.name!r} of {self._tree.name!r}: {self.typename}>"
-
-    @property
-    def num_entries(self) -> int:
-        """Entries of the tree."""
-        return self._tree.num_entries
-
-    def array(
-        self, *, entry_start: int | None = None, entry_stop: int | None = None, library: str = "ak"
-    ) -> Any:
-        """Read the branch.
-
-        Parameters
-        ----------
-        entry_start, entry_stop : int, optional
-            Range of entries; negative numbers count from the end.
-        library : {"ak", "np"}
-
-        Returns
-        -------
-        ak.Array or numpy.ndarray
-
-        Raises
-        ------
-        CorruptionError, ModelMismatchError
-            As in :meth:`TreeView.arrays`.
-        """
-        out = self._tree.arrays(
-            [self.name], entry_start=entry_start, entry_stop=entry_stop, library=library
-        )
-        return out[self.name]
-
-
-def _matches(name: str, filter_name: Filter) -> bool:
-    if filter_name is None:
-        return True
-    if callable(filter_name):
-        return bool(filter_name(name))
-    patterns = [filter_name] if isinstance(filter_name, str) else filter_name
-    return any(fnmatch.fnmatchcase(name, p) for p in patterns)

@@ -145,6 +145,11 @@ def assemble(
     return ak.Array(ak.contents.RecordArray(contents, list(columns), length=entries))
 
 
+def empty_cluster(tables: Sequence[TableSpec]) -> Cluster:
+    """Build all tables without lanes, from which their types can be told."""
+    return {t.name: empty_table(t.columns) for t in tables}
+
+
 def _is_list(table: TableSpec) -> bool:
     return table.jagged or table.counter is not None
 
@@ -182,7 +187,7 @@ def _layout(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Any:
             ak.index.Index64(stops),
             ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
             parameters={"__array__": kind},
-        )
+        ).to_ListOffsetArray64(True)
     else:
         content = ak.contents.NumpyArray(np.ascontiguousarray(column))
         if column.ndim > 1:

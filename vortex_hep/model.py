@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 from vortex_hep.codec.container import (
     FEATURE_SEQUENCES,
@@ -221,17 +221,27 @@ class Model:
             The file exists, or cannot be written.
         """
         with atomic_output(path, overwrite=overwrite) as file:
-            writer = ContainerWriter(file, kind=KIND_MODEL, features=self.features)
-            writer.finish({"model": self.add_to(writer), "classical": self.classical})
+            self.write_to(file)
+
+    def write_to(self, file: BinaryIO) -> None:
+        """Write what :meth:`save` writes to an open file.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        writer = ContainerWriter(file, kind=KIND_MODEL, features=self.features)
+        writer.finish({"model": self.add_to(writer), "classical": self.classical})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Model:
+    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Model:
         """Read a ``.vxm`` file.
 
         Parameters
         ----------
-        path : str or path
-            A path or an fsspec URL.
+        path : str, path or binary file
+            A path, a URL, or a seekable file.
 
         Raises
         ------

@@ -5,7 +5,7 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep import compressing
+from vortex_hep import archiving, compressing
 from vortex_hep.errors import SourceError, UnsupportedTypeError
 from vortex_hep.model import Model
 from vortex_hep.readers import compare_sources, open_source
@@ -68,11 +68,10 @@ def test_verify_decodes_each_chunk_once(example_archive, example_file, monkeypat
     counts: dict[int, int] = {}
     decode = TreeDecoder.decode
 
-    def count(self, payloads, chunks, lanes):
-        for name, row in chunks.items():
-            if name:  # the core comes along with others
-                counts[int(row["id"])] = counts.get(int(row["id"]), 0) + 1
-        return decode(self, payloads, chunks, lanes)
+    def count(self, payloads, chunks, lanes, known=None):
+        for row in chunks.values():
+            counts[int(row["id"])] = counts.get(int(row["id"]), 0) + 1
+        return decode(self, payloads, chunks, lanes, known)
 
     monkeypatch.setattr(TreeDecoder, "decode", count)
     assert vortex_hep.verify(path, model=model, against=example_file).ok
@@ -169,16 +168,16 @@ def test_layout_that_a_later_basket_contradicts(example_file, tmp_path, monkeypa
     plain, again = tmp_path / "plain.vxc", tmp_path / "again.vxc"
     vortex_hep.compress_file(example_file, plain, model=Model({}), effort="fast")
     calls = []
-    write_tree = compressing._write_tree
+    write_tree = archiving._Trees._write_tree
 
-    def fail_once(tree, *rest, check):
-        out = write_tree(tree, *rest, check=check)
+    def fail_once(self, tree, *rest):
+        out = write_tree(self, tree, *rest)
         calls.append(tree.name)
         if len(calls) == 1:
             raise LayoutError("a later basket contradicts its branch")
         return out
 
-    monkeypatch.setattr(compressing, "_write_tree", fail_once)
+    monkeypatch.setattr(archiving._Trees, "_write_tree", fail_once)
     monkeypatch.setattr(RootFileSource, "settle", lambda self: calls.append("settle"))
     vortex_hep.compress_file(example_file, again, model=Model({}), effort="fast")
     assert calls == ["Events", "settle", "Events", "Runs"]

@@ -46,6 +46,7 @@ class ContainerReader:
         self._owned = not hasattr(source, "read_ranges")
         self._source: ByteSource = open_binary(source) if self._owned else source  # type: ignore[assignment, arg-type]
         self.path = self._source.name
+        self.bytes_read = 0  # of all ranges asked for since the file was opened
         try:
             self._open()
         except BaseException:
@@ -117,6 +118,7 @@ class ContainerReader:
             raise CorruptionError(msg, path=self.path, offset=self._trailer.footer_offset)
 
     def _read(self, offset: int, size: int) -> bytes:
+        self.bytes_read += size
         return self._source.read_ranges([(offset, size)])[0]
 
     @property
@@ -138,6 +140,14 @@ class ContainerReader:
     def chunks(self) -> npt.NDArray[Any]:
         """Index of the chunks, read-only, of dtype :data:`CHUNK_DTYPE`."""
         return self._chunks
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this file from others: checksum of its footer, and its size, in hexadecimal.
+
+        The footer holds the checksums of all chunks, as stored and as decoded.
+        """
+        return f"{self._trailer.footer_xxh3:016x}{self._source.size:016x}"
 
     @property
     def size(self) -> int:
@@ -180,7 +190,9 @@ class ContainerReader:
     def read_many(self, ids: Iterable[int]) -> list[bytes]:
         """Payloads in the order asked for; neighbouring chunks are fetched in one request."""
         wanted = [int(i) for i in ids]
-        views = read_coalesced(self._source, [self._range(i) for i in wanted])
+        ranges = [self._range(i) for i in wanted]
+        self.bytes_read += sum(size for _, size in ranges)
+        views = read_coalesced(self._source, ranges)
         return [self._payload(i, view) for i, view in zip(wanted, views, strict=True)]
 
     def verify(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -13,17 +13,23 @@ import numpy.typing as npt
 
 from vortex_hep.codec import classical
 from vortex_hep.codec.container import check_decoded
-from vortex_hep.codec.fields import Field
 from vortex_hep.codec.plan import CORE, Plan
-from vortex_hep.codec.rows import Source, context_fields, entry_buckets, source_of
+from vortex_hep.codec.rows import Source, source_of
 from vortex_hep.codec.sequencecoder import LaneChoice
 from vortex_hep.codec.sequencetable import decoder_of, encoder_of
 from vortex_hep.codec.tablechunk import TableChunk, decoded_bytes
-from vortex_hep.errors import ModelMismatchError
+from vortex_hep.codec.treeorder import (
+    by_level,
+    flat_fields,
+    inputs_of,
+    lane_context,
+    link_sources,
+    sequence_models,
+    sources_of,
+    usable_models,
+)
 from vortex_hep.nn.engine import Engine
-from vortex_hep.nn.linking import is_virtual
-from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
-from vortex_hep.nn.tablemodel import TableModel
+from vortex_hep.nn.sequence.model import AnyModel
 from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec
 
 Array = npt.NDArray[Any]
@@ -39,141 +45,6 @@ def plan_data(plan: Plan, cluster: Cluster) -> TableData:
     """The columns of a plan, taken from a cluster."""
     table = cluster[plan.table]
     return TableData(table.offsets, {name: table.columns[name] for name in plan.columns})
-
-
-def _is_flat(plan: Plan) -> bool:
-    """Whether there is exactly one row per entry."""
-    return plan.counter is None and not plan.jagged
-
-
-def _sequences(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, SequenceModel]:
-    """Sequence models of these plans; they lean on no other plan."""
-    here = {p.name for p in plans}
-    return {n: m for n, m in models.items() if isinstance(m, SequenceModel) and n in here}
-
-
-def _usable(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, TableModel]:
-    """Table models that can serve a tree of these plans.
-
-    Raises
-    ------
-    ModelMismatchError
-        The models do not fit one another.
-    """
-    usable = {}
-    for plan in plans:
-        model = models.get(plan.name)
-        if not isinstance(model, TableModel) or (model.block and not _is_flat(plan)):
-            continue
-        # A branch may have the name of a made-up column; the classical coders take such a table.
-        if not any(is_virtual(name) for name in plan.columns):
-            usable[plan.name] = model
-    core = usable.get(CORE)
-    if core is not None and (core.fold or core.links or core.lane_context):
-        raise ModelMismatchError("the model's core is no table of one row per lane")
-    if _inputs_of(core) - {CORE}:
-        raise ModelMismatchError("the model's core is predicted from what comes after it")
-    for name, model in usable.items():
-        _check_context(name, model, usable)
-        for link, fields in zip(model.links, model.shape.links, strict=True):
-            source = usable.get(link.source)
-            if link.source == name or source is None:
-                continue
-            if link.source == CORE or source.fold or source.shape.fields != fields:
-                raise ModelMismatchError(
-                    f"the model's table {name!r} links to a {link.source!r} that is another table"
-                )
-    return usable
-
-
-def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel]) -> None:
-    known = {
-        plan: context_fields(usable[plan].fields)
-        for plan in {plan for plan, _ in model.lane_context}
-        if plan in usable
-    }
-    for plan, column in model.lane_context:
-        if plan in known and column not in known[plan]:
-            raise ModelMismatchError(
-                f"the model's table {name!r} needs context that {plan!r} does not give"
-            )
-
-
-def _sources_of(name: str, model: TableModel | None) -> set[str]:
-    """Plans that must be decoded before one."""
-    if model is None:
-        return set()
-    sources = {link.source for link in model.links} | {plan for plan, _ in model.lane_context}
-    return (sources | _inputs_of(model)) - {name}
-
-
-def _inputs_of(model: TableModel | None) -> set[str]:
-    """Plans whose values a model's predictors ask for, its own among them."""
-    if model is None:
-        return set()
-    return {i.plan for f in model.fields if f.predictor is not None for i in f.predictor.inputs}
-
-
-def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
-    """How many tables must come before each plan, counted along what it leans on."""
-    here = {p.name for p in plans}
-    before = {p.name: _sources_of(p.name, models.get(p.name)) & here for p in plans}
-    levels: dict[str, int] = {}
-    while len(levels) < len(before):
-        ready = [n for n, s in before.items() if n not in levels and s <= levels.keys()]
-        if not ready:
-            rest = ", ".join(sorted(before.keys() - levels.keys())[:5])
-            raise ModelMismatchError(f"tables of the model link in a circle: {rest}")
-        for name in ready:
-            levels[name] = max((1 + levels[s] for s in before[name]), default=0)
-    return levels
-
-
-@dataclass
-class _Levels:
-    """Plans in groups that can be coded side by side, and those that others link to."""
-
-    plans: list[list[Plan]]
-    sources: set[str]
-
-
-def _by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> _Levels:
-    groups: dict[int, list[Plan]] = {}
-    levels = _levels_of(plans, models)
-    for plan in plans:
-        groups.setdefault(levels[plan.name], []).append(plan)
-    here = {p.name for p in plans}
-    sources = {s for name in here for s in _sources_of(name, models.get(name))}
-    return _Levels([groups[k] for k in sorted(groups)], sources)
-
-
-def _sources_for(
-    model: TableModel | None, found: Mapping[str, Source | None]
-) -> list[Source | None]:
-    """Rows that a model's links may point to; None for tables that the file does not have."""
-    if model is None:
-        return []
-    return [found.get(link.source) for link in model.links]
-
-
-def _flat_fields(
-    plans: Sequence[Plan], models: Mapping[str, TableModel]
-) -> dict[str, tuple[Field, ...]]:
-    """Fields of the plans with one row per entry: what others may have as context."""
-    return {p.name: models[p.name].fields for p in plans if _is_flat(p) and p.name in models}
-
-
-def _context(
-    model: TableModel | None,
-    fields: Mapping[str, tuple[Field, ...]],
-    found: Mapping[str, Source | None],
-    entries: int,
-) -> Array:
-    """Buckets of the context that a model has of each entry."""
-    context = () if model is None else model.lane_context
-    # By name: other threads may be adding to what is found.
-    known = {plan: found.get(plan) for plan in fields}
-    return entry_buckets(context, fields, known, entries)
 
 
 class TreeEncoder:
@@ -210,10 +81,10 @@ class TreeEncoder:
         engine: Engine | None = None,
         choice: LaneChoice | None = None,
     ) -> None:
-        self._models = _usable(plans, models)
-        self._sequences = _sequences(plans, models)
-        self._levels = _by_level(plans, self._models)
-        self._fields = _flat_fields(plans, self._models)
+        self._models = usable_models(plans, models)
+        self._sequences = sequence_models(plans, models)
+        self._levels = by_level(plans, self._models)
+        self._fields = flat_fields(plans, self._models)
         self.plans = tuple(plans)
         self.used: set[str] = set()
         self._tables = tables
@@ -248,11 +119,11 @@ class TreeEncoder:
         def work(plan: Plan) -> tuple[TableChunk, Source | None]:
             encoder = self._encoders[plan.name]
             data = plan_data(plan, cluster)
-            sources = _sources_for(encoder.model, found)
-            others = {n: plan_data(by_name[n], cluster) for n in _inputs_of(encoder.model) & here}
+            sources = link_sources(encoder.model, found)
+            others = {n: plan_data(by_name[n], cluster) for n in inputs_of(encoder.model) & here}
             rows, tokens = encoder.tokenise(data, sources, others)
             entries = len(data.offsets) - 1 if tokens is not None else 0
-            context = _context(encoder.model, self._fields, found, entries)
+            context = lane_context(encoder.model, self._fields, found, entries)
             chunk = encoder.encode(data, rows, tokens, context, sources)
             if chunk.uses_network:
                 self._use(plan.name)
@@ -287,8 +158,23 @@ class TreeEncoder:
         if name in self.used or (model is None and name not in self._sequences):
             return
         self.used.add(name)
-        for source in _sources_of(name, model):
+        for source in sources_of(name, model):
             self._use(source)
+
+
+@dataclass
+class DecodedTable(TableData):
+    """A table with what the models of other tables ask of it.
+
+    Parameters
+    ----------
+    offsets, columns
+        As of :class:`~vortex_hep.schema.TableData`.
+    source : Source, optional
+        Rows as links and contexts of other tables see them; None where no table asks for them.
+    """
+
+    source: Source | None = None
 
 
 class TreeDecoder:
@@ -309,35 +195,39 @@ class TreeDecoder:
         inner: Executor,
         engine: Engine | None = None,
     ) -> None:
-        usable = _usable(plans, models)
-        self._levels = _by_level(plans, usable)
-        self._fields = _flat_fields(plans, usable)
+        usable = usable_models(plans, models)
+        self._levels = by_level(plans, usable)
+        self._fields = flat_fields(plans, usable)
         self.plans = {p.name: p for p in plans}
-        known: dict[str, AnyModel] = {**usable, **_sequences(plans, models)}
+        known: dict[str, AnyModel] = {**usable, **sequence_models(plans, models)}
         self._decoders = {
             p.name: decoder_of(known.get(p.name), p, plan_specs(p, tables), inner, engine)
             for p in plans
         }
         self._outer = outer
 
-    def needed(self, wanted: Sequence[str]) -> list[str]:
-        """Plans to decode, in order, to get those in ``wanted``."""
+    def needed(self, wanted: Sequence[str], known: Collection[str] = ()) -> list[str]:
+        """Plans to decode, in order, to get those in ``wanted`` where those ``known`` are there."""
         names: set[str] = set()
         todo = list(wanted)
         while todo:
             name = todo.pop()
-            if name in names:
+            if name in names or name in known:
                 continue
             names.add(name)
             model = self._decoders[name].model
-            todo += [s for s in _sources_of(name, model) if s in self.plans]
+            todo += [s for s in sources_of(name, model) if s in self.plans]
             if self.plans[name].counter is not None:
                 todo.append(CORE)
         return [name for name in self.plans if name in names]
 
     def decode(
-        self, payloads: Mapping[str, bytes], chunks: Mapping[str, Any], lanes: int
-    ) -> dict[str, TableData]:
+        self,
+        payloads: Mapping[str, bytes],
+        chunks: Mapping[str, Any],
+        lanes: int,
+        known: Mapping[str, DecodedTable] | None = None,
+    ) -> dict[str, DecodedTable]:
         """Decode the chunks of one cluster and check them.
 
         Parameters
@@ -347,44 +237,50 @@ class TreeDecoder:
         chunks : mapping of str to index rows
             What the container promises of the decoded data.
         lanes : int
+        known : mapping of str to DecodedTable, optional
+            What was decoded of the same cluster before.
 
         Returns
         -------
-        dict of str to TableData
-            By plan name.
+        dict of str to DecodedTable
+            What was decoded here, by plan name.
 
         Raises
         ------
         CorruptionError
             A chunk does not decode, or to other data than was encoded.
         """
-        out: dict[str, TableData] = {}
-        found: dict[str, Source | None] = {}
+        out: dict[str, DecodedTable] = dict(known or {})
+        found: dict[str, Source | None] = {n: table.source for n, table in out.items()}
 
-        def work(name: str) -> tuple[TableData, Source | None]:
+        def work(name: str) -> DecodedTable:
             plan, model = self.plans[name], self._decoders[name].model
             counts = None
             if plan.counter is not None:
                 counts = np.asarray(out[CORE].columns[plan.counter])
-            buckets = partial(_context, model, self._fields, found, lanes)
-            sources = _sources_for(model, found)
-            others = {n: out[n] for n in _inputs_of(model) & self.plans.keys() if n != name}
+            buckets = partial(lane_context, model, self._fields, found, lanes)
+            sources = link_sources(model, found)
+            others: dict[str, TableData] = {
+                n: out[n] for n in inputs_of(model) & self.plans.keys() if n != name
+            }
             data, own = self._decode(
                 name, payloads, chunks, lanes, counts, buckets, sources, others
             )
-            if model is None or own is None or name not in self._levels.sources:
-                return data, None
-            return data, source_of(model.fields, own, data.offsets, data.columns)
+            source = None
+            if model is not None and own is not None and name in self._levels.sources:
+                source = source_of(model.fields, own, data.offsets, data.columns)
+            return DecodedTable(data.offsets, data.columns, source)
 
         if CORE in payloads:
-            out[CORE], found[CORE] = work(CORE)
+            out[CORE] = work(CORE)
+            found[CORE] = out[CORE].source
         for level in self._levels.plans:
             names = [p.name for p in level if p.name in payloads and p.name != CORE]
             names.sort(key=lambda n: -len(payloads[n]))
-            for name, (data, source) in zip(names, self._outer.map(work, names), strict=True):
-                out[name] = data
-                found[name] = source
-        return out
+            for name, table in zip(names, self._outer.map(work, names), strict=True):
+                out[name] = table
+                found[name] = table.source
+        return {name: out[name] for name in payloads}
 
     def _decode(
         self, name: str, payloads: Mapping[str, bytes], chunks: Mapping[str, Any], lanes: int,

@@ -1,0 +1,1 @@
+"""Archives where ROOT files are used: loops over files, coffea, dask-awkward."""

@@ -1,0 +1,207 @@
+"""Collections of dask-awkward over archives, of which only the columns in use are decoded."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from vortex_hep.analysis.extras import needs
+from vortex_hep.analysis.files import Files, FileSpec, check_unchanged, find_files, tree_of
+from vortex_hep.analysis.steps import cluster_steps, entries_per_step
+from vortex_hep.archive import Archive, OpenOptions, absolute
+from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.tree_view import Filter
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+with needs("dask"):
+    import awkward as ak
+    from dask_awkward.lib.io.columnar import ColumnProjectionMixin
+    from dask_awkward.lib.io.io import from_map
+    from dask_awkward.lib.unproject_layout import unproject_layout
+
+#: Footers that are read at a time while a collection is made.
+_OPENING = 16
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What one task reads: a range of entries of one tree of one archive."""
+
+    path: str
+    tree: str
+    start: int
+    stop: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ReadArchive(ColumnProjectionMixin):
+    """Reads a partition; dask-awkward narrows it down to the columns that are used.
+
+    Parameters
+    ----------
+    form : ak.forms.RecordForm
+        Of all columns that the collection has.
+    columns : tuple of str
+        Those that are read.
+    options : OpenOptions
+    """
+
+    form: Any
+    columns: tuple[str, ...]
+    options: OpenOptions
+
+    def __call__(self, part: Partition) -> Any:
+        """Decode the columns of a partition.
+
+        Raises
+        ------
+        ChangedError
+            The archive is another one than when the collection was made.
+        VortexError
+            As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.ArchiveTree.arrays`.
+        """
+        with Archive(part.path, **self.options) as archive:
+            check_unchanged(archive, part.fingerprint)
+            array = archive[part.tree].arrays(
+                list(self.columns), entry_start=part.start, entry_stop=part.stop
+            )
+        return ak.Array(unproject_layout(self.form, array.layout))
+
+    def project_columns(self, columns: frozenset[str]) -> ReadArchive:
+        """Read no more columns than these."""
+        return replace(self, columns=tuple(c for c in self.columns if c in columns))
+
+    project_manually = project_columns
+
+    @property
+    def behavior(self) -> None:
+        """Records of archives have none."""
+        return
+
+    @property
+    def attrs(self) -> None:
+        """Arrays of archives have none."""
+        return
+
+    @property
+    def use_optimization(self) -> bool:
+        """Columns are always left out where they are not used."""
+        return True
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of one file: its partitions, and the columns' forms."""
+
+    partitions: list[Partition]
+    columns: tuple[str, ...]
+    types: list[tuple[Any, ...]]
+    form: Any
+
+
+def dask(
+    files: Files,
+    expressions: str | Sequence[str] | None = None,
+    *,
+    filter_name: Filter = None,
+    step_size: int | str = "100 MB",
+    **options: Unpack[OpenOptions],
+) -> Any:
+    """Make a collection of dask-awkward of the trees of many archives.
+
+    Parameters
+    ----------
+    files : str, path, mapping, or several of these
+        See :func:`~vortex_hep.analysis.files.find_files`. ``steps`` given there are taken as they
+        are.
+    expressions : str or sequence of str, optional
+        Branch names; unlike ``filter_name``, one that does not exist is an error.
+    filter_name : str, sequence of str or callable, optional
+        Glob patterns, or a function of the name.
+    step_size : int or str
+        Entries of a partition, or the bytes of its columns in memory. Partitions are made of whole
+        clusters, so that no two tasks decode the same one: of as many as stay below this, or one.
+    **options
+        ``model``, ``threads``, ``device`` and ``cache``, as :func:`vortex_hep.open` takes them; by
+        default one thread for each task. Give the path of a model, which else travels along.
+
+    Returns
+    -------
+    dask_awkward.Array
+        Records of the branches. What is computed of it decodes only the tables of the columns that
+        are used.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        dask-awkward is missing.
+    UnsupportedTypeError
+        The files' branches differ in type, or one of the options is none that can be.
+    VortexError
+        As :func:`vortex_hep.open`. The footer of every file is read here, and nothing else.
+
+    Examples
+    --------
+    >>> events = vortex_hep.dask("data/*.vxc:Events")        # doctest: +SKIP
+    >>> events.Jet_pt[events.nJet > 2].compute()             # doctest: +SKIP
+    """
+    specs = find_files(files)
+    how = cast("OpenOptions", {"threads": 1, **options})
+    model = how.get("model")
+    if isinstance(model, (str, os.PathLike)):
+        how["model"] = absolute(model)
+
+    def look(spec: FileSpec) -> _Found:
+        return _look(spec, expressions, filter_name, step_size, how)
+
+    with ThreadPoolExecutor(_OPENING) as pool:
+        found = list(pool.map(look, specs))
+    first = found[0]
+    for spec, other in zip(specs, found, strict=True):
+        if (other.columns, other.types) != (first.columns, first.types):
+            differ = set(zip(other.columns, other.types, strict=True)) ^ set(
+                zip(first.columns, first.types, strict=True)
+            )
+            raise UnsupportedTypeError(
+                f"has other branches, or of other types, than {specs[0].path}", path=spec.path,
+                branch=min(c for c, _ in differ) if differ else None,
+                hint="choose those that all files have with expressions or filter_name",
+            )  # fmt: skip
+    partitions = [p for f in found for p in f.partitions]
+    divisions = (0, *itertools.accumulate(p.stop - p.start for p in partitions))
+    read = ReadArchive(first.form, first.columns, how)
+    return from_map(read, partitions, label="from-archives", divisions=divisions)
+
+
+def _look(
+    spec: FileSpec, expressions: str | Sequence[str] | None, filter_name: Filter,
+    step_size: int | str, options: OpenOptions,
+) -> _Found:  # fmt: skip
+    if spec.view is not None:
+        raise UnsupportedTypeError("tasks cannot share an open tree", hint="pass its path")
+    with Archive(spec.path, **options) as archive:
+        tree = tree_of(archive, spec.tree)
+        names = tree.names(expressions, filter_name)
+        ranges = spec.ranges(tree)
+        if ranges is None:
+            entries = entries_per_step(tree, names, step_size)
+            ranges = tuple(cluster_steps(tree, entries)) or ((0, 0),)
+        # Sorted, as files of one kind may differ in the order of their branches.
+        columns = tuple(sorted(names))
+        branches = [tree.spec(n) for n in columns]
+        return _Found(
+            [
+                Partition(absolute(spec.path), tree.name, a, b, archive.fingerprint)
+                for a, b in ranges
+            ],
+            columns,
+            [(b.typename, b.dtype, b.inner, b.interpretation) for b in branches],
+            tree.empty(columns).layout.form,
+        )

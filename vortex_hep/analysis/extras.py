@@ -1,0 +1,59 @@
+"""What to tell users who lack a package that only a part of the interface needs."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vortex_hep.errors import UnsupportedFeatureError
+
+
+@contextlib.contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Import within; a failure says which extra of this package brings what is missing.
+
+    Parameters
+    ----------
+    extra : str
+        Name of the extra in ``pip install 'vortex-hep[extra]'``.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        A package, or what is used of it, is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UnsupportedFeatureError(
+            f"this needs another package, or another release of it: {error}",
+            hint=f"pip install 'vortex-hep[{extra}]'",
+        ) from error
+
+
+def check_interface(owner: Any, names: Iterable[str], extra: str) -> None:
+    """Make sure that a class of another package still has what is used of it.
+
+    Parameters
+    ----------
+    owner : type
+    names : iterable of str
+        Attributes, or parameters as ``"method(parameter)"``.
+    extra : str
+        As for :func:`needs`.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        One of them is missing.
+    """
+    for name in names:
+        method, _, parameter = name.rstrip(")").partition("(")
+        found = getattr(owner, method, None)
+        if found is None or (parameter and parameter not in inspect.signature(found).parameters):
+            raise UnsupportedFeatureError(
+                f"this release of {owner.__module__.split('.')[0]} has no {owner.__name__}.{name}",
+                hint=f"pip install 'vortex-hep[{extra}]' brings one that has",
+            )
