@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, TypeAlias, cast
 
-from vortex_hep import _version
-from vortex_hep.codec import classical
-from vortex_hep.codec.container import KIND_ARCHIVE, ContainerWriter, atomic_output, xxh3
-from vortex_hep.codec.plan import make_plans
+from vortex_hep import storage
+from vortex_hep.archiving import Settings, write_archive
+from vortex_hep.codec.container import atomic_output
 from vortex_hep.codec.sequencecoder import LaneChoice
-from vortex_hep.codec.tablechunk import TableChunk
-from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
-from vortex_hep.errors import CorruptionError, LayoutError, UnsupportedTypeError
+from vortex_hep.errors import (
+    LayoutError,
+    OutputError,
+    SourceError,
+    UnsupportedTypeError,
+)
 from vortex_hep.exactness import exact_source
-from vortex_hep.metadata import pack_names, pack_tables
-from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
-from vortex_hep.nn.engine import Engine, get_engine
-from vortex_hep.novelty import what_is_new
+from vortex_hep.model import Model
+from vortex_hep.nn.engine import get_engine
 from vortex_hep.options import (
     CompressReport,
     TrainOptions,
@@ -31,9 +30,8 @@ from vortex_hep.options import (
     thread_count,
     tree_names,
 )
-from vortex_hep.progress import SILENT, Progress, Task
+from vortex_hep.progress import SILENT, Progress
 from vortex_hep.readers import open_source
-from vortex_hep.readers.kinds import unit_of
 from vortex_hep.recordwidth import width_for
 from vortex_hep.schema import FileSource, TreeSource
 
@@ -41,10 +39,13 @@ from vortex_hep.schema import FileSource, TreeSource
 #: bounded by.
 CLUSTER_BYTES = 16 << 20
 
+#: A binary file that is open for writing.
+Writable: TypeAlias = BinaryIO | io.BufferedIOBase | io.RawIOBase
+
 
 def compress_file(
     source: str | os.PathLike[str] | Any,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Writable,
     *,
     model: Model | None = None,
     trees: str | Sequence[str] | None = None,
@@ -65,8 +66,10 @@ def compress_file(
     ----------
     source : str, path or uproot file
         A path, an fsspec URL, or an open file.
-    path : str or path
-        The archive; it appears only when it is complete.
+    path : str, path or binary file
+        The archive: a local path or a URL, where it appears only when it is complete. A file that
+        is open for writing, at its beginning, stays the caller's to close, and to remove after
+        an error; one that cannot ``seek`` will do unless the archive must be started over.
     model : Model, optional
         Predicts the columns. Without one, a model is fitted to the file and embedded, where
         that makes the archive smaller (and torch is installed; the report says if not).
@@ -76,7 +79,8 @@ def compress_file(
         Time spent on fitting and on classical coders; "max" compares every column with all
         of them.
     threads : int, optional
-        Workers; one per core by default. The archive does not depend on it.
+        Workers that model and code; one per core by default. Reading what comes next, checking and
+        writing what is done go on beside them. The archive does not depend on it.
     device : {"cpu", "cuda", "auto"}
         Where a model is fitted and the network runs; what is read back does not depend on it.
     overwrite : bool
@@ -120,30 +124,78 @@ def compress_file(
     check_device(device)
     began = time.monotonic()
     selected = tree_names(trees)
-    how = _How(
-        effort, thread_count(threads), model is None or embed_model, progress or SILENT, check,
-        model is not None, get_engine(device), exact, lanes,
+    how = Settings(
+        effort, thread_count(threads), CLUSTER_BYTES,
+        embed_model=model is None or embed_model, may_leave_out=model is not None, check=check,
+        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress or SILENT,
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
         open_source(source, trees=selected, exact=exact, record=width) as file,
-        atomic_output(path, overwrite=overwrite) as out,
+        _output(path, overwrite=overwrite) as out,
     ):
         messages = [exact_source(file).exact_forecast()] if exact else []
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
         report.messages[:0] = messages + file.notes()
-    report.path = os.fspath(path)
+    report.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else _name(path)
+    report.source_bytes = _source_size(file)
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextlib.contextmanager
+def _output(path: str | os.PathLike[str] | Writable, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """Where an archive is written to: a file that is made here, or one that is open already."""
+    if isinstance(path, (str, os.PathLike)):
+        with atomic_output(path, overwrite=overwrite) as out:
+            yield out
+        return
+    if not hasattr(path, "write"):
+        raise UnsupportedTypeError(
+            f"cannot write to {type(path).__name__}", hint="pass a path, a URL or a binary file"
+        )
+    out = cast("BinaryIO", path)
+    at = _position(out)
+    if at:
+        raise UnsupportedTypeError(
+            f"the file stands at byte {at}, and an archive begins at byte 0",
+            path=_name(out), hint="pass a new file",
+        )  # fmt: skip
+    yield out
+
+
+def _name(out: Writable) -> str:
+    return str(getattr(out, "name", "<file object>"))
+
+
+def _position(out: BinaryIO) -> int:
+    try:
+        return out.tell()
+    except (OSError, AttributeError):  # a pipe
+        return 0
+
+
+def _start_over(out: BinaryIO) -> None:
+    """Make an output empty again."""
+    try:
+        out.seek(0)
+        out.truncate()
+    except OutputError:
+        raise
+    except (OSError, AttributeError) as error:
+        raise OutputError(
+            "the archive has to be started over, which this output cannot",
+            path=_name(out), hint="write to a file",
+        ) from error  # fmt: skip
 
 
 def compress_tree(
     tree: Any,
     model: Model | None = None,
     *,
-    path: str | os.PathLike[str] | None = None,
+    path: str | os.PathLike[str] | Writable | None = None,
     **options: Any,
 ) -> CompressReport:
     """Compress what analysis code has at hand: one tree, or arrays in memory.
@@ -154,7 +206,7 @@ def compress_tree(
         Arrays have one item, or list of items, per entry.
     model : Model, optional
         See :func:`compress_file`.
-    path : str or path, optional
+    path : str, path or binary file, optional
         The archive; by default the tree's name and ``.vxc``, in the current folder.
     **options
         As :func:`compress_file` takes them.
@@ -192,22 +244,7 @@ def _tree_of(tree: Any) -> tuple[Any, str]:
     )
 
 
-@dataclass(frozen=True)
-class _How:
-    """What a caller chose."""
-
-    effort: Any
-    workers: int
-    embed_model: bool
-    progress: Progress
-    check: bool = True
-    may_leave_out: bool = False
-    engine: Engine | None = None
-    exact: bool = False
-    lanes: LaneChoice | None = None
-
-
-def _own_model(file: FileSource, how: _How, device: str, messages: list[str]) -> Model:
+def _own_model(file: FileSource, how: Settings, device: str, messages: list[str]) -> Model:
     """Fit a model to the file itself; an empty one without torch, or where none pays."""
     from vortex_hep.training import can_train, fit_model
 
@@ -236,158 +273,20 @@ _FEW_ENTRIES = 100
 
 
 def _write(
-    file: FileSource, out: BinaryIO, model: Model, how: _How, selected: list[str] | None
+    file: FileSource, out: BinaryIO, model: Model, how: Settings, selected: list[str] | None
 ) -> CompressReport:
-    start = out.tell()
     try:
-        return _write_once(file, out, model, how, selected)
+        return write_archive(file, out, model, how, selected)
     except LayoutError:
         # Rare: a later basket contradicts the type of its branch. Start over, laid out anew.
         file.settle()
-        out.seek(start)
-        out.truncate()
-        return _write_once(file, out, model, how, selected)
-
-
-def _write_once(
-    file: FileSource, out: BinaryIO, model: Model, how: _How, selected: list[str] | None
-) -> CompressReport:
-    writer = ContainerWriter(out, kind=KIND_ARCHIVE, features=model.features)
-    report = CompressReport("", 0, 0, 0, 0, _source_size(file), [], [], 0.0)
-    document: dict[str, Any] = {
-        "writer": f"vortex_hep {_version.__version__}",
-        "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
-    }
-    if how.exact:
-        document["source"]["exact"] = exact_source(file).identity().document
-    total = sum(max(1, t.num_entries) for t in file.trees.values())
-    used: dict[str, set[str]] = {}
-    with (
-        ThreadPoolExecutor(how.workers) as outer,
-        ThreadPoolExecutor(how.workers) as inner,
-        how.progress.task("compressing", total, unit=unit_of(file.kind)) as task,
-    ):
-        trees = []
-        for tree in file.trees.values():
-            plans = make_plans(tree.tables)
-            models = model.tables(tree.family)
-            encoder = TreeEncoder(
-                plans, tree.tables, models, how.effort, outer, inner, how.engine, how.lanes
-            )
-            trees.append(_write_tree(tree, encoder, writer, report, task, check=how.check))
-            used.setdefault(tree.family, set()).update(encoder.used)
-            report.messages += what_is_new(tree, model)
-    document["trees"] = trees
-    before = writer.position
-    document["model"] = _write_model(model, used, writer, embed=how.embed_model)
-    report.model_bytes = writer.position - before
-    before = writer.position
-    document["remainder"] = [_write_blob(name, blob, writer) for name, blob in file.remainder()]
-    report.remainder_bytes = writer.position - before
-    writer.finish(document)
-    report.stored_bytes = writer.position
-    if report.model_bytes > 0.1 * report.stored_bytes and how.may_leave_out:
-        report.messages.append(
-            f"the model stored inside is {report.model_bytes / report.stored_bytes:.0%} of the"
-            " archive: without it (--no-embed, embed_model=False) the archive is smaller but"
-            " needs the model to be read"
-        )
-    return report
-
-
-def _write_model(
-    model: Model, used: Mapping[str, set[str]], writer: ContainerWriter, *, embed: bool
-) -> dict[str, Any] | None:
-    """Name the model; where it is to be stored, only the tables that some chunk needs."""
-    if not any(used.values()):
-        return None
-    if not embed:
-        return {"sha256": model.sha256, "tables": None}
-    kept = {
-        tree: {plan: table for plan, table in model.tables(tree).items() if plan in plans}
-        for tree, plans in used.items()
-        if plans
-    }
-    return Model(kept).add_to(writer)
-
-
-def _write_tree(
-    tree: TreeSource,
-    encoder: TreeEncoder,
-    writer: ContainerWriter,
-    report: CompressReport,
-    task: Task,
-    *,
-    check: bool,
-) -> dict[str, Any]:
-    clusters = []
-    costs: dict[str, tuple[str, int, float]] = {}
-    for start, stop in tree.cluster_ranges(CLUSTER_BYTES):
-        if stop <= start:
-            continue
-        ids = []
-        chunks = encoder.encode(tree.read(start, stop))
-        if check:
-            _prove(chunks, encoder.decoder(), tree.name, stop - start)
-        for chunk in chunks.values():
-            ids.append(
-                writer.add(
-                    CHUNK_TABLE, chunk.payload,
-                    decoded_xxh3=chunk.decoded_xxh3, decoded_size=chunk.decoded_size,
-                )
-            )  # fmt: skip
-            for c in chunk.columns:
-                coder, raw, stored = costs.get(c.name, (c.coder, 0, 0.0))
-                coder = coder if coder == c.coder else "mixed"
-                costs[c.name] = (coder, raw + c.raw_bytes, stored + c.stored_bytes)
-        clusters.append([start, stop, ids])
-        task.advance(stop - start)
-    for plan in encoder.plans:
-        for name in plan.columns:
-            coder, raw, stored = costs.get(name, ("none", 0, 0.0))
-            report.raw_bytes += raw
-            report.columns.append(
-                {"tree": tree.name, "table": plan.table, "name": name, "coder": coder,
-                 "raw_bytes": raw, "stored_bytes": round(stored)}
-            )  # fmt: skip
-    return {
-        **pack_names(tree),
-        "entries": tree.num_entries,
-        **pack_tables(tree.tables, encoder.plans, costs),
-        "clusters": clusters,
-    }
-
-
-def _prove(chunks: Mapping[str, TableChunk], decoder: TreeDecoder, tree: str, lanes: int) -> None:
-    """Decode chunks before they are written; raise unless they give back what went in."""
-    promised = {
-        name: {
-            "id": 0, "offset": 0,
-            "decoded_size": c.decoded_size, "decoded_xxh3": c.decoded_xxh3,
-        }
-        for name, c in chunks.items()
-    }  # fmt: skip
-    try:
-        decoder.decode({name: c.payload for name, c in chunks.items()}, promised, lanes)
-    except CorruptionError as error:
-        raise CorruptionError(
-            f"what was encoded does not decode: {error.message}", tree=tree, branch=error.branch,
-            hint="this is a fault of vortex_hep; nothing was written, please report it",
-        ) from error  # fmt: skip
-
-
-def _write_blob(name: str, blob: bytes, writer: ContainerWriter) -> list[Any]:
-    """Store bytes of the remainder; the payload is the coder's id, then its payload."""
-    coder, payload = classical.encode_bytes(blob)
-    packed = coder.to_bytes(2, "little") + payload
-    return [
-        name,
-        writer.add(CHUNK_REMAINDER, packed, decoded_xxh3=xxh3(blob), decoded_size=len(blob)),
-    ]
+        _start_over(out)
+        return write_archive(file, out, model, how, selected)
 
 
 def _source_size(file: FileSource) -> int:
+    """Bytes of the source; 0 where it is no file."""
     try:
-        return Path(str(file.path)).stat().st_size
-    except OSError:
+        return storage.stat(file.path).size
+    except (SourceError, UnsupportedTypeError):
         return 0

@@ -189,7 +189,7 @@ def test_disk_full(twins_file, archive, twins_model, out, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(output._RawOutput, "put", full)
+    monkeypatch.setattr(output.RawOutput, "put", full)
     for call in (
         lambda: vortex_hep.compress_file(twins_file, target, model=NONE, overwrite=True),
         lambda: twins_model.save(target, overwrite=True),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import awkward as ak
+import h5py
 import numpy as np
 import pytest
 import uproot
@@ -188,3 +193,49 @@ def test_there_is_no_file_to_restore(tmp_path):
     with pytest.raises(NotFoundError):
         vortex_hep.compress_file({"x": np.zeros(3)}, tmp_path / "b.vxc", trees=["Events"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.vxc"]
+
+
+#: Prints the largest resident memory of a process that does nothing but compress and verify a file.
+ALONE = """
+import sys, vortex_hep
+from vortex_hep.bench.alone import peak_memory
+from vortex_hep.model import Model
+source, path = sys.argv[1:]
+vortex_hep.compress_file(source, path, model=Model({}), effort="fast", check=False, threads=2)
+assert vortex_hep.verify(path, against=source, threads=2).ok
+print(peak_memory())
+"""
+#: Rows of a block, of 16 MB.
+ROWS = 1 << 17
+BLOCKS = 30
+#: Bytes that a process may have in memory, a third of them its libraries.
+LIMIT = 450_000_000
+
+
+def write_root(path):
+    with uproot.recreate(path, compression=None) as file:
+        tree = file.mktree("t", {"position": ("f8", (16,)), "number": "u4"})
+        for number in range(BLOCKS):
+            position = np.full((ROWS, 16), number, float)
+            tree.extend({"position": position, "number": np.arange(ROWS, dtype=np.uint32)})
+
+
+def write_hdf5(path):
+    with h5py.File(path, "w") as file:
+        shape = (BLOCKS * ROWS, 16)
+        data = file.create_dataset("position", shape, "f8", chunks=(1 << 13, 16))
+        for number in range(BLOCKS):
+            data[number * ROWS : (number + 1) * ROWS] = np.full((ROWS, 16), number, float)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is as Linux counts it")
+@pytest.mark.parametrize("write", [write_root, write_hdf5])
+def test_a_file_larger_than_the_memory_there_is(tmp_path, write):
+    path = tmp_path / "large"
+    write(path)
+    assert path.stat().st_size > 1.1 * LIMIT
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, path, tmp_path / "a.vxc"], stdout=subprocess.PIPE, check=True
+    )
+    path.unlink()  # not to be kept with the folders of the last runs
+    assert int(done.stdout) < LIMIT

@@ -97,7 +97,8 @@ def _restore(archive: str, out: str, model: Any, threads: int) -> None:
 CALLS: dict[str, Callable[..., Any]] = {"compress": _compress, "read": _read, "restore": _restore}
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
+    """Largest resident memory of this process in bytes; 0 where the system does not tell."""
     # On Linux, getrusage would count the memory of the process that started this one: the kernel
     # carries its figure over into the new program. VmHWM begins anew.
     status = Path("/proc/self/status")
@@ -128,7 +129,7 @@ def main() -> int:
             start = time.perf_counter()
             result = CALLS[call](**arguments)
             best = min(best, time.perf_counter() - start)
-        answer = Alone(best, _peak_memory(), result)
+        answer = Alone(best, peak_memory(), result)
     except VortexError as error:
         answer = error
     Path(sys.argv[1]).write_bytes(pickle.dumps(answer))
