@@ -135,7 +135,7 @@ def write_archive(
         before = writer.position
         with Overlap() as overlap:
             write = overlap.behind(partial(_add, writer))
-            names, ids = _write_remainder(file, outer, write)
+            names, ids = _write_remainder(file, how.effort, outer, write)
         document["remainder"] = [[name, number] for name, number in zip(names, ids, strict=True)]
         report.remainder_bytes = writer.position - before
     writer.finish(document)
@@ -299,7 +299,7 @@ def _write_model(
 
 
 def _write_remainder(
-    file: FileSource, pool: Executor, write: Callable[[_Chunks], object]
+    file: FileSource, effort: classical.Effort, pool: Executor, write: Callable[[_Chunks], object]
 ) -> tuple[list[str], list[int]]:
     """Write the blobs of the remainder; their names, and the ids that they get in the end."""
     names: list[str] = []
@@ -310,12 +310,14 @@ def _write_remainder(
             names.append(name)
             yield blob
 
-    for blob in mapped(pool, _coded, blobs(), size=len, most=_BLOBS_AT_ONCE):
+    for blob in mapped(
+        pool, partial(_coded, effort=effort), blobs(), size=len, most=_BLOBS_AT_ONCE
+    ):
         write((ids, [blob]))
     return names, ids
 
 
-def _coded(blob: bytes) -> _Blob:
-    coder, payload = classical.encode_bytes(blob)
+def _coded(blob: bytes, *, effort: classical.Effort) -> _Blob:
+    coder, payload = classical.encode_bytes(blob, effort)
     packed = coder.to_bytes(2, "little") + payload
     return _Blob(packed, xxh3(blob), len(blob))

@@ -7,13 +7,17 @@ import struct
 import numpy as np
 
 from vortex_hep.codec import column_coders as cc
-from vortex_hep.codec.choose import decode, encode_best
+from vortex_hep.codec.bytecoders import Zstd
+from vortex_hep.codec.choose import Effort, decode, encode_best
+from vortex_hep.codec.layouts import PLAIN
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.schema import Array, VarBytes
 
 #: SPEC 4.6: coder and payload size of the lengths, their width, coder and size of the content.
 _HEAD = struct.Struct("<HIBHI")
 _WIDTHS = {1: "|u1", 2: "<u2", 4: "<u4"}
+#: The level is not stored: this decodes as any zstd.
+_QUICK = cc.Laid(cc.ZSTD.id, cc.ZSTD.name, PLAIN, Zstd(level=6))
 
 
 def encode_varbytes(strings: VarBytes) -> bytes:
@@ -51,9 +55,16 @@ def encode_varbytes(strings: VarBytes) -> bytes:
     return _HEAD.pack(coder, len(payload), width, content_coder, content.size) + payload + blob
 
 
-def encode_bytes(blob: bytes) -> tuple[int, bytes]:
-    """Encode a byte string by the coder that makes it smallest: (coder id, payload)."""
-    return _encode_content(np.frombuffer(blob, np.uint8))
+def encode_bytes(blob: bytes, effort: Effort = "normal") -> tuple[int, bytes]:
+    """Encode a byte string by the coder that makes it smallest: (coder id, payload).
+
+    With effort "fast" not all coders are tried, nor as hard.
+    """
+    content = np.frombuffer(blob, np.uint8)
+    if effort == "fast" and content.size and not cc.is_constant(content):
+        choices = ((c.id, c.encode(content)) for c in (cc.RAW, _QUICK))
+        return min(choices, key=lambda choice: len(choice[1]))
+    return _encode_content(content)
 
 
 def _encode_content(content: Array) -> tuple[int, bytes]:
