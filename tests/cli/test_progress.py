@@ -38,9 +38,20 @@ def test_lines_where_there_is_no_terminal(capsys, clock):
         task.advance(500_000, loss=3.5)
         task.advance(1_000_000)
     assert capsys.readouterr().err.splitlines() == [
-        "reading: 1.00 MB of 2.00 MB in 20.0 s loss=3.5",
+        "reading: 1.00 MB of 2.00 MB in 20.0 s, 50.00 kB/s, 20.0 s left loss=3.5",
         "reading: 2.00 MB in 20.0 s loss=3.5",
     ]
+
+
+def test_lines_become_rarer_the_longer_it_takes(capsys, clock):
+    with progress.progress_for(quiet=False).task("compress", 10_000, unit="files") as task:
+        for second in range(0, 36_000, 10):
+            clock[0] = float(second)
+            task.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert 100 < len(lines) < 300
+    assert "files/s" in lines[-2]
+    assert " left" in lines[-2]
 
 
 def test_notes_stay_in_the_log(capsys, clock):

@@ -1,21 +1,24 @@
 """Downloads against a real server: complete and right, or not there."""
 
-import os
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 import zlib
-from pathlib import Path
 
 import pytest
 
 from pipelines.experiments.download import Expected, checksums, download
-from pipelines.experiments.transfer import NetworkError, list_files, open_transfer
+from pipelines.experiments.transfer import open_transfer
 from tests.pipelines.server import FileServer
-from vortex_hep.errors import CorruptionError, SourceError, UnsupportedFeatureError
+from tests.xrootd import xrootd, xrootd_base  # noqa: F401 - fixtures
+from vortex_hep.errors import (
+    CorruptionError,
+    MissingError,
+    NetworkError,
+    SourceError,
+    UnsupportedFeatureError,
+)
+from vortex_hep.storage import xrootd_client
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -127,76 +130,27 @@ def test_a_silent_server_is_given_up(server, tmp_path):
 
 
 def test_root_needs_a_client(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fsspec_xrootd", None)
+    for name in ("XRootD", "XRootD.client"):
+        monkeypatch.setitem(sys.modules, name, None)
+    xrootd_client.xrootd.cache_clear()
     with (
         pytest.raises(UnsupportedFeatureError, match=r"vortex-hep\[grid\]"),
         open_transfer("root://host//store/in.root"),
     ):
         pass
-    with pytest.raises(UnsupportedFeatureError, match="only root://"):
-        list_files("https://host/folder/", "*")
-
-
-@pytest.fixture
-def xrootd():
-    """URL of the folder of an XRootD server on this machine, and that folder."""
-    pytest.importorskip("fsspec_xrootd", reason="needs the extra 'grid'")
-    program = shutil.which("xrootd")
-    if program is None:
-        pytest.skip("needs an XRootD server: apt-get install xrootd-server")
-    # The server does not run as root, and so not in pytest's folders, which are for the user alone.
-    user = "nobody" if os.getuid() == 0 else None
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        base = Path(folder)
-        base.chmod(0o755)
-        store, admin = base / "root" / "store", base / "admin"
-        store.mkdir(parents=True)
-        admin.mkdir()
-        if user:
-            shutil.chown(admin, user)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        config = base / "xrootd.cfg"
-        config.write_text(
-            f"all.role server\nall.export /store r/o\noss.localroot {base / 'root'}\n"
-            f"all.adminpath {admin}\nall.pidpath {admin}\nxrd.port {port}\nxrd.network nodnr\n"
-        )
-        with subprocess.Popen(
-            [program, "-I", "v4", "-c", str(config), "-n", "t"],
-            cwd=admin, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as running:  # fmt: skip
-            _wait_for(port)
-            yield f"root://127.0.0.1:{port}//store", store
-            running.terminate()
-
-
-def _wait_for(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("the XRootD server did not start")
 
 
 @pytest.mark.network
-def test_files_of_an_xrootd_server(xrootd, tmp_path):
-    url, store = xrootd
-    for number in (2, 1, 3):
-        (store / f"000{number}").mkdir()
-        (store / f"000{number}" / "in.bin").write_bytes(CONTENT)
-        (store / f"000{number}" / "other.txt").write_bytes(b"")
-    listed = list_files(f"{url}/", "*/in.bin", timeout=5)
-    assert listed == [f"{url}/000{number}/in.bin" for number in (1, 2, 3)]
-    download(listed[:1], tmp_path / "in.bin", timeout=5)
+def test_files_of_an_xrootd_server(xrootd, tmp_path):  # noqa: F811 - the fixture
+    (xrootd.root / "in.bin").write_bytes(CONTENT)
+    url = xrootd.url("data/in.bin")
+    download([url], tmp_path / "in.bin")
     assert (tmp_path / "in.bin").read_bytes() == CONTENT
-    with open_transfer(listed[1], timeout=5) as transfer:
+    with open_transfer(url) as transfer:
         stamp = transfer.stamp
-    with open_transfer(listed[1], offset=99, stamp=stamp, timeout=5) as transfer:
+    with open_transfer(url, offset=99, stamp=stamp) as transfer:
         assert (transfer.offset, b"".join(transfer.blocks)) == (99, CONTENT[99:])
-    with open_transfer(listed[1], offset=99, stamp="another", timeout=5) as transfer:
+    with open_transfer(url, offset=99, stamp="another") as transfer:
         assert transfer.offset == 0
-    with pytest.raises(SourceError, match="refuses") as error:
-        download([f"{url}/nothing.bin"], tmp_path / "nothing.bin", timeout=5)
-    assert not isinstance(error.value, NetworkError)
+    with pytest.raises(MissingError, match="no such file"):
+        download([xrootd.url("data/nothing.bin")], tmp_path / "nothing.bin")

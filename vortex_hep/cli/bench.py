@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 def show(comparison: Any) -> None:
     """Print the table of a comparison."""
     from vortex_hep.bench.table import header, table_rows, threads_note
-    from vortex_hep.cli.text import format_table
+    from vortex_hep.text import format_table
 
     print(format_table(header(comparison), table_rows(comparison)))
     print(threads_note(comparison))

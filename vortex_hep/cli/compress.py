@@ -130,7 +130,7 @@ def _forecast(args: argparse.Namespace, source: str, model: Any) -> str:
 def _compress(args: argparse.Namespace, source: str, output: str, model: Any) -> None:
     import vortex_hep
     from vortex_hep.cli.progress import progress_for
-    from vortex_hep.cli.text import format_bytes, format_ratio
+    from vortex_hep.text import format_bytes, format_ratio
 
     told = ""
     if args.exact:

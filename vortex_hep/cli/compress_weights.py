@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vortex_hep.cli.options import add_command, add_effort, add_output
-from vortex_hep.cli.text import format_bytes, format_table, plural
+from vortex_hep.text import format_bytes, format_table, plural
 
 DESCRIPTION = """\
 Compress the weights of any network without loss: a checkpoint of torch (.pt, .pth) or a

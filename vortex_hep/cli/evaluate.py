@@ -160,7 +160,7 @@ def _models(paths: list[str]) -> dict[str, Any]:
 def show(evaluation: Any) -> None:
     """Print a table per file, and one of all of them if there are several."""
     from vortex_hep.bench.evaltable import HEADER, evaluation_note, evaluation_rows
-    from vortex_hep.cli.text import format_bytes, format_table
+    from vortex_hep.text import format_bytes, format_table
 
     last = len(HEADER) - 1
     for file in evaluation.files:

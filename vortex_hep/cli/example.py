@@ -42,8 +42,8 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the example file."""
     from vortex_hep.cli.files import check_new
-    from vortex_hep.cli.text import plural
     from vortex_hep.examples import write_example
+    from vortex_hep.text import plural
 
     check_new(args.path, overwrite=args.overwrite)
     write_example(args.path, events=args.events, seed=args.seed, overwrite=args.overwrite)

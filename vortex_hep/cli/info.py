@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from vortex_hep.cli.options import add_command
-from vortex_hep.cli.text import format_bytes, format_ratio, format_table, plural
+from vortex_hep.text import format_bytes, format_ratio, format_table, plural
 
 DESCRIPTION = """\
 Show what an archive or a model holds. Reads the index only, so it is quick on large and on remote

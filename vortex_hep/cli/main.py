@@ -14,6 +14,7 @@ from vortex_hep.cli import (
     evaluate,
     example,
     info,
+    jobs,
     train,
     verify,
 )
@@ -41,10 +42,11 @@ examples:
   vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
   vortex-hep compress-weights run.pt                checkpoints of any network, without loss
+  vortex-hep jobs show ttbar.sqlite                      how far a batch job over many files is
 
 exit codes:
   0  done
-  1  failed; one line on stderr says what, where, and what to do
+  1  failed, or some files of a batch job did; lines on stderr say what, where, and what to do
   2  the command line is wrong
   3  verify found a difference or damage
   130  interrupted; no partial output is left behind
@@ -61,6 +63,7 @@ COMMANDS = (
     bench,
     evaluate,
     compress_weights,
+    jobs,
     example,
     demo,
 )

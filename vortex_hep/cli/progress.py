@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from vortex_hep.cli.text import format_bytes
 from vortex_hep.progress import SILENT, Progress, Task
+from vortex_hep.text import format_bytes, format_duration
 
-#: Seconds between two lines of one task where no bar can be drawn.
+#: Seconds between two lines of one task where no bar can be drawn, and the part of the time it has
+#: taken so far that must pass: a log of a task of days stays readable.
 LINE_INTERVAL = 20.0
+LINE_FRACTION = 1 / 60
 
 
 def progress_for(*, quiet: bool) -> Progress:
@@ -87,7 +89,8 @@ class _LineTask:
     def advance(self, n: int | float = 1, **postfix: object) -> None:
         self._done += n
         self._postfix.update(postfix)
-        if time.monotonic() - self._reported >= LINE_INTERVAL:
+        now = time.monotonic()
+        if now - self._reported >= max(LINE_INTERVAL, LINE_FRACTION * (now - self._start)):
             self.report(finished=False)
 
     def note(self, text: str) -> None:
@@ -99,9 +102,13 @@ class _LineTask:
         parts = [self._amount(self._done)]
         if not finished and self._total:
             parts.append(f"of {self._amount(self._total)}")
-        parts.append(f"in {self._reported - self._start:.1f} s")
+        seconds = self._reported - self._start
+        parts.append(f"in {format_duration(seconds)}")
+        if not finished and self._total and self._done and seconds:
+            left = seconds * max(0.0, self._total / self._done - 1)
+            parts[-1] += f", {self._amount(self._done / seconds)}/s, {format_duration(left)} left"
         parts += [f"{name}={value}" for name, value in self._postfix.items()]
         print(f"{self._label}: {' '.join(parts)}", file=sys.stderr, flush=True)
 
     def _amount(self, value: int | float) -> str:
-        return format_bytes(value) if self._unit == "B" else f"{value:g} {self._unit}"
+        return format_bytes(value) if self._unit == "B" else f"{value:.6g} {self._unit}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vortex_hep.cli.text import format_bytes, format_table, plural
+from vortex_hep.text import format_bytes, format_table, plural
 
 
 def _sequences(model: Any) -> Iterator[tuple[str, str, Any]]:

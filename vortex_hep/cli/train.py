@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     from vortex_hep.cli.files import check_new, out_path
     from vortex_hep.cli.progress import progress_for
     from vortex_hep.cli.sequences import sequence_gains
-    from vortex_hep.cli.text import format_bytes, plural
+    from vortex_hep.text import format_bytes, plural
 
     output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
     # Hours of training must not end at a file that may not be replaced.

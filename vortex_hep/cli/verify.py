@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     import vortex_hep
     from vortex_hep.cli.files import load_model
     from vortex_hep.cli.progress import progress_for
-    from vortex_hep.cli.text import format_bytes, plural
     from vortex_hep.errors import CorruptionError, VerificationError
+    from vortex_hep.text import format_bytes, plural
 
     try:
         report = vortex_hep.verify(

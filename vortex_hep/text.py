@@ -62,3 +62,37 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     ('1 event', '12,000 events', '2 entries')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {nouns or noun + 's'}"
+
+
+def format_duration(seconds: float) -> str:
+    """A time span in its two largest units.
+
+    Examples
+    --------
+    >>> format_duration(8.25), format_duration(723), format_duration(12_000)
+    ('8.2 s', '12 min 3 s', '3 h 20 min')
+    >>> format_duration(200_000)
+    '2 d 7 h'
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for large, small, size, part in (
+        ("d", "h", 86400, 3600),
+        ("h", "min", 3600, 60),
+        ("min", "s", 60, 1),
+    ):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // part} {small}"
+    return f"{whole} s"
+
+
+def one_line(text: str) -> str:
+    r"""Text without line breaks and control characters, for a terminal or a log.
+
+    Examples
+    --------
+    >>> one_line("no space\n\x1b[31mleft")
+    'no space [31mleft'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
