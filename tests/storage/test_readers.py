@@ -15,7 +15,7 @@ from vortex_hep.errors import DeniedError, NetworkError
 from vortex_hep.model import Model
 from vortex_hep.readers import open_source
 from vortex_hep.readers.root.urlsource import UrlSource
-from vortex_hep.storage import xrootd_reading
+from vortex_hep.storage import whole, xrootd_reading
 from vortex_hep.storage.failstop import SourceFile
 
 pytestmark = pytest.mark.network
@@ -61,7 +61,8 @@ def test_files_without_a_format(xrootd, tmp_path, kind):
     assert (tmp_path / "back").read_bytes() == data
 
 
-def test_uproot_reads_through_our_source(example_url, example_file):
+def test_uproot_reads_through_our_source(example_url, example_file, monkeypatch):
+    monkeypatch.setattr(whole, "SMALL", 0)
     with (
         storage.counting() as count,
         uproot.open({example_url: "Events"}, handler=UrlSource) as remote,
@@ -111,8 +112,9 @@ def served(xrootd, tmp_path, example_file):
 def test_a_lost_server_is_never_taken_for_a_strange_file(served, monkeypatch, tmp_path, name):
     """At whichever request the server dies, the file is neither carried whole nor damaged."""
     monkeypatch.setattr(xrootd_reading, "PAUSES", ())
+    monkeypatch.setattr(whole, "SMALL", 0)
     url = served.url(f"data/{name}")
-    whole = xrootd_reading.XrootdSource._ask
+    ask = xrootd_reading.XrootdSource._ask
     with storage.counting() as count:
         vortex_hep.compress_file(url, tmp_path / "whole.vxc", model=NONE, effort="fast")
     assert count.requests > 5
@@ -124,7 +126,7 @@ def test_a_lost_server_is_never_taken_for_a_strange_file(served, monkeypatch, tm
             asked += 1
             if asked > fatal:
                 served.kill()
-            return whole(self, file, request)
+            return ask(self, file, request)
 
         monkeypatch.setattr(xrootd_reading.XrootdSource, "_ask", dying)
         with pytest.raises(NetworkError) as caught:

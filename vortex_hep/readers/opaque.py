@@ -15,6 +15,7 @@ from vortex_hep.errors import CorruptionError, NotFoundError
 from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 from vortex_hep.schema import TreeSource
 from vortex_hep.storage.identity import Identity, identity_of, joined_identity
+from vortex_hep.storage.whole import whole_if_small
 
 #: What names of files promise.
 _NAMED = {
@@ -94,7 +95,7 @@ def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) 
         raise NotFoundError(
             "no such tree: the file is of no format that has trees", path=path, tree=trees[0]
         )
-    bytes_of = open_binary(source)
+    bytes_of = whole_if_small(open_binary(source))
     head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
     return OpaqueSource(bytes_of, path, reason=_reason(head, path, bytes_of.size))
 

@@ -18,6 +18,7 @@ from vortex_hep.readers.hdf5.superblock import read_superblock
 from vortex_hep.readers.kinds import HEAD_SIZE
 from vortex_hep.storage.failstop import FailStopSource, SourceFile
 from vortex_hep.storage.paths import local_path, scheme
+from vortex_hep.storage.whole import whole_if_small
 
 #: Drivers of h5py whose file is an ordinary one.
 _PLAIN_DRIVERS = ("sec2", "stdio", "direct", "windows")
@@ -85,7 +86,7 @@ def _open(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSource, st
         msg = f"expected a path, a URL or an h5py object, got {type(source).__name__}"
         raise UnsupportedTypeError(msg)
     path = os.fspath(source)
-    bytes_of = FailStopSource(open_binary(path))
+    bytes_of = FailStopSource(whole_if_small(open_binary(path)))
     stack.callback(bytes_of.close)
     return None, bytes_of, path, ""
 

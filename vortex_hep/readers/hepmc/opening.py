@@ -13,6 +13,7 @@ from vortex_hep.readers.hepmc.source import TREE, HepmcSource, NotExactError
 from vortex_hep.readers.hepmc.stream import Stream
 from vortex_hep.readers.opaque import OpaqueSource
 from vortex_hep.storage.failstop import FailStopSource
+from vortex_hep.storage.whole import whole_if_small
 
 
 def open_file(
@@ -45,7 +46,7 @@ def open_file(
         One of ``trees`` is not in the file.
     """
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-    bytes_of = FailStopSource(open_binary(source))
+    bytes_of = FailStopSource(whole_if_small(open_binary(source)))
     try:
         path = path or bytes_of.name
         _check(trees, path)

@@ -9,6 +9,7 @@ import uproot
 
 from vortex_hep.storage.failstop import FailStopSource
 from vortex_hep.storage.source import open_binary
+from vortex_hep.storage.whole import whole_if_small
 
 Chunk: TypeAlias = uproot.source.chunk.Chunk
 
@@ -35,7 +36,7 @@ class UrlSource(uproot.source.chunk.Source):  # type: ignore[misc]
         self._open()
 
     def _open(self) -> None:
-        self._source = FailStopSource(open_binary(self._file_path))
+        self._source = FailStopSource(whole_if_small(open_binary(self._file_path)))
         self._num_bytes = self._source.size
         self._closed = False
 
