@@ -1,0 +1,1 @@
+"""How jobs scale: a model of time and cost, a simulation of it, and the constants of both."""

@@ -1,0 +1,429 @@
+"""Jobs from Python: compress, verify or restore a data set, and go on with what was begun.
+
+>>> from vortex_hep.batch.jobs import compress_dataset
+>>> summary = compress_dataset(
+...     ["/data/ttbar"], model="ttbar.vxm", output="archives"
+... )  # doctest: +SKIP
+>>> summary.done, summary.failed  # doctest: +SKIP
+(100, 0)
+
+Workers are processes that import the script they are started from: keep such calls in it behind
+``if __name__ == "__main__":``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vortex_hep import storage
+from vortex_hep.batch.joboptions import JobOptions
+from vortex_hep.batch.journal import Journal
+from vortex_hep.batch.modelplaces import store_model
+from vortex_hep.batch.names import same_file_key
+from vortex_hep.batch.plan import Plan, how_of, make_plan
+from vortex_hep.batch.report.summary import JobSummary, summarise
+from vortex_hep.batch.retries import Policy
+from vortex_hep.batch.site import Site, connect
+from vortex_hep.batch.states import State
+from vortex_hep.batch.tidying import recheck, sweep
+from vortex_hep.errors import (
+    CorruptionError,
+    ModelMismatchError,
+    OutputError,
+    UnsupportedTypeError,
+    VortexError,
+)
+from vortex_hep.model import Model
+from vortex_hep.modelfinding import load_model
+from vortex_hep.progress import SILENT, Progress
+from vortex_hep.text import one_line
+
+if TYPE_CHECKING:
+    from vortex_hep.batch.run import Watch
+
+__all__ = [
+    "JobOptions",
+    "Plan",
+    "compress_dataset",
+    "plan",
+    "restore_dataset",
+    "resume",
+    "run_plan",
+    "verify_dataset",
+]
+
+plan = make_plan
+
+#: Options that outputs depend on: a job goes on with these alone.
+_LASTING = ("effort", "exact", "embed_model", "trees", "compression")
+
+
+def compress_dataset(
+    inputs: Sequence[str | os.PathLike[str]],
+    *,
+    model: Model | str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    options: JobOptions | None = None,
+    site: Any = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> JobSummary:
+    """Compress many files: an archive of each, verified against it. Called again, it goes on.
+
+    Parameters
+    ----------
+    inputs : sequence of str or path
+        Files, folders, patterns, lists; see :func:`~vortex_hep.batch.inputs.find_inputs`.
+    model : Model, str or path, optional
+        To compress with; see :func:`~vortex_hep.batch.learning.train_on_dataset`. Without one, a
+        model is fitted to each file, which is slow.
+    output : str or path, optional
+        Folder or URL below which the archives have the inputs' tree of folders. By default each
+        archive lies beside its source.
+    options : JobOptions, optional
+    site : Site or distributed.Client, optional
+        Where workers run: by default on this machine.
+    journal : str or path, optional
+        A local file; by default in the output folder where that is local, else in the current one.
+    progress : Progress, optional
+
+    Returns
+    -------
+    JobSummary
+        Failures of files are in it, they are not raised.
+
+    Raises
+    ------
+    VortexError
+        What was found wrong before the first file was read; or what ended the job: it can go on
+        from its journal.
+    """
+    planned = make_plan(
+        "compress", inputs, model=model, output=output, options=options, journal=journal
+    )
+    return run_plan(planned, site=site, progress=progress)
+
+
+def verify_dataset(
+    inputs: Sequence[str | os.PathLike[str]],
+    *,
+    model: Model | str | os.PathLike[str] | None = None,
+    against: str | os.PathLike[str] | None = None,
+    options: JobOptions | None = None,
+    site: Any = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> JobSummary:
+    """Verify many archives by decoding all of each; compare them with their sources.
+
+    Parameters
+    ----------
+    inputs : sequence of str or path
+        Archives, or folders, patterns and lists of them.
+    model : Model, str or path, optional
+        Where the archives do not have it beside them.
+    against : str or path, optional
+        Folder or URL of the sources, in the archives' tree of folders.
+    options, site, journal, progress
+        As for :func:`compress_dataset`.
+
+    Returns
+    -------
+    JobSummary
+
+    Raises
+    ------
+    VortexError
+        As :func:`compress_dataset`.
+    """
+    planned = make_plan(
+        "verify", inputs, model=model, against=against, options=options, journal=journal
+    )
+    return run_plan(planned, site=site, progress=progress)
+
+
+def restore_dataset(
+    inputs: Sequence[str | os.PathLike[str]],
+    *,
+    model: Model | str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    options: JobOptions | None = None,
+    site: Any = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> JobSummary:
+    """Restore the files of many archives.
+
+    Parameters
+    ----------
+    inputs : sequence of str or path
+        Archives, or folders, patterns and lists of them.
+    model : Model, str or path, optional
+        Where the archives do not have it beside them.
+    output : str or path, optional
+        Folder or URL for the files; by default each lies beside its archive.
+    options, site, journal, progress
+        As for :func:`compress_dataset`.
+
+    Returns
+    -------
+    JobSummary
+
+    Raises
+    ------
+    VortexError
+        As :func:`compress_dataset`.
+    """
+    planned = make_plan(
+        "restore", inputs, model=model, output=output, options=options, journal=journal
+    )
+    return run_plan(planned, site=site, progress=progress)
+
+
+def run_plan(
+    planned: Plan,
+    *,
+    site: Any = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> JobSummary:
+    """Carry out a plan. If its journal is there, the job goes on, and failed files are tried again.
+
+    Parameters
+    ----------
+    planned : Plan
+    site : Site or distributed.Client, optional
+    progress : Progress, optional
+    watch : callable, optional
+        Called with each :class:`~vortex_hep.batch.states.Outcome` that is final.
+
+    Returns
+    -------
+    JobSummary
+
+    Raises
+    ------
+    UnsupportedTypeError
+        The journal is one of another job.
+    VortexError
+        As :func:`compress_dataset`.
+    """
+    with _journal_of(planned) as journal:
+        journal.reopen(failed=True)
+        return _Job(journal, planned.model).run(site, progress, watch)
+
+
+def resume(
+    journal: str | os.PathLike[str],
+    *,
+    failed: bool = False,
+    site: Any = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> JobSummary:
+    """Go on with a job.
+
+    Parameters
+    ----------
+    journal : str or path
+        Its journal.
+    failed : bool
+        Try the files that failed once more, too.
+    site : Site or distributed.Client, optional
+        It need not be the one of before.
+    progress : Progress, optional
+    watch : callable, optional
+        Called with each :class:`~vortex_hep.batch.states.Outcome` that is final.
+
+    Returns
+    -------
+    JobSummary
+
+    Raises
+    ------
+    MissingError
+        There is no such journal.
+    ModelMismatchError
+        The model of the job is not where it was.
+    VortexError
+        As :func:`compress_dataset`.
+    """
+    with Journal.open(journal) as opened:
+        model = _model_again(opened)
+        opened.reopen(failed=failed)
+        return _Job(opened, model).run(site, progress, watch)
+
+
+@contextlib.contextmanager
+def _journal_of(planned: Plan) -> Iterator[Journal]:
+    """The journal of a plan: a new one, or that of earlier runs with the new files added."""
+    if not os.path.lexists(planned.journal):
+        document = planned.document(_stored_model(planned))
+        with Journal.create(planned.journal, document, planned.files) as journal:
+            yield journal
+        return
+    with Journal.open(planned.journal) as journal:
+        document = journal.document
+        _check_same(planned, document, planned.journal)
+        document["model_paths"] = _stored_model(planned)
+        document["options"] = planned.options.document
+        journal.set_document(document)
+        journal.add(planned.files)
+        yield journal
+
+
+def _stored_model(planned: Plan) -> list[str]:
+    """Store the model where readers will look for it, or a later run; return where it lies."""
+    model = planned.model
+    if model is None:
+        return []
+    if planned.command == "compress" and not planned.options.embed_model:
+        targets = [target for target in planned.targets if target is not None]
+        return store_model(model, targets, planned.output)
+    if planned.model_path is not None:
+        given = planned.model_path
+        return [given if storage.is_url(given) else os.path.abspath(given)]  # noqa: PTH100
+    return store_model(model, [], storage.parent(os.path.abspath(planned.journal)))  # noqa: PTH100
+
+
+def _check_same(planned: Plan, document: dict[str, Any], path: str) -> None:
+    """Compare a plan with the job that a journal is of.
+
+    Raises
+    ------
+    UnsupportedTypeError
+    """
+    earlier = {**document, **dict(document.get("options") or {})}
+    now: dict[str, Any] = {
+        "command": planned.command,
+        "output": planned.output,
+        "against": planned.against,
+        "model_sha256": None if planned.model is None else planned.model.sha256,
+        **{name: planned.options.document[name] for name in _LASTING},
+    }
+    for name, value in now.items():
+        before = earlier.get(name)
+        if name in ("output", "against") and value and before:
+            value, before = same_file_key(value), same_file_key(str(before))
+        if value != before:
+            raise UnsupportedTypeError(
+                f"this is the journal of another job: {name} was {before!r}, and is {value!r} now",
+                path=path, hint="name another journal",
+            )  # fmt: skip
+
+
+def _model_again(journal: Journal) -> Model | None:
+    """The model of a job that goes on.
+
+    Raises
+    ------
+    ModelMismatchError
+        It is not where it was.
+    """
+    document = journal.document
+    sha256 = document.get("model_sha256")
+    if sha256 is None:
+        return None
+    problem = "the journal does not say where"
+    for path in document.get("model_paths") or ():
+        try:
+            model = load_model(str(path))
+        except VortexError as error:
+            problem = str(error)
+            continue
+        if model.sha256 == sha256:
+            return model
+        problem = f"{path} is another one"
+    raise ModelMismatchError(
+        f"the job's model {str(sha256)[:16]}... is not where it was: {problem}", path=journal.path,
+        hint="put it back",
+    )  # fmt: skip
+
+
+@dataclass
+class _Job:
+    """A job that is ready to run.
+
+    Parameters
+    ----------
+    journal : Journal
+    model : Model or None
+    """
+
+    journal: Journal
+    model: Model | None
+
+    def run(self, site: Any, progress: Progress | None, watch: Watch | None) -> JobSummary:
+        """Run on a site's workers, or a client's."""
+        from vortex_hep.batch.run import run_job
+
+        began = time.monotonic()
+        progress = progress or SILENT
+        site = Site() if site is None else site
+        document = self.journal.document
+        options = _options(document, self.journal.path)
+        cores = site.cores if isinstance(site, Site) else 1
+        how = how_of(str(document["command"]), str(document["job"]), options, cores=cores)
+        policy = Policy(options.attempts, options.backoff, options.group_bytes)
+        recheck(self.journal, progress)
+        counts = self.journal.counts()
+        if not counts[State.WAITING].files and not counts[State.RUNNING].files:
+            sweep(self.journal, how, progress)  # the run before may have ended before it did
+            return summarise(self.journal, seconds=time.monotonic() - began)
+        try:
+            with _client(site) as client:
+                summary = run_job(
+                    self.journal, client, how, model=self.model, policy=policy, progress=progress,
+                    watch=watch,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            if isinstance(site, Site) and site.kind == "local":  # no worker is left
+                sweep(self.journal, how, progress)
+            raise
+        output = document.get("output")
+        if output and storage.is_url(str(output)):
+            _copy_journal(self.journal.path, str(output), progress)
+        return summary
+
+
+def _options(document: dict[str, Any], path: str) -> JobOptions:
+    """Options of the job of a journal.
+
+    Raises
+    ------
+    CorruptionError
+    """
+    try:
+        if not isinstance(document["job"], str) or not isinstance(document["command"], str):
+            raise CorruptionError("the journal does not say what its job is", path=path)
+        return JobOptions.of_document(document["options"])
+    except (KeyError, AttributeError, UnsupportedTypeError) as error:
+        msg = "the journal does not say what its job is"
+        raise CorruptionError(msg, path=path) from error
+
+
+@contextlib.contextmanager
+def _client(site: Any) -> Iterator[Any]:
+    """A client of a site that is started; or the one that was given."""
+    if not isinstance(site, Site):
+        yield site
+        return
+    with connect(site) as client:
+        yield client
+
+
+def _copy_journal(path: str, output: str, progress: Progress) -> None:
+    """Leave a copy of the journal beside the outputs on a server."""
+    target = storage.join(output, storage.name(path))
+    temporary = storage.join(output, f".{storage.name(path)}.part")
+    with progress.task("copying the journal", None) as task:
+        try:
+            storage.upload(path, temporary)
+            storage.rename(temporary, target, overwrite=True)
+        except OutputError as error:
+            task.note(f"the journal could not be copied: {one_line(str(error))}")

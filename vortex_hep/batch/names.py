@@ -1,0 +1,133 @@
+"""Names of files: which of two mean one file, and what a tree of outputs calls them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+
+from vortex_hep.storage.paths import XROOTD_SCHEMES, is_url, local_path, scheme, split_url
+
+#: What archives end in.
+ARCHIVE_SUFFIX = ".vxc"
+
+_HEPMC = tuple(
+    f".hepmc{version}{packed}"
+    for version in ("", "2", "3")
+    for packed in ("", ".gz", ".zst", ".tar", ".tar.gz", ".tgz")
+)
+#: Suffixes of the files that are taken from a folder, for a job that makes archives.
+DATA_SUFFIXES = (".root", ".h5", ".hdf5", *_HEPMC)
+
+_LONGEST_FIRST = tuple(sorted((*DATA_SUFFIXES, ARCHIVE_SUFFIX), key=len, reverse=True))
+_DEFAULT_PORTS = {"http": ":80", "https": ":443", **dict.fromkeys(XROOTD_SCHEMES, ":1094")}
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Stem and suffix of a file's name; no suffix unless it is one of a kind we read.
+
+    Examples
+    --------
+    >>> split_suffix("a.hepmc3.gz"), split_suffix("run.2024")
+    (('a', '.hepmc3.gz'), ('run.2024', ''))
+    """
+    lower = name.lower()
+    for suffix in _LONGEST_FIRST:
+        if lower.endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
+    return name, ""
+
+
+def server_of(path: str) -> str:
+    """Scheme and host of a URL, alike for all ways to write it; "" for a local path.
+
+    Examples
+    --------
+    >>> server_of("root://EOS.example.org:1094//store/a.root"), server_of("a.root")
+    ('root://eos.example.org', '')
+    """
+    return _server_and_path(path)[0]
+
+
+def same_file_key(path: str) -> str:
+    """A text that is equal for two ways to write one file's path or URL.
+
+    Links are not followed: on the file systems that lists of files are about, that takes long.
+
+    Examples
+    --------
+    >>> same_file_key("root://Host:1094//store/./a.root?xrd.wantprot=gsi")
+    'root://host/store/a.root'
+    """
+    server, path = _server_and_path(path)
+    return server + path
+
+
+def _server_and_path(path: str) -> tuple[str, str]:
+    if not is_url(path) or scheme(path) == "file":
+        return "", os.path.abspath(local_path(path))  # noqa: PTH100 - as text, without resolving
+    kind = scheme(path)
+    host, inner = split_url(path)
+    host = host.partition("://")[2].lower().removesuffix(_DEFAULT_PORTS.get(kind, "\0"))
+    if kind in XROOTD_SCHEMES:
+        # What follows a "?" are credentials and wishes, unless it names a member of a zip file.
+        query = path.partition("?")[2]
+        member = f"?{query}" if "xrdcl.unzip=" in query else ""
+        kind = kind.replace("xroot", "root")
+    else:
+        inner, mark, query = inner.partition("?")
+        member = mark + query
+    inner = posixpath.normpath("/" + inner.lstrip("/"))
+    return f"{kind}://{host}", inner + member
+
+
+def path_parts(path: str) -> list[str]:
+    """Server (where there is one), folders and name of a path, as parts of a path below a folder.
+
+    Examples
+    --------
+    >>> path_parts("root://host:1095//store/a.root?x=y")
+    ['host_1095', 'store', 'a.root']
+    """
+    server, inner = _server_and_path(path)
+    inner = inner.partition("?")[0] if server else inner.replace(os.sep, "/")
+    parts = [part for part in inner.split("/") if part]
+    return [server.partition("://")[2].replace(":", "_"), *parts] if server else parts
+
+
+def relative_to_common(paths: Sequence[str]) -> list[str]:
+    """Each path below the folder that all have in common.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Paths or URLs of files.
+
+    Examples
+    --------
+    >>> relative_to_common(["/d/a/x.root", "/d/b/x.root"]), relative_to_common(["/d/a/x.root"])
+    (['a/x.root', 'b/x.root'], ['x.root'])
+    """
+    split = [path_parts(path) for path in paths]
+    if not split:
+        return []
+    low, high = min(split), max(split)
+    common = 0
+    most = min(len(parts) for parts in split) - 1
+    while common < most and low[common] == high[common]:
+        common += 1
+    return ["/".join(parts[common:]) for parts in split]
+
+
+def below(path: str, folder: str) -> str | None:
+    """Path of a file below a folder; None if it is not in it.
+
+    Examples
+    --------
+    >>> below("root://h//store/mc/a.root", "root://h:1094//store"), below("/a/b", "/c")
+    ('mc/a.root', None)
+    """
+    inner, outer = path_parts(path), path_parts(folder)
+    if len(inner) <= len(outer) or inner[: len(outer)] != outer or is_url(path) != is_url(folder):
+        return None
+    return "/".join(inner[len(outer) :])
