@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from vortex_hep import arrays as build
-from vortex_hep import storage
 from vortex_hep.archive_info import tree_info
 from vortex_hep.archive_tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.cache import CacheLike, open_cache
@@ -33,6 +32,7 @@ from vortex_hep.errors import (
 from vortex_hep.model import CHUNK_REMAINDER, Model
 from vortex_hep.modelfinding import find_model, load_model
 from vortex_hep.nn.engine import get_engine
+from vortex_hep.openfile import OpenFile, absolute, check_fingerprint
 from vortex_hep.options import thread_count
 from vortex_hep.storage.identity import Identity
 
@@ -72,7 +72,8 @@ class Archive(Mapping[str, TreeView]):
 
     Notes
     -----
-    Pickled, an archive is its path and these options, and is opened anew where it arrives.
+    Pickled, an archive is its path and these options, and is opened anew where it arrives; so it is
+    in a process that was forked. If another archive is there by then, that is a ChangedError.
 
     Raises
     ------
@@ -99,15 +100,11 @@ class Archive(Mapping[str, TreeView]):
         self.engine = get_engine(device)
         self.cache = open_cache(cache)
         given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
-        self._place = source if isinstance(source, (str, os.PathLike)) else None
         self._options: OpenOptions = {
             "model": model, "threads": threads, "device": device, "cache": self.cache,
         }  # fmt: skip
-        self.reader = ContainerReader(source)
+        self._file = OpenFile(source, workers)
         self.path = str(self.reader.path)
-        # Neither starts a thread before it is given work.
-        self.outer = ThreadPoolExecutor(workers)
-        self.inner = ThreadPoolExecutor(workers)
         self._given = given
         self._model: Model | None = None
         try:
@@ -123,6 +120,21 @@ class Archive(Mapping[str, TreeView]):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def reader(self) -> ContainerReader:
+        """The file."""
+        return self._file.reader
+
+    @property
+    def outer(self) -> Executor:
+        """Threads for the plans of a cluster."""
+        return self._file.outer
+
+    @property
+    def inner(self) -> Executor:
+        """Threads for the lane groups within a plan."""
+        return self._file.inner
 
     def _check_kind(self) -> None:
         if self.reader.kind != KIND_ARCHIVE:
@@ -171,7 +183,9 @@ class Archive(Mapping[str, TreeView]):
             elif self._given is not None:
                 self._model = self._given
             else:
-                self._model = find_model(str(self._named.get("sha256")), self._place, self.path)
+                self._model = find_model(
+                    str(self._named.get("sha256")), self._file.place, self.path
+                )
         return self._model
 
     def _views(self) -> dict[str, TreeView]:
@@ -203,7 +217,8 @@ class Archive(Mapping[str, TreeView]):
         return len(self.trees)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._place is None:
+        place = self._file.place
+        if place is None:
             raise UnsupportedTypeError(
                 "an archive opened from a file object cannot be pickled", path=self.path,
                 hint="open it by its path or URL",
@@ -211,7 +226,7 @@ class Archive(Mapping[str, TreeView]):
         options, model = self._options, self._options["model"]
         if isinstance(model, (str, os.PathLike)):
             options = {**options, "model": absolute(model)}
-        return partial(open_unowned, absolute(self._place), **options), ()
+        return partial(_arrived, place, self.fingerprint, **options), ()
 
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
@@ -298,9 +313,7 @@ class Archive(Mapping[str, TreeView]):
 
     def close(self) -> None:
         """Close the file and stop the workers."""
-        self.reader.close()
-        self.outer.shutdown()
-        self.inner.shutdown()
+        self._file.close()
 
     def __enter__(self) -> Archive:
         return self
@@ -333,18 +346,6 @@ class _Blobs(Mapping[str, bytes]):
         return len(self._numbers)
 
 
-def absolute(place: str | os.PathLike[str]) -> str:
-    """Return the path under which another process finds a local file; URLs as they are.
-
-    Examples
-    --------
-    >>> absolute("root://host//a.vxc")
-    'root://host//a.vxc'
-    """
-    name = os.fspath(place)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
-
-
 def open_unowned(
     path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOptions]
 ) -> Archive:
@@ -357,7 +358,14 @@ def open_unowned(
         As :class:`Archive` takes them.
     """
     archive = Archive(path, **options)
-    weakref.finalize(archive, archive.reader.close)
+    weakref.finalize(archive, archive._file.close_file)
+    return archive
+
+
+def _arrived(path: str, fingerprint: str, **options: Unpack[OpenOptions]) -> Archive:
+    """Unpickle an archive."""
+    archive = open_unowned(path, **options)
+    check_fingerprint(archive.fingerprint, fingerprint, path)
     return archive
 
 

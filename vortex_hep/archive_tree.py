@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class ArchiveTree(TreeView):
         super().__init__(name, archive.path, num_entries, tables)
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
-        self._decoder: TreeDecoder | None = None
+        self._decoder: tuple[Executor, TreeDecoder] | None = None
         self._recent: tuple[int, dict[str, DecodedTable]] = (-1, {})
         self._checked: set[tuple[int, str]] = set()
 
@@ -82,11 +83,12 @@ class ArchiveTree(TreeView):
         return list(dict.fromkeys(self._plan_of[n] for n in names))
 
     def _decoder_now(self) -> TreeDecoder:
-        if self._decoder is None:
-            a = self._archive
+        a, pool = self._archive, self._archive.outer
+        if self._decoder is None or self._decoder[0] is not pool:
             models = {} if a.model is None else a.model.tables(self.family)
-            self._decoder = TreeDecoder(self.plans, self.tables, models, a.outer, a.inner, a.engine)
-        return self._decoder
+            decoder = TreeDecoder(self.plans, self.tables, models, pool, a.inner, a.engine)
+            self._decoder = pool, decoder
+        return self._decoder[1]
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
@@ -110,12 +112,15 @@ class ArchiveTree(TreeView):
             decoded = self._cluster(number, plans, payloads)
             for table, wanted in by_table.items():
                 parts[table].append(build.cut(decoded, self._plan_of, wanted, low - a, high - a))
-        return {
-            table: build.join_tables(parts[table])
-            if parts[table]
-            else build.empty_table([self._specs[n] for n in wanted])
-            for table, wanted in by_table.items()
-        }
+        out: Cluster = {}
+        for table, wanted in by_table.items():
+            if len(parts[table]) == 1:
+                out[table] = build.owned(parts[table][0])
+            elif parts[table]:
+                out[table] = build.join_tables(parts[table])
+            else:
+                out[table] = build.empty_table([self._specs[n] for n in wanted])
+        return out
 
     def check(self, number: int) -> None:
         """Decode what was not decoded yet of a cluster, which checks it.

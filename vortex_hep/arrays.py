@@ -49,6 +49,21 @@ def cut(
     return TableData(offsets[low : high + 1] - first, columns)
 
 
+def owned(table: TableData) -> TableData:
+    """Return a table whose arrays its user may change, or cannot: not those that are kept."""
+
+    def own(array: Array) -> Array:
+        return array.copy() if array.flags.writeable else array
+
+    columns: dict[str, Array | VarBytes] = {}
+    for name, column in table.columns.items():
+        if isinstance(column, VarBytes):
+            columns[name] = VarBytes(column.offsets, own(column.content))
+        else:
+            columns[name] = own(column)
+    return TableData(table.offsets, columns)
+
+
 def empty_table(specs: Sequence[ColumnSpec]) -> TableData:
     """Build a table without lanes."""
     columns: dict[str, Array | VarBytes] = {}

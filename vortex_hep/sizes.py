@@ -8,8 +8,8 @@ import numpy as np
 
 from vortex_hep.errors import UnsupportedTypeError
 
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([kKMGT]?)(i?)B\s*")
-_POWER = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([KMGT]?)(I?)B\s*", re.IGNORECASE)
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def is_size(text: str) -> bool:
@@ -29,7 +29,7 @@ def byte_count(size: int | str) -> int:
     Parameters
     ----------
     size : int or str
-        ``"100 MB"`` is 10^8 bytes, ``"100 MiB"`` is 100 * 2^20.
+        ``"100 MB"`` is 10^8 bytes, ``"100 MiB"`` is 100 * 2^20; large and small letters are one.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def byte_count(size: int | str) -> int:
         found = _SIZE.fullmatch(size)
         if found:
             number, unit, binary = found.groups()
-            count = round(float(number) * (1024 if binary else 1000) ** _POWER[unit])
+            count = round(float(number) * (1024 if binary else 1000) ** _POWER[unit.upper()])
     elif isinstance(size, (int, np.integer)):
         count = int(size)
     if count < 1:

@@ -10,8 +10,27 @@ from typing import Any
 from vortex_hep import arrays as build
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 from vortex_hep.schema import Cluster, ColumnSpec, TableSpec
+from vortex_hep.sizes import byte_count
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
+
+
+def check_step(step_size: int | str) -> int:
+    """Read a step size: a number of entries, or of bytes where it is a text.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        It is neither.
+    """
+    if isinstance(step_size, str):
+        return byte_count(step_size)
+    if step_size < 1 or step_size != int(step_size):
+        raise UnsupportedTypeError(
+            f"step_size {step_size!r} is not a positive number of entries, nor a size",
+            hint="such as 1000 or '100 MB'",
+        )
+    return int(step_size)
 
 
 class TreeView(ABC):
@@ -192,7 +211,7 @@ class TreeView(ABC):
         expressions: str | Sequence[str] | None = None,
         *,
         filter_name: Filter = None,
-        step_size: int | None = None,
+        step_size: int | str | None = None,
         entry_start: int | None = None,
         entry_stop: int | None = None,
         library: str = "ak",
@@ -203,8 +222,9 @@ class TreeView(ABC):
         ----------
         expressions, filter_name, entry_start, entry_stop, library
             As in :meth:`arrays`.
-        step_size : int, optional
-            Entries per piece; by default the archive's clusters, which is the fastest.
+        step_size : int or str, optional
+            Entries per piece, or their bytes in memory, such as ``"100 MB"``; by default the
+            archive's clusters, which is the fastest.
 
         Yields
         ------
@@ -213,7 +233,7 @@ class TreeView(ABC):
         Raises
         ------
         UnsupportedTypeError
-            ``step_size`` is not positive.
+            ``step_size`` is neither.
         NotFoundError, CorruptionError, ModelMismatchError
             As in :meth:`arrays`.
         """
@@ -221,13 +241,33 @@ class TreeView(ABC):
         start, stop = self.entry_range(entry_start, entry_stop)
         if step_size is None:
             ranges = [(max(a, start), min(b, stop)) for a, b in self.cluster_ranges(0)]
-        elif step_size < 1:
-            raise UnsupportedTypeError(f"step_size {step_size} is not positive")
         else:
-            ranges = [(a, min(a + step_size, stop)) for a in range(start, stop, step_size)]
+            step = self.entries_per_step(names, step_size)
+            ranges = [(a, min(a + step, stop)) for a in range(start, stop, step)]
         for a, b in ranges:
             if a < b:
                 yield self.arrays(names, entry_start=a, entry_stop=b, library=library)
+
+    def entries_per_step(self, names: Sequence[str], step_size: int | str) -> int:
+        """How many entries a step has.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Branches that are read.
+        step_size : int or str
+            Entries, or the bytes of these branches in memory, such as ``"100 MB"``.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            It is neither.
+        """
+        wanted = check_step(step_size)
+        if isinstance(step_size, str):
+            total = self.raw_bytes(names)
+            return max(1, wanted * self.num_entries // total if total else self.num_entries)
+        return wanted
 
     def names(
         self, expressions: str | Sequence[str] | None = None, filter_name: Filter = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import vortex_hep
@@ -68,7 +70,7 @@ def no_models(monkeypatch):
     monkeypatch.setattr(modelfinding, "_models", type(modelfinding._models)())
 
 
-class Decoded(list):
+class Decoded(list[Any]):
     """Chunks that were decoded, one by one, as (number, checksum, plan)."""
 
     @property

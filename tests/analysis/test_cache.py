@@ -169,12 +169,15 @@ def test_a_full_disk_is_a_warning(tmp_path, monkeypatch):
 
 def test_ways_to_name_a_cache(tmp_path):
     assert open_cache(None) is None
-    assert open_cache("2 MB").limit == 2_000_000
-    assert open_cache(tmp_path / "new").folder.is_dir()
+    in_memory, on_disk = open_cache("2 MB"), open_cache(tmp_path / "new")
+    assert isinstance(in_memory, MemoryCache)
+    assert in_memory.limit == 2_000_000
+    assert isinstance(on_disk, FolderCache)
+    assert on_disk.folder.is_dir()
     memory = MemoryCache(10)
     assert open_cache(memory) is memory
     with pytest.raises(UnsupportedTypeError, match="a cache cannot be a int"):
-        open_cache(3)
+        open_cache(3)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedTypeError, match="not a size in bytes"):
         MemoryCache("-1 MB")
     (tmp_path / "file").touch()
@@ -191,6 +194,23 @@ def test_pickled_caches(tmp_path):
     memory = MemoryCache("1 MB")
     memory.put("a", table())
     assert len(pickle.loads(pickle.dumps(memory))) == 0
+
+
+@pytest.mark.parametrize("kind", ["none", "memory", "folder"])
+def test_what_users_do_to_arrays_is_of_no_effect(dataset, tmp_path, kind):
+    cache = {"none": None, "memory": "1 MB", "folder": tmp_path}[kind]
+    with vortex_hep.open(dataset / "a.vxc", cache=cache) as archive:
+        tree = archive["Events"]
+        stop = tree.cluster_ranges(0)[0][1]
+        names = ["event", "nJet", "Jet_pt", "Muon_eta"]
+        expected = tree.arrays(names, entry_stop=stop).to_list()
+        for library in ("np", "ak"):
+            found = tree.arrays(names, entry_stop=stop, library=library)
+            arrays = [found["event"], found["nJet"], *found["Jet_pt"]]
+            for array in map(np.asarray, arrays):
+                if array.flags.writeable:
+                    array[...] = 0
+            assert tree.arrays(names, entry_stop=stop).to_list() == expected
 
 
 def test_cached_arrays_are_read_only(dataset):

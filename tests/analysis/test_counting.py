@@ -39,6 +39,7 @@ def test_three_columns_transfer_and_decode_their_table(remote, decoded):
         opened = count.bytes
         jets = tree.arrays(THREE)
         cost = tree.cost(filter_name=THREE)
+        assert isinstance(tree, archive_tree.ArchiveTree)
         chunks = len(cost) * len(tree.clusters)
         assert set(cost) == {"", "Jet"}  # the counters, and the table
         assert count.bytes - opened == sum(cost.values()) + chunks * FRAME_SIZE
@@ -55,6 +56,7 @@ def test_large_ranges_are_fetched_in_several_requests(remote, monkeypatch, decod
     monkeypatch.setattr(archive_tree, "AHEAD_BYTES", 1)
     with storage.counting() as count, vortex_hep.open(remote.url("data/a.vxc")) as archive:
         tree = archive["Events"]
+        assert isinstance(tree, archive_tree.ArchiveTree)
         one_by_one = tree.arrays(THREE)
         assert count.requests == 1 + len(tree.clusters)
         assert len(decoded) == len(set(decoded))

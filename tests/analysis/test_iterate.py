@@ -52,6 +52,17 @@ def test_reports_say_where_pieces_come_from(dataset):
     assert all(isinstance(piece["event"], np.ndarray) for piece, _ in found)
 
 
+def test_steps_of_one_tree(dataset):
+    with vortex_hep.open(dataset / "a.vxc") as archive:
+        tree = archive["Events"]
+        pieces = list(tree.iterate(NAMES, step_size="2 kB"))
+        assert len(pieces) > 2
+        assert ak.array_equal(ak.concatenate(pieces), tree.arrays(NAMES))
+        for step in (0, -5, "many"):
+            with pytest.raises(UnsupportedTypeError, match="such as"):
+                next(tree.iterate(NAMES, step_size=step))
+
+
 def test_ways_to_name_files(dataset):
     def events(files, **options):
         pieces = vortex_hep.iterate(files, "event", library="np", **options)
@@ -83,12 +94,12 @@ def test_mistakes_are_told_before_a_file_is_opened(dataset):
         vortex_hep.iterate([])
     with pytest.raises(UnsupportedTypeError, match="not a size in bytes"):
         vortex_hep.iterate("no such.vxc", step_size="a lot")
-    with pytest.raises(UnsupportedTypeError, match="step_size 0 is not positive"):
+    with pytest.raises(UnsupportedTypeError, match="step_size 0 is not a positive number"):
         vortex_hep.iterate("no such.vxc", step_size=0)
     with pytest.raises(UnsupportedTypeError, match="neither 'ak' nor 'np'"):
         vortex_hep.iterate("no such.vxc", library="pd")
     with pytest.raises(UnsupportedTypeError, match="files cannot be a int"):
-        vortex_hep.iterate(3)
+        vortex_hep.iterate(3)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedTypeError, match="steps are pairs"):
         vortex_hep.iterate({"a.vxc": {"object_path": "Events", "steps": [[3, 1]]}})
 

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import sys
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -145,7 +146,7 @@ def test_unusual_types(make_archive, tmp_path):
 
 
 def test_opening_decodes_nothing_and_touching_its_table(dataset, decoded):
-    log = []
+    log: list[Any] = []
     events = vortex_hep.nanoevents(dataset / "a.vxc", access_log=log)
     assert len(events) == 120
     assert "pt" in events.Jet.fields
@@ -171,9 +172,15 @@ def test_metadata_and_open_archives(dataset):
 
 
 def test_events_close_their_file(dataset, monkeypatch):
+    gc.collect()  # files of other tests
     closed = []
     close = ContainerReader.close
-    monkeypatch.setattr(ContainerReader, "close", lambda self: (closed.append(1), close(self)))
+
+    def closing(reader):
+        closed.append(1)
+        close(reader)
+
+    monkeypatch.setattr(ContainerReader, "close", closing)
     events = vortex_hep.nanoevents(dataset / "a.vxc")
     jets = events.Jet
     del events

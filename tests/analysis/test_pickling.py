@@ -11,7 +11,7 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.errors import ChangedError, UnsupportedTypeError
 
 
 def read(tree):
@@ -60,6 +60,16 @@ def test_file_objects_cannot_travel(dataset):
             pickle.dumps(archive)
         with pytest.raises(UnsupportedTypeError, match="open it by its path"):
             pickle.dumps(archive["Events"])
+
+
+def test_what_was_replaced_on_the_way(dataset, tmp_path):
+    path = tmp_path / "x.vxc"
+    path.write_bytes((dataset / "a.vxc").read_bytes())
+    with vortex_hep.open(path) as archive:
+        state = pickle.dumps(archive["Events"])
+    path.write_bytes((dataset / "b.vxc").read_bytes())
+    with pytest.raises(ChangedError, match="replaced while it was in use"):
+        pickle.loads(state)
 
 
 def test_trees_that_are_coded_together(make_archive, tmp_path):

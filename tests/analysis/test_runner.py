@@ -1,6 +1,7 @@
 """coffea's Runner gives the same histograms on archives as on ROOT files."""
 
 import pickle
+from typing import Any
 
 import pytest
 from coffea import processor
@@ -118,12 +119,22 @@ def test_failures_name_the_file(dataset, make_archive, tmp_path):
 
 
 def test_an_archive_that_is_replaced_meanwhile(dataset, make_archive, tmp_path):
-    path, cache = tmp_path / "x.vxc", {}
+    path = tmp_path / "x.vxc"
+    cache: dict[Any, Any] = {}
     path.write_bytes((dataset / "a.vxc").read_bytes())
     run(iterative(), {"DY": [str(path)]}, metadata_cache=cache)
     path.write_bytes((dataset / "b.vxc").read_bytes())
     with pytest.raises(ChangedError, match="replaced while it was in use"):
         run(iterative(), {"DY": [str(path)]}, metadata_cache=cache)
+
+
+def test_a_new_runner_knows_nothing_of_what_was_replaced(dataset, tmp_path):
+    path = tmp_path / "x.vxc"
+    for name in ("a", "b"):
+        path.write_bytes((dataset / f"{name}.vxc").read_bytes())
+        found = run(iterative(), {"DY": [str(path)]}, metadata_cache=None)
+        expected = run(iterative(), {"DY": [f"{dataset}/{name}.vxc"]})
+        assert_equal(found, expected)
 
 
 def test_checkpoints(dataset):

@@ -11,10 +11,10 @@ import uproot
 
 import vortex_hep
 from vortex_hep import archive_tree
-from vortex_hep.codec import output
 from vortex_hep.codec.container import ContainerWriter
 from vortex_hep.errors import NotFoundError, NotVortexError, OutputError, SourceError
 from vortex_hep.model import Model
+from vortex_hep.storage.local import RawOutput
 
 NONE = Model({})
 
@@ -189,7 +189,7 @@ def test_disk_full(twins_file, archive, twins_model, out, monkeypatch):
     def full(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(output.RawOutput, "put", full)
+    monkeypatch.setattr(RawOutput, "put", full)
     for call in (
         lambda: vortex_hep.compress_file(twins_file, target, model=NONE, overwrite=True),
         lambda: twins_model.save(target, overwrite=True),

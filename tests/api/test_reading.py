@@ -4,6 +4,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 
 import awkward as ak
+import fsspec
 import numpy as np
 import pytest
 import uproot
@@ -169,6 +170,11 @@ def test_a_closed_archive_says_so(example_archive):
     with vortex_hep.open(path, model=model) as archive:
         events = archive["Events"]
     archive.close()
+    with pytest.raises(SourceError, match="closed"):
+        events.arrays("run")
+    fsspec.filesystem("memory").pipe("/closed.vxc", path.read_bytes())
+    with vortex_hep.open("memory://closed.vxc", model=model) as archive:
+        events = archive["Events"]
     with pytest.raises(SourceError, match="closed"):
         events.arrays("run")
 

@@ -24,11 +24,11 @@ class Faults:
 
     def setup(self, worker: Any) -> None:
         del worker
-        work.compress_file = compress_file  # type: ignore[assignment]
+        vars(work)["compress_file"] = compress_file
 
     def teardown(self, worker: Any) -> None:
         del worker
-        work.compress_file = vortex_hep.compress_file
+        vars(work)["compress_file"] = vortex_hep.compress_file
 
 
 def compress_file(source: str, out: Any, **options: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 
 import vortex_hep
 from tests.batch.faults import Faults
-from vortex_hep.batch.jobs import JobOptions, compress_dataset, plan, resume, run_plan
+from vortex_hep.batch.jobs import JobOptions, compress_dataset, resume
 from vortex_hep.batch.journal import Journal
 from vortex_hep.batch.site import Site, connect
 from vortex_hep.batch.states import Reason, State
@@ -147,20 +147,26 @@ def test_a_driver_that_is_killed(tiny_file, tmp_path, faulty):
     whole_and_alone(source, output, names)
 
 
-def test_interrupted(tiny_file, tmp_path, monkeypatch):
-    """Ctrl-C leaves a journal to go on from, and no temporary file."""
-    names = ["a", "b", "slow-c", "slow-d"]
+def test_interrupted(tiny_file, tmp_path):
+    """Ctrl-C reaches all processes of a terminal; what stays is a journal to go on from."""
+    names = [f"{n:02}" for n in range(40)]
     source, output = make(tmp_path / "in", tiny_file, names), tmp_path / "out"
-    planned = plan("compress", [source], model=MODEL, output=output, options=QUICK)
-
-    def interrupt(_: object) -> None:
-        raise KeyboardInterrupt
-
-    site = Site(workers=1, memory="700MB", dashboard="none")
-    with pytest.raises(KeyboardInterrupt):
-        run_plan(planned, site=site, watch=interrupt)
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.replace("== 3", "== 0"))
+    driver = subprocess.Popen(
+        [sys.executable, str(script), str(source), str(output)], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    while len(list(output.glob("*.vxc"))) < 3:
+        assert driver.poll() is None
+        time.sleep(0.01)
+    os.killpg(driver.pid, signal.SIGINT)
+    said = driver.communicate(timeout=30)[1]
+    assert said.count("Traceback") == 1
+    assert said.strip().endswith("KeyboardInterrupt")
     assert not list(output.glob(".*"))
-    with Journal.open(planned.journal) as journal:
-        before = journal.counts()
-        assert before[State.DONE].files > 0
-        assert before[State.RUNNING].files + before[State.WAITING].files > 0
+    with Journal.open(output / "vortex-job.sqlite") as journal:
+        counts = journal.counts()
+        assert counts[State.DONE].files > 0
+        assert counts[State.FAILED].files == 0
+        assert {len(journal.history(row.number)) for row in journal.rows(State.DONE)} == {1}

@@ -219,6 +219,19 @@ def test_workers_that_lack_what_it_takes(dataset, workers, tmp_path, monkeypatch
         assert journal.counts()[State.FAILED].files == 0
 
 
+def test_paths_do_not_depend_on_where_the_job_is_started(dataset, tmp_path, monkeypatch):
+    dataset(1)
+    monkeypatch.chdir(tmp_path)
+    MODEL.save("model.vxm")
+    planned = plan("compress", ["in"], model="model.vxm", output="out")
+    (file,) = planned.files
+    assert (file.source, file.target) == (
+        str(tmp_path / "in/set0/0.root"), str(tmp_path / "out/set0/0.vxc"),
+    )  # fmt: skip
+    assert planned.output == str(tmp_path / "out")
+    assert planned.model_path == str(tmp_path / "model.vxm")
+
+
 def test_options_that_make_no_sense():
     for wrong in (
         {"effort": "much"}, {"verify": "no"}, {"attempts": 0}, {"backoff": -1}, {"threads": 0},

@@ -141,7 +141,7 @@ def test_at_any_request(xrootd: XrootdServer, interruption, command, loss):
         if not outcome.ok:
             failures += 1
             assert outcome.reason == Reason.NETWORK.value, (at, outcome.error)
-            assert "\n" not in outcome.error
+            assert "\n" not in str(outcome.error)
             again = place.attempt(command, 2)
             assert again.ok, (at, again.error)
         place.check()

@@ -27,8 +27,8 @@ __all__ = ["xrootd", "xrootd_base"]
 
 ROOT = Path(__file__).parents[2]
 FILES = 60
-#: Files that take long to be written, so that a server can be killed meanwhile.
-LARGE = 3
+#: Files that are large enough for a server to be killed while they are written; bytes of each.
+LARGE, LARGE_BYTES = 3, 40_000_000
 DRIVER = """\
 import sys
 import vortex_hep
@@ -39,7 +39,7 @@ if __name__ == "__main__":
     source, output, journal = sys.argv[1:]
     jobs.compress_dataset(
         [source], model=vortex_hep.Model({}), output=output, journal=journal,
-        options=jobs.JobOptions(backoff=0.3, attempts=20, group_bytes=100_000),
+        options=jobs.JobOptions(effort="fast", backoff=0.3, attempts=20, group_bytes=100_000),
         site=Site(workers=2, memory="1GB", dashboard="none"),
     )
 """
@@ -58,8 +58,11 @@ def sources(xrootd: XrootdServer, request: pytest.FixtureRequest) -> Path:
         suffix, write = kinds[number % len(kinds)]
         path = folder / suffix.partition(".")[0] / f"{number:02}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if number // 20 == 1 and suffix == "dat" and len(list(folder.rglob("*.large"))) < LARGE:
-            write_opaque(path.with_suffix(".large"), number, 9_000_000)
+        if number // 20 == 1 and suffix == "dat" and len(list(folder.glob("large/*"))) < LARGE:
+            # Their turn comes after the small ones of most kinds.
+            large = folder / "large" / path.name
+            large.parent.mkdir(exist_ok=True)
+            write_opaque(large, number, LARGE_BYTES)
         elif real and suffix.endswith(".root") and number >= 40:
             path.write_bytes(real.pop().read_bytes())
         else:
@@ -100,7 +103,7 @@ def test_sixty_files(xrootd: XrootdServer, sources, tmp_path):
 
     def being_written() -> bool:
         with contextlib.suppress(FileNotFoundError):
-            return any(0 < path.stat().st_size < 9_000_000 for path in parts())
+            return any(1_000_000 < path.stat().st_size < LARGE_BYTES for path in parts())
         return False
 
     def fail_over() -> None:
@@ -143,6 +146,8 @@ def test_sixty_files(xrootd: XrootdServer, sources, tmp_path):
     assert extra == {"job.sqlite", "e3b0c44298fc1c14.vxm"}
     with Journal.open(journal, read_only=True) as opened:
         rows = list(opened.rows())
+        successes = [sum(o.ok for o in opened.history(row.number)) for row in rows]
+    assert successes == [1] * FILES
     assert len({row.target for row in rows}) == FILES
     for row in rows:
         source, target = (

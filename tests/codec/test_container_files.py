@@ -11,9 +11,9 @@ import fsspec
 import pytest
 
 from vortex_hep import errors
-from vortex_hep.codec import output
 from vortex_hep.codec.container import ContainerReader, ContainerWriter, atomic_output, open_binary
 from vortex_hep.codec.source import COALESCE_GAP, read_coalesced
+from vortex_hep.storage.local import RawOutput
 
 
 def write(file) -> None:
@@ -171,7 +171,7 @@ def test_full_disk_names_the_path_and_says_what_to_do(tmp_path, monkeypatch, lat
     def full(_self, _data, /):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(output.RawOutput, "put", full)
+    monkeypatch.setattr(RawOutput, "put", full)
     path = tmp_path / "x"
     hint = pytest.raises(errors.OutputError, match="free some space")
     with hint as caught, atomic_output(path) as file:

@@ -17,7 +17,7 @@ from vortex_hep.codec.predictors import Input, Predictor
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.tablechunk import HEAD, TableChunk, decoded_bytes, pack_array, unpack_array
 from vortex_hep.codec.transforms import Segments
-from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder, plan_data, plan_specs
+from vortex_hep.codec.treecoder import DecodedTable, TreeDecoder, TreeEncoder, plan_data, plan_specs
 from vortex_hep.errors import CorruptionError, ModelMismatchError, UnknownCodecError
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.nn.tablemodel import Link, Shape, TableModel
@@ -163,7 +163,7 @@ class Coder:
 
     def decode(
         self, chunks: Mapping[str, TableChunk], lanes: int, decoder: TreeDecoder | None = None
-    ) -> dict[str, TableData]:
+    ) -> dict[str, DecodedTable]:
         rows = {
             n: {
                 "id": 0, "offset": 0,

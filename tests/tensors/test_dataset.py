@@ -10,7 +10,7 @@ import pytest
 
 import vortex_hep
 from vortex_hep import compressing
-from vortex_hep.errors import MissingError, NotFoundError, UnsupportedTypeError
+from vortex_hep.errors import ChangedError, MissingError, NotFoundError, UnsupportedTypeError
 from vortex_hep.examples import write_example
 
 torch = pytest.importorskip("torch")
@@ -208,6 +208,15 @@ def test_what_does_not_fit_is_an_error_at_once(folder):
         ArchiveDataset(str(folder / "x*.vxc"))
     with pytest.raises(MissingError, match="no files"):
         ArchiveDataset([])
+
+
+def test_an_archive_that_is_replaced_meanwhile(folder, tmp_path):
+    path = tmp_path / "x.vxc"
+    path.write_bytes((folder / "a.vxc").read_bytes())
+    batches = ArchiveDataset(path, ServeOptions(tree="jets", expressions=["number"], batch=100))
+    path.write_bytes((folder / "b.vxc").read_bytes())
+    with pytest.raises(ChangedError, match="replaced while it was in use"):
+        next(iter(batches))
 
 
 def test_text_and_lists_within_lists_are_refused(tmp_path):

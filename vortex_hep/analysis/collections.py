@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from vortex_hep.analysis.extras import needs
-from vortex_hep.analysis.files import Files, FileSpec, check_unchanged, find_files, tree_of
-from vortex_hep.analysis.steps import cluster_steps, entries_per_step
-from vortex_hep.archive import Archive, OpenOptions, absolute
+from vortex_hep.analysis.files import Files, FileSpec, find_files, tree_of
+from vortex_hep.analysis.steps import cluster_steps
+from vortex_hep.archive import Archive, OpenOptions
 from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.openfile import absolute, check_fingerprint
 from vortex_hep.tree_view import Filter
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class ReadArchive(ColumnProjectionMixin):
+class ReadArchive(ColumnProjectionMixin):  # type: ignore[misc]
     """Reads a partition; dask-awkward narrows it down to the columns that are used.
 
     Parameters
@@ -68,7 +69,10 @@ class ReadArchive(ColumnProjectionMixin):
             As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.ArchiveTree.arrays`.
         """
         with Archive(part.path, **self.options) as archive:
-            check_unchanged(archive, part.fingerprint)
+            check_fingerprint(
+                archive.fingerprint, part.fingerprint, archive.path,
+                hint="make the collection anew",
+            )  # fmt: skip
             array = archive[part.tree].arrays(
                 list(self.columns), entry_start=part.start, entry_stop=part.stop
             )
@@ -191,7 +195,7 @@ def _look(
         names = tree.names(expressions, filter_name)
         ranges = spec.ranges(tree)
         if ranges is None:
-            entries = entries_per_step(tree, names, step_size)
+            entries = tree.entries_per_step(names, step_size)
             ranges = tuple(cluster_steps(tree, entries)) or ((0, 0),)
         # Sorted, as files of one kind may differ in the order of their branches.
         columns = tuple(sorted(names))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_hep import storage
 from vortex_hep.archive import Archive, OpenOptions
-from vortex_hep.errors import ChangedError, MissingError, UnsupportedTypeError
+from vortex_hep.errors import MissingError, UnsupportedTypeError
 from vortex_hep.tree_view import TreeView
 
 if TYPE_CHECKING:
@@ -102,20 +102,6 @@ def tree_of(archive: Archive, name: str | None) -> TreeView:
             hint="as in 'file.vxc:Events' or {'file.vxc': 'Events'}",
         )  # fmt: skip
     return next(iter(archive.values()))
-
-
-def check_unchanged(archive: Archive, fingerprint: str) -> None:
-    """Compare an archive with the one that was there when work on it was planned.
-
-    Raises
-    ------
-    ChangedError
-        It is another one.
-    """
-    if archive.fingerprint != fingerprint:
-        raise ChangedError(
-            "the archive was replaced while it was in use", path=archive.path, hint="start anew"
-        )
 
 
 def find_files(files: Files) -> list[FileSpec]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.analysis.files import Files, FileSpec, find_files
-from vortex_hep.analysis.steps import Range, entries_per_step, even_steps
+from vortex_hep.analysis.steps import Range, even_steps
 from vortex_hep.archive import OpenOptions
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.sizes import byte_count
-from vortex_hep.tree_view import Filter, TreeView
+from vortex_hep.tree_view import Filter, TreeView, check_step
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -87,10 +86,8 @@ def iterate(
     """
     if library not in ("ak", "np"):
         raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
-    if isinstance(step_size, str):
-        byte_count(step_size)
-    elif step_size is not None and step_size < 1:
-        raise UnsupportedTypeError(f"step_size {step_size} is not positive")
+    if step_size is not None:
+        check_step(step_size)
 
     def pieces(specs: list[FileSpec]) -> Iterator[Any]:
         before = 0
@@ -119,4 +116,4 @@ def _ranges(
         return list(given)
     if step_size is None:
         return tree.cluster_ranges(0)
-    return even_steps(0, tree.num_entries, entries_per_step(tree, names, step_size))
+    return even_steps(0, tree.num_entries, tree.entries_per_step(names, step_size))

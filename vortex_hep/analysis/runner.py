@@ -9,15 +9,16 @@ from __future__ import annotations
 import pickle
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from vortex_hep.analysis.extras import check_interface, needs
-from vortex_hep.analysis.files import check_unchanged, tree_of
+from vortex_hep.analysis.files import tree_of
 from vortex_hep.analysis.nano import EventsOptions, build_events, with_cache
 from vortex_hep.archive import Archive, OpenOptions
 from vortex_hep.errors import VortexError
+from vortex_hep.openfile import check_fingerprint
 
 with needs("coffea"):
     import lz4.frame  # type: ignore[import-untyped]
@@ -80,6 +81,9 @@ class Runner(processor.Runner):  # type: ignore[misc]
         ``model``, ``threads``, ``device`` and ``cache``, as :func:`vortex_hep.open` takes them. By
         default one thread for each task. Give paths of models rather than models, which would
         travel with every task, or let them lie beside the archives.
+    metadata_cache : mutable mapping, optional
+        What is known of files. By default one of this runner alone, as files may be replaced
+        between two.
     align_archives : bool
         Whether chunks of archives end where their clusters do, so that no cluster is decoded by
         two tasks. A chunk then is at least ``chunksize`` entries, up to the end of a cluster.
@@ -99,10 +103,14 @@ class Runner(processor.Runner):  # type: ignore[misc]
     >>> run({"DY": ["a.vxc", "b.vxc"]}, MyProcessor(), treename="Events")   # doctest: +SKIP
     """
 
+    metadata_cache: MutableMapping[Any, Any] | None = None
     open_options: OpenOptions = field(default_factory=OpenOptions)
     align_archives: bool = True
 
     def __post_init__(self) -> None:
+        if self.metadata_cache is None:
+            # coffea's own outlives runners: what it knows of an archive that is replaced is wrong.
+            self.metadata_cache = {}
         super().__post_init__()
         options = cast("OpenOptions", {"threads": 1, **self.open_options})
         # The base class gives these to partial(), so they take the place of static methods.
@@ -186,7 +194,10 @@ class _Work:
             chunk.treename, schema, entries, metadata, touched, options["cache_function"]()
         )
         with Archive(chunk.filename, **with_cache(self.options)) as archive:
-            check_unchanged(archive, chunk.fileuuid.hex())
+            check_fingerprint(
+                archive.fingerprint, chunk.fileuuid.hex(), archive.path,
+                hint="start anew, with a new Runner and without an old metadata_cache",
+            )  # fmt: skip
             events = build_events(archive, how)
             began = time.perf_counter()
             try:

@@ -13,33 +13,27 @@ Workers are processes that import the script they are started from: keep such ca
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep import storage
+from vortex_hep.batch.clients import client_of
+from vortex_hep.batch.jobjournal import journal_of, model_of, options_of
 from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.modelplaces import store_model
-from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan import Plan, how_of, make_plan
 from vortex_hep.batch.report.summary import JobSummary, summarise
 from vortex_hep.batch.retries import Policy
-from vortex_hep.batch.site import Site, connect
+from vortex_hep.batch.site import Site
 from vortex_hep.batch.states import State
 from vortex_hep.batch.tidying import recheck, sweep
 from vortex_hep.errors import (
-    CorruptionError,
-    ModelMismatchError,
     OutputError,
-    UnsupportedTypeError,
-    VortexError,
 )
 from vortex_hep.model import Model
-from vortex_hep.modelfinding import load_model
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.text import one_line
 
@@ -58,9 +52,6 @@ __all__ = [
 ]
 
 plan = make_plan
-
-#: Options that outputs depend on: a job goes on with these alone.
-_LASTING = ("effort", "exact", "embed_model", "trees", "compression")
 
 
 def compress_dataset(
@@ -213,7 +204,7 @@ def run_plan(
     VortexError
         As :func:`compress_dataset`.
     """
-    with _journal_of(planned) as journal:
+    with journal_of(planned) as journal:
         journal.reopen(failed=True)
         return _Job(journal, planned.model).run(site, progress, watch)
 
@@ -254,95 +245,9 @@ def resume(
         As :func:`compress_dataset`.
     """
     with Journal.open(journal) as opened:
-        model = _model_again(opened)
+        model = model_of(opened)
         opened.reopen(failed=failed)
         return _Job(opened, model).run(site, progress, watch)
-
-
-@contextlib.contextmanager
-def _journal_of(planned: Plan) -> Iterator[Journal]:
-    """The journal of a plan: a new one, or that of earlier runs with the new files added."""
-    if not os.path.lexists(planned.journal):
-        document = planned.document(_stored_model(planned))
-        with Journal.create(planned.journal, document, planned.files) as journal:
-            yield journal
-        return
-    with Journal.open(planned.journal) as journal:
-        document = journal.document
-        _check_same(planned, document, planned.journal)
-        document["model_paths"] = _stored_model(planned)
-        document["options"] = planned.options.document
-        journal.set_document(document)
-        journal.add(planned.files)
-        yield journal
-
-
-def _stored_model(planned: Plan) -> list[str]:
-    """Store the model where readers will look for it, or a later run; return where it lies."""
-    model = planned.model
-    if model is None:
-        return []
-    if planned.command == "compress" and not planned.options.embed_model:
-        targets = [target for target in planned.targets if target is not None]
-        return store_model(model, targets, planned.output)
-    if planned.model_path is not None:
-        given = planned.model_path
-        return [given if storage.is_url(given) else os.path.abspath(given)]  # noqa: PTH100
-    return store_model(model, [], storage.parent(os.path.abspath(planned.journal)))  # noqa: PTH100
-
-
-def _check_same(planned: Plan, document: dict[str, Any], path: str) -> None:
-    """Compare a plan with the job that a journal is of.
-
-    Raises
-    ------
-    UnsupportedTypeError
-    """
-    earlier = {**document, **dict(document.get("options") or {})}
-    now: dict[str, Any] = {
-        "command": planned.command,
-        "output": planned.output,
-        "against": planned.against,
-        "model_sha256": None if planned.model is None else planned.model.sha256,
-        **{name: planned.options.document[name] for name in _LASTING},
-    }
-    for name, value in now.items():
-        before = earlier.get(name)
-        if name in ("output", "against") and value and before:
-            value, before = same_file_key(value), same_file_key(str(before))
-        if value != before:
-            raise UnsupportedTypeError(
-                f"this is the journal of another job: {name} was {before!r}, and is {value!r} now",
-                path=path, hint="name another journal",
-            )  # fmt: skip
-
-
-def _model_again(journal: Journal) -> Model | None:
-    """The model of a job that goes on.
-
-    Raises
-    ------
-    ModelMismatchError
-        It is not where it was.
-    """
-    document = journal.document
-    sha256 = document.get("model_sha256")
-    if sha256 is None:
-        return None
-    problem = "the journal does not say where"
-    for path in document.get("model_paths") or ():
-        try:
-            model = load_model(str(path))
-        except VortexError as error:
-            problem = str(error)
-            continue
-        if model.sha256 == sha256:
-            return model
-        problem = f"{path} is another one"
-    raise ModelMismatchError(
-        f"the job's model {str(sha256)[:16]}... is not where it was: {problem}", path=journal.path,
-        hint="put it back",
-    )  # fmt: skip
 
 
 @dataclass
@@ -366,17 +271,19 @@ class _Job:
         progress = progress or SILENT
         site = Site() if site is None else site
         document = self.journal.document
-        options = _options(document, self.journal.path)
+        options = options_of(document, self.journal.path)
         cores = site.cores if isinstance(site, Site) else 1
         how = how_of(str(document["command"]), str(document["job"]), options, cores=cores)
         policy = Policy(options.attempts, options.backoff, options.group_bytes)
         recheck(self.journal, progress)
         counts = self.journal.counts()
         if not counts[State.WAITING].files and not counts[State.RUNNING].files:
-            sweep(self.journal, how, progress)  # the run before may have ended before it did
+            # The run before may have ended before it did this.
+            sweep(self.journal, how, progress)
+            self._leave_copy(document, progress)
             return summarise(self.journal, seconds=time.monotonic() - began)
         try:
-            with _client(site) as client:
+            with client_of(site) as client:
                 summary = run_job(
                     self.journal, client, how, model=self.model, policy=policy, progress=progress,
                     watch=watch,
@@ -385,36 +292,14 @@ class _Job:
             if isinstance(site, Site) and site.kind == "local":  # no worker is left
                 sweep(self.journal, how, progress)
             raise
+        self._leave_copy(document, progress)
+        return summary
+
+    def _leave_copy(self, document: Mapping[str, Any], progress: Progress) -> None:
+        """Leave a copy of the journal beside outputs on a server."""
         output = document.get("output")
         if output and storage.is_url(str(output)):
             _copy_journal(self.journal.path, str(output), progress)
-        return summary
-
-
-def _options(document: dict[str, Any], path: str) -> JobOptions:
-    """Options of the job of a journal.
-
-    Raises
-    ------
-    CorruptionError
-    """
-    try:
-        if not isinstance(document["job"], str) or not isinstance(document["command"], str):
-            raise CorruptionError("the journal does not say what its job is", path=path)
-        return JobOptions.of_document(document["options"])
-    except (KeyError, AttributeError, UnsupportedTypeError) as error:
-        msg = "the journal does not say what its job is"
-        raise CorruptionError(msg, path=path) from error
-
-
-@contextlib.contextmanager
-def _client(site: Any) -> Iterator[Any]:
-    """A client of a site that is started; or the one that was given."""
-    if not isinstance(site, Site):
-        yield site
-        return
-    with connect(site) as client:
-        yield client
 
 
 def _copy_journal(path: str, output: str, progress: Progress) -> None:

@@ -148,7 +148,7 @@ def make_plan(
     return Plan(
         command, files, _journal(command, folder, journal), options, folder,
         compared, loaded,
-        os.fspath(model) if isinstance(model, (str, os.PathLike)) else None, given,
+        _absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
     )  # fmt: skip
 
 

@@ -1,14 +1,15 @@
-"""What workers are given once for a whole job: its model."""
+"""What workers are given once for a whole job: its model; and deafness to Ctrl-C."""
 
 from __future__ import annotations
 
 import io
+import signal
 import threading
 from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
-from vortex_hep.codec.container import KIND_MODEL, ContainerWriter
+from vortex_hep.batch.modelbytes import model_bytes
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.model import Model
 
@@ -26,7 +27,7 @@ class ModelPlugin(WorkerPlugin):
     def __init__(self, model: Model) -> None:
         self.name = plugin_name(model.sha256)
         self.sha256 = model.sha256
-        self._stored = _stored(model)
+        self._stored = model_bytes(model)
         self._model: Model | None = None
         self._lock: threading.Lock | None = None
 
@@ -53,16 +54,25 @@ class ModelPlugin(WorkerPlugin):
             return self._model
 
 
+class DeafPlugin(WorkerPlugin):
+    """Lets Ctrl-C in a terminal reach the driver alone, which then ends its workers.
+
+    Only for workers that the driver has started on its machine: they are in its process group.
+    """
+
+    name = "vortex-hep-deaf"
+    idempotent = True
+
+    def setup(self, worker: Any) -> None:
+        """Run on the worker."""
+        del worker
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def plugin_name(sha256: str) -> str:
     """Name of the plugin that carries a model."""
     return f"vortex-hep-model-{sha256[:16]}"
-
-
-def _stored(model: Model) -> bytes:
-    out = io.BytesIO()
-    writer = ContainerWriter(out, kind=KIND_MODEL, features=model.features)
-    writer.finish({"model": model.add_to(writer), "classical": model.classical})
-    return out.getvalue()
 
 
 def model_on_worker(sha256: str | None) -> Model | None:

@@ -12,6 +12,8 @@ from vortex_hep.batch.states import Outcome, Reason
 MOST_LOSSES = 2
 #: Times that a file is tried again whose worker was lost for no fault of it.
 _MOST_UNLUCKY = 20
+#: Files tried one by one, all in vain, after which a run gives up.
+_MOST_PROBES = 8
 #: Seconds between two attempts at most.
 _LONGEST = 600.0
 
@@ -46,7 +48,7 @@ class Retries:
     -----
     Where a server is down, or a quota full, every file fails. So that not all of them use up their
     attempts, a run goes on with one file at a time after a row of such failures, and later each
-    time, until one succeeds.
+    time, until one succeeds; after some of them it gives up.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -99,7 +101,9 @@ class Retries:
         """Whether nearly everything fails, so that one file at a time is enough."""
         return self._row >= max(4, 2 * threads)
 
-    def pause(self) -> float:
-        """Seconds to wait before the next file is tried in a storm."""
+    def pause(self) -> float | None:
+        """Seconds to wait before the next file is tried in a storm; None to give up."""
         self._probes += 1
+        if self._probes > _MOST_PROBES:
+            return None
         return self._wait(self._probes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import queue
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from vortex_hep.batch.retries import Policy, Retries
 from vortex_hep.batch.states import Outcome, Reason, State, reason_of
 from vortex_hep.batch.tasks import GROUP_FILES, group_length, order_of, run_task, topic
 from vortex_hep.batch.tidying import sweep
-from vortex_hep.errors import NetworkError, UnsupportedFeatureError
+from vortex_hep.errors import NetworkError, OutputError, UnsupportedFeatureError, VortexError
 from vortex_hep.model import Model
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.text import one_line
@@ -67,11 +68,11 @@ def run_job(
     Raises
     ------
     NetworkError
-        The scheduler was lost. A later run goes on.
+        The scheduler was lost, or the storage does not answer for long. A later run goes on.
     UnsupportedFeatureError
         The workers cannot run tasks of this package.
     OutputError
-        The journal cannot be written.
+        The journal cannot be written, or there is no space for outputs for long.
 
     Notes
     -----
@@ -159,6 +160,17 @@ def _lost_scheduler(error: object) -> NetworkError:
     return NetworkError(
         f"the scheduler does not answer any more: {text}", hint="run the job again: it goes on"
     )
+
+
+def _nothing_succeeds(last: Outcome) -> VortexError:
+    """Why a run gives up: the last of many failures of one kind says it."""
+    text = f"one file after the other fails: {last.error}"
+    hint = "once that is mended, run the job again: it goes on"
+    if last.reason != Reason.NO_SPACE.value:
+        return NetworkError(text, hint=hint)
+    full = OutputError(text, hint=hint)
+    full.errno = errno.ENOSPC
+    return full
 
 
 @dataclass
@@ -357,7 +369,10 @@ class _Runner:
         for outcome in outcomes:
             self.begun.pop(outcome.number, None)
         if self._retries.storm(self._threads) and not self._flights:
-            self._quiet_until = time.time() + self._retries.pause()
+            pause = self._retries.pause()
+            if pause is None:
+                raise _nothing_succeeds(outcomes[-1])
+            self._quiet_until = time.time() + pause
         self._bar.update(final, retried=len(retry_at))
         if self._watch is not None:
             for outcome in final:

@@ -12,7 +12,7 @@ from vortex_hep.batch.how import How
 from vortex_hep.batch.journal import FileRow, Journal
 from vortex_hep.batch.names import server_of
 from vortex_hep.batch.states import Reason, State, reason_of
-from vortex_hep.errors import MissingError, OutputError, VortexError
+from vortex_hep.errors import MissingError, NetworkError, OutputError, VortexError
 from vortex_hep.progress import SILENT, Progress
 from vortex_hep.text import one_line
 
@@ -39,6 +39,11 @@ def recheck(journal: Journal, progress: Progress = SILENT) -> int:
     -------
     int
         How many wait again.
+
+    Raises
+    ------
+    NetworkError
+        Outputs cannot be looked at.
     """
     total = journal.counts()[State.DONE].files
     if not total:
@@ -71,10 +76,12 @@ def _problem(row: FileRow) -> Problem | None:
             return Reason.DIFFERENT, f"{row.target}: its size has changed since it was written"
         try:
             source = storage.stat(row.source)
-        except MissingError:  # as it should be, once there is an archive
+        except (MissingError, NetworkError):  # it is not needed any more, once there is an archive
             return None
         if (source.size, source.mtime) != (row.size, row.mtime):
             return Reason.BEING_WRITTEN, f"{row.source}: has changed since the job read it"
+    except NetworkError:
+        raise  # that says nothing of the file
     except VortexError as error:
         return reason_of(error), one_line(str(error))
     return None

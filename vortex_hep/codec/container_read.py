@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vortex_hep.codec import container_format as fmt
 from vortex_hep.codec import zstd
 from vortex_hep.codec.source import ByteSource, Range, open_binary, read_coalesced
-from vortex_hep.errors import CorruptionError, NotFoundError, TruncatedError
+from vortex_hep.errors import CorruptionError, NotFoundError, SourceError, TruncatedError
 
 #: Bytes fetched from the end of a file when it is opened; most footers fit.
 TAIL_GUESS = 1 << 16
@@ -47,6 +47,7 @@ class ContainerReader:
         self._source: ByteSource = open_binary(source) if self._owned else source  # type: ignore[assignment, arg-type]
         self.path = self._source.name
         self.bytes_read = 0  # of all ranges asked for since the file was opened
+        self._closed = False
         try:
             self._open()
         except BaseException:
@@ -118,6 +119,7 @@ class ContainerReader:
             raise CorruptionError(msg, path=self.path, offset=self._trailer.footer_offset)
 
     def _read(self, offset: int, size: int) -> bytes:
+        self._check_open()
         self.bytes_read += size
         return self._source.read_ranges([(offset, size)])[0]
 
@@ -188,12 +190,26 @@ class ContainerReader:
         return self.read_many([chunk_id])[0]
 
     def read_many(self, ids: Iterable[int]) -> list[bytes]:
-        """Payloads in the order asked for; neighbouring chunks are fetched in one request."""
+        """Payloads in the order asked for; neighbouring chunks are fetched in one request.
+
+        Raises
+        ------
+        NotFoundError, CorruptionError
+            As :meth:`read`.
+        SourceError
+            The file was closed, or cannot be read.
+        """
+        self._check_open()
         wanted = [int(i) for i in ids]
         ranges = [self._range(i) for i in wanted]
         self.bytes_read += sum(size for _, size in ranges)
         views = read_coalesced(self._source, ranges)
         return [self._payload(i, view) for i, view in zip(wanted, views, strict=True)]
+
+    def _check_open(self) -> None:
+        # Not every source knows by itself that it was closed.
+        if self._closed:
+            raise SourceError("the file is closed", path=self.path, hint="open it anew")
 
     def verify(self) -> None:
         """Visit every byte of the file and check it.
@@ -224,6 +240,7 @@ class ContainerReader:
 
     def close(self) -> None:
         """Close the file if it was opened here."""
+        self._closed = True
         if self._owned:
             self._source.close()
 

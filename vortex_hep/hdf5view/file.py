@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import weakref
 from functools import partial
@@ -45,29 +44,19 @@ class File(Group, h5py.File):  # type: ignore[misc]
 
     def __init__(self, archive: Archive) -> None:
         _check_kind(archive)
-        self._archive, self._process = archive, os.getpid()
+        self.archive = archive
         self._found: list[tuple[DatasetColumns, Any]] = []
         self._by_address: dict[int, DatasetColumns] = {}
         self._view = self
         try:
             plan = read_plan(archive.blobs())
             self._chunks = ChunkMaker(plan, self._found.__getitem__, archive.path)
-            self._image = FileImage(lambda: self.archive.blobs(), plan, self._chunks)
+            self._image = FileImage(self.archive.blobs, plan, self._chunks)
             self._open_image()
             self._find(plan)
         except VortexError as error:
             error.path = error.path or archive.path
             raise
-
-    @property
-    def archive(self) -> Archive:
-        """The archive; in a process that was forked, one of its own.
-
-        Threads that decode do not come along, and a place in a file would be moved by both.
-        """
-        if self._process != os.getpid():
-            self._archive, self._process = copy.copy(self._archive), os.getpid()
-        return self._archive
 
     def _open_image(self) -> None:
         try:
@@ -114,7 +103,7 @@ class File(Group, h5py.File):  # type: ignore[misc]
     @property
     def filename(self) -> str:
         """Path of the archive."""
-        return self._archive.path
+        return self.archive.path
 
     def close(self) -> None:
         """Close the file and the archive."""
@@ -122,12 +111,11 @@ class File(Group, h5py.File):  # type: ignore[misc]
         self._by_address.clear()
         super().close()
         self._chunks.close()
-        if self._process == os.getpid():
-            self._archive.close()
+        self.archive.close()
 
     def __reduce__(self) -> Any:
         """Pickle the path; the file is opened anew where it arrives."""
-        return File, (self._archive,)
+        return File, (self.archive,)
 
     def __enter__(self) -> File:
         return self
@@ -142,7 +130,7 @@ class File(Group, h5py.File):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         state = "HDF5 file" if self.id else "Closed HDF5 file"
-        return f"<{state} in archive {self._archive.path!r} (mode r)>"
+        return f"<{state} in archive {self.archive.path!r} (mode r)>"
 
 
 def _close(file_id: Any) -> None:

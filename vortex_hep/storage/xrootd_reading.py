@@ -97,19 +97,20 @@ class XrootdSource:
             raise self._failed(error, request) from error
 
     def _ask(self, file: Any, request: list[_Piece]) -> list[bytes]:
+        wanted = [(offset, size) for _, offset, size in request]
         try:
             if len(request) == 1:
-                _, offset, size = request[0]
-                found = [checked(file.read(offset, size, timeout=TRANSFER_SECONDS))]
+                found = [checked(file.read(*wanted[0], timeout=TRANSFER_SECONDS))]
+                begins = [wanted[0][0]]
             else:
-                wanted = [(offset, size) for _, offset, size in request]
                 answer = checked(file.vector_read(wanted, timeout=TRANSFER_SECONDS))
                 found = [chunk.buffer for chunk in answer.chunks]
+                begins = [chunk.offset for chunk in answer.chunks]
         except ValueError as error:  # another thread has met the same failure and closed the file
             raise os_error(errno.ECONNRESET, str(error)) from error
         traffic.note(1, sum(map(len, found)))
-        if [len(data) for data in found] != [size for *_, size in request]:
-            raise os_error(errno.EIO, "the server sends less than it was asked for")
+        if list(zip(begins, map(len, found), strict=True)) != wanted:
+            raise os_error(errno.EIO, "the server sends other bytes than it was asked for")
         return found
 
     def _open_anew(self, generation: int, error: OSError) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from vortex_hep import storage
 from vortex_hep.errors import MissingError, NotFoundError, UnsupportedTypeError
+from vortex_hep.openfile import check_fingerprint
 from vortex_hep.schema import VARBYTES, Array, ColumnSpec, TableSpec
 from vortex_hep.tensors.entries import Entries, is_unsigned, join, padded, widened
 from vortex_hep.tensors.options import ServeOptions
@@ -74,9 +75,10 @@ class _Column:
 
 @dataclass(frozen=True)
 class _File:
-    """An archive, and the entry ranges that are decoded as a whole."""
+    """An archive, what tells it from others, and the entry ranges that are decoded as a whole."""
 
     path: str
+    fingerprint: str
     ranges: tuple[tuple[int, int], ...]
 
 
@@ -108,7 +110,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         Text, lists within lists, or unsigned integers without ``widen``; a file whose columns
         are of other types than those of the first.
     VortexError
-        An archive cannot be read.
+        An archive cannot be read; while it is iterated over, one was replaced.
 
     Notes
     -----
@@ -140,6 +142,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         self.options = replace(self.options, filter_name=None, expressions=tuple(self.columns))
         with ThreadPoolExecutor(_OPENERS) as pool:
             self._files = list(pool.map(self._look, paths))
+        self._fingerprints = {f.path: f.fingerprint for f in self._files}
         self.num_entries = sum(b - a for f in self._files for a, b in f.ranges)
 
     def set_epoch(self, epoch: int) -> None:
@@ -211,6 +214,7 @@ class ArchiveDataset(IterableDataset[Batch]):
                     if archive is None or archive.path != path:
                         stack.close()
                         archive = stack.enter_context(self._open(path))
+                        check_fingerprint(archive.fingerprint, self._fingerprints[path], path)
                     yield self._entries(archive, start + low - at, start + high - at)
                 at += stop - start
 
@@ -315,7 +319,8 @@ class ArchiveDataset(IterableDataset[Batch]):
                         f"{column.spec.typename or column.spec.dtype}",
                         path=path, branch=name,
                     )  # fmt: skip
-            return _File(archive.path, tuple(archive[self._trees[0]].cluster_ranges(0)))
+            ranges = tuple(archive[self._trees[0]].cluster_ranges(0))
+            return _File(archive.path, archive.fingerprint, ranges)
 
 
 def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
