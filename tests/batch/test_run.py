@@ -281,10 +281,19 @@ def test_a_storm_lets_files_wait():
         assert retries.storm(10) == (number >= 20)
         retries.note(network(number))
     assert retries.storm(10)
-    assert 6 <= retries.pause() <= 10
-    assert 12 <= retries.pause() <= 20
+    assert 6 <= (retries.pause() or 0) <= 10
+    assert 12 <= (retries.pause() or 0) <= 20
     retries.note(Outcome(1, 1, ok=True))
     assert not retries.storm(10)
+
+
+def test_after_some_storm_a_run_gives_up():
+    retries = Retries(Policy(backoff=1.0))
+    for number in range(20):
+        retries.note(network(number))
+    pauses = [retries.pause() for _ in range(10)]
+    assert None not in pauses[:8]
+    assert pauses[8:] == [None, None]
 
 
 def test_models_lie_where_readers_look(tmp_path):
