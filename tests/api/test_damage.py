@@ -149,5 +149,5 @@ def test_open_leaves_nothing_behind(tiny_archive, tmp_path):
     with vortex_hep.open(io.BytesIO(tiny_archive)) as archive:
         archive["Events"].arrays()
     gc.collect()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of tests before may end meanwhile
     assert len(list(Path("/proc/self/fd").iterdir())) <= files

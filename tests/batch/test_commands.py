@@ -11,6 +11,7 @@ import pytest
 
 import vortex_hep
 from pipelines import compress_dataset, restore_dataset, train_model, verify_dataset
+from vortex_hep.batch import learning
 from vortex_hep.batch.site import Site, connect, example
 from vortex_hep.cli import main
 from vortex_hep.examples import write_example
@@ -131,7 +132,7 @@ def test_training_is_passed_on(data, capsys, monkeypatch):
         seen.update(files=files, options=options)
         return vortex_hep.Model({})
 
-    monkeypatch.setattr(vortex_hep, "train", train)
+    monkeypatch.setattr(learning, "train", train)
     files = ["a", "b", "--sample-files", "2", "--seconds", "5", "--tree", "Events"]
     assert train_model.main([*files, "-o", "m.vxm", "--dry-run"]) == 0
     assert "train: 2 files of 3" in capsys.readouterr().out
@@ -141,7 +142,7 @@ def test_training_is_passed_on(data, capsys, monkeypatch):
     assert len(seen["files"]) == 2
     assert (seen["options"].seconds, seen["options"].trees) == (5.0, ["Events"])
     assert train_model.main([*files, "-o", "m.vxm", "--quiet"]) == 1
-    assert "m.vxm: the model exists already" in capsys.readouterr().err
+    assert "m.vxm: the file exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

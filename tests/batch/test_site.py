@@ -66,11 +66,18 @@ def test_site_files_that_cannot_be_read(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def _pause():
+    import dask
+
+    return dask.config.get("distributed.worker.memory.pause")
+
+
 def test_workers_on_this_machine(capfd):
     """Processes with one thread and a limit, for every client of their scheduler; all end."""
     with connect(Site(workers=2, memory="700MB", dashboard="none")) as client:
         workers = client.scheduler_info()["workers"].values()
         assert {(w["nthreads"], w["memory_limit"]) for w in workers} == {(1, 700_000_000)}
+        assert set(client.run(_pause).values()) == {False}
         pids = set(client.run(os.getpid).values())
         assert len(pids) == 2
         assert os.getpid() not in pids

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vortex_hep.codec import classical
+from vortex_hep.codec import classical, varbytes
 
 NOISE = np.random.default_rng(3).bytes(5000)
 BLOBS = {
@@ -12,6 +12,13 @@ BLOBS = {
 }  # fmt: skip
 
 
+@pytest.fixture(params=[1 << 20, 100])
+def large(request, monkeypatch):
+    """Bytes above which effort "fast" is another than "normal"."""
+    monkeypatch.setattr(varbytes, "_LARGE", request.param)
+
+
+@pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("effort", ["fast", "normal", "max"])
 @pytest.mark.parametrize("name", BLOBS)
 def test_byte_strings_come_back_at_every_effort(name, effort):

@@ -30,6 +30,13 @@ __all__ = ["BATCH_KINDS", "KINDS", "Site", "connect", "example", "job_script", "
 _SUBMIT = {"htcondor": "condor_submit", "lxplus": "condor_submit", "slurm": "sbatch"}
 #: Where dask tells of connections that break when workers are closed.
 _LOGGERS = ("distributed", "tornado.application", "tornado.general", "asyncio")
+#: What schedulers and workers started here do otherwise than dask's own. A task is given up as
+#: its worker is lost. Workers do not stop to take tasks when memory is short: waiting would free
+#: none of ours, and the job would stand still; at its limit a worker is ended.
+_CONFIG = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.worker.memory.pause": False,
+}
 #: Seconds in which workers are to end.
 _CLOSING = 10.0
 
@@ -172,7 +179,7 @@ def _cluster(site: Site) -> Any:
             extra = [*options.get("worker_extra_args", ()), "--nthreads", "1"]
             options["worker_extra_args"] = extra
     try:
-        with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        with dask.config.set(_CONFIG):
             return make(**options)
     except VortexError:
         raise

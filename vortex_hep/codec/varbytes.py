@@ -16,6 +16,8 @@ from vortex_hep.schema import Array, VarBytes
 #: SPEC 4.6: coder and payload size of the lengths, their width, coder and size of the content.
 _HEAD = struct.Struct("<HIBHI")
 _WIDTHS = {1: "|u1", 2: "<u2", 4: "<u4"}
+#: Bytes above which it matters how long a coder takes.
+_LARGE = 1 << 20
 #: The level is not stored: this decodes as any zstd.
 _QUICK = cc.Laid(cc.ZSTD.id, cc.ZSTD.name, PLAIN, Zstd(level=6))
 
@@ -58,10 +60,10 @@ def encode_varbytes(strings: VarBytes) -> bytes:
 def encode_bytes(blob: bytes, effort: Effort = "normal") -> tuple[int, bytes]:
     """Encode a byte string by the coder that makes it smallest: (coder id, payload).
 
-    With effort "fast" not all coders are tried, nor as hard.
+    With effort "fast" not all coders are tried on large ones, nor as hard.
     """
     content = np.frombuffer(blob, np.uint8)
-    if effort == "fast" and content.size and not cc.is_constant(content):
+    if effort == "fast" and content.size > _LARGE and not cc.is_constant(content):
         choices = ((c.id, c.encode(content)) for c in (cc.RAW, _QUICK))
         return min(choices, key=lambda choice: len(choice[1]))
     return _encode_content(content)
