@@ -32,10 +32,14 @@ _SUBMIT = {"htcondor": "condor_submit", "lxplus": "condor_submit", "slurm": "sba
 _LOGGERS = ("distributed", "tornado.application", "tornado.general", "asyncio")
 #: What schedulers and workers started here do otherwise than dask's own. A task is given up as
 #: its worker is lost. Workers do not stop to take tasks when memory is short: waiting would free
-#: none of ours, and the job would stand still; at its limit a worker is ended.
+#: none of ours, and the job would stand still; at its limit a worker is ended. Nor do workers look
+#: at themselves many times a second: each time the threads that compress have to wait.
 _CONFIG = {
     "distributed.scheduler.allowed-failures": 0,
     "distributed.worker.memory.pause": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "2s",
+    "distributed.admin.system-monitor.interval": "5s",
 }
 #: Seconds in which workers are to end.
 _CLOSING = 10.0
