@@ -69,11 +69,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: What the training loop of byte-level models is made of.
 LOOP = ("data", "feed", "loop", "precision", "snapshot", "steps")
 #: What gives archives to training loops.
-SERVING = {"tensors/dataset.py", "tensors/entries.py"}
+SERVING = {"analysis/tensors/dataset.py", "analysis/tensors/entries.py"}
 #: How a transformer becomes integers, and one of the engines that compute these.
 OF_SEQUENCES = ("sequence/fit", "sequence/quantise", "sequence/torch_operations")
 #: Codec modules that import torch within functions, where a tensor is at hand or asked for.
-AT_NEED = {"codec/zipnn/tensors.py"}
+AT_NEED = {"codec/weights/zipnn/tensors.py"}
 #: The codec module that is about tensors; no other module imports it.
 OF_TENSORS = "codec/arithmetic_coding.py"
 
