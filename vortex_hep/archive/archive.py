@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from vortex_hep.archive.cache import CacheLike, open_cache
-from vortex_hep.archive.handle import OpenFile, absolute, check_fingerprint
+from vortex_hep.archive.handle import OpenFile, check_fingerprint
 from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.codec.columns import classical
@@ -23,6 +23,7 @@ from vortex_hep.codec.container.container import (
 )
 from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.core import arrays as build
+from vortex_hep.core import storage
 from vortex_hep.core.options import thread_count
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.errors import (
@@ -225,7 +226,7 @@ class Archive(Mapping[str, TreeView]):
             )  # fmt: skip
         options, model = self._options, self._options["model"]
         if isinstance(model, (str, os.PathLike)):
-            options = {**options, "model": absolute(model)}
+            options = {**options, "model": storage.absolute(model)}
         return partial(_arrived, place, self.fingerprint, **options), ()
 
     def __repr__(self) -> str:
