@@ -7,7 +7,9 @@ import pytest
 
 from vortex_hep.cli.main import COMMANDS
 
-HEAVY = ("torch", "numba", "uproot", "awkward", "numpy", "matplotlib")
+HEAVY = (
+    "torch", "numba", "uproot", "awkward", "numpy", "matplotlib", "h5py", "dask", "distributed",
+)  # fmt: skip
 
 SCRIPT = """
 import sys
@@ -20,8 +22,8 @@ print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.
 """
 
 NAMES = [module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS]
-#: Commands of a group.
-BELOW = [
+ALL = [
+    *((name,) for name in NAMES),
     *(("dataset", name) for name in ("train", "compress", "verify", "restore")),
     *(("jobs", name) for name in ("list", "show", "inspect", "report", "resume", "site")),
 ]
@@ -39,12 +41,7 @@ def loaded(*arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        *([*names, "--help"] for names in [*((n,) for n in NAMES), *BELOW]),
-    ],
+    "arguments", [["--help"], ["--version"], *([*names, "--help"] for names in ALL)], ids=" ".join
 )
 def test_help_and_version_import_nothing_heavy(arguments):
     heavy, text = loaded(*arguments)
@@ -52,7 +49,7 @@ def test_help_and_version_import_nothing_heavy(arguments):
     assert "vortex-hep" in text
 
 
-@pytest.mark.parametrize("names", [*((name,) for name in NAMES), *BELOW], ids=" ".join)
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
 def test_every_command_teaches_by_example(names):
     _, text = loaded(*names, "--help")
     usage, _, examples = text.partition("examples:")
