@@ -6,7 +6,6 @@ Every failure is an error of this package: a :class:`~vortex_hep.errors.SourceEr
 :class:`~vortex_hep.errors.OutputError` of what is written.
 """
 
-from vortex_hep.storage.backend import Stat
 from vortex_hep.storage.bytesource import ByteSource
 from vortex_hep.storage.identity import Identity
 from vortex_hep.storage.operations import (
@@ -25,6 +24,7 @@ from vortex_hep.storage.operations import (
 from vortex_hep.storage.output import Output, create
 from vortex_hep.storage.paths import is_url, join, name, parent
 from vortex_hep.storage.source import open_binary
+from vortex_hep.storage.status import Stat
 from vortex_hep.storage.traffic import Count, counting
 
 __all__ = [

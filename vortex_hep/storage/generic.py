@@ -10,10 +10,10 @@ from typing import Any
 
 from vortex_hep.errors import NetworkError, SourceError, UnsupportedFeatureError
 from vortex_hep.storage import traffic
-from vortex_hep.storage.backend import Stat
 from vortex_hep.storage.bytesource import Range, check_ranges, short_read
 from vortex_hep.storage.failures import os_error, reading
 from vortex_hep.storage.paths import scheme
+from vortex_hep.storage.status import Stat
 
 #: Seconds until a server that does not answer is given up.
 _CONNECT_SECONDS, _SILENT_SECONDS = 10, 15

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 
 from vortex_hep.errors import MissingError, SourceError
 from vortex_hep.storage import paths
-from vortex_hep.storage.backend import Backend, Stat, backend_of
+from vortex_hep.storage.backend import Backend, backend_of
 from vortex_hep.storage.failures import reading, writing
 from vortex_hep.storage.identity import Identity, identity_of
 from vortex_hep.storage.output import BLOCK, create
 from vortex_hep.storage.source import open_binary
+from vortex_hep.storage.status import Stat
 
 Found = tuple[str, Stat]
 

@@ -8,9 +8,9 @@ import secrets
 from typing import Any
 
 from vortex_hep.errors import SourceError
-from vortex_hep.storage.backend import Stat
 from vortex_hep.storage.failures import os_error
 from vortex_hep.storage.paths import split_url
+from vortex_hep.storage.status import Stat
 from vortex_hep.storage.xrootd_client import REQUEST_SECONDS, checked, flags, xrootd
 from vortex_hep.storage.xrootd_reading import XrootdSource
 from vortex_hep.storage.xrootd_writing import XrootdSink
