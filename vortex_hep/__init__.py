@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from vortex_hep.analysis.iterate import iterate
     from vortex_hep.analysis.nano import nanoevents
     from vortex_hep.archive import Archive, ArchiveTree, open
+    from vortex_hep.archiving import CompressReport
     from vortex_hep.codec.sequencecoder import LaneChoice
     from vortex_hep.compressing import compress_file, compress_tree
     from vortex_hep.errors import VortexError
     from vortex_hep.exactness import exact_forecast
     from vortex_hep.hdf5view import h5
     from vortex_hep.model import Model
-    from vortex_hep.options import CompressReport, TrainOptions
-    from vortex_hep.restoring import VerifyReport, restore, verify
+    from vortex_hep.options import TrainOptions
+    from vortex_hep.restoring import restore
     from vortex_hep.training import train
+    from vortex_hep.verifying import VerifyReport, verify
 
 _HOMES = {
     "Archive": "archive", "ArchiveTree": "archive", "open": "archive",
     "compress_file": "compressing", "compress_tree": "compressing",
     "VortexError": "errors", "exact_forecast": "exactness", "Model": "model",
-    "LaneChoice": "codec.sequencecoder", "CompressReport": "options", "TrainOptions": "options",
-    "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
+    "LaneChoice": "codec.sequencecoder", "CompressReport": "archiving", "TrainOptions": "options",
+    "VerifyReport": "verifying", "restore": "restoring", "verify": "verifying",
     "train": "training",
     "dask": "analysis.collections", "h5": "hdf5view", "iterate": "analysis.iterate",
     "nanoevents": "analysis.nano",

@@ -26,7 +26,6 @@ from vortex_hep.metadata import pack_names, pack_tables
 from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
 from vortex_hep.nn.engine import Engine
 from vortex_hep.novelty import what_is_new
-from vortex_hep.options import CompressReport
 from vortex_hep.overlap import Overlap, mapped
 from vortex_hep.progress import SILENT, Progress, Task
 from vortex_hep.readers.kinds import unit_of
@@ -36,6 +35,38 @@ from vortex_hep.schema import Cluster, FileSource, TreeSource
 _BLOBS_AT_ONCE = 1 << 25
 #: Clusters of coded bytes that may wait to be written.
 _WRITES = 2
+
+
+@dataclass
+class CompressReport:
+    """What a compression made.
+
+    Parameters
+    ----------
+    path : str
+        The archive.
+    stored_bytes, model_bytes, remainder_bytes : int
+        The whole archive; of it, the embedded model, and what is not columns.
+    raw_bytes : int
+        Bytes of all columns, uncompressed.
+    source_bytes : int
+        Bytes of the source file; 0 where it is not known.
+    columns : list of dict
+        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
+    messages : list of str
+        What the user should know: columns the model did not know, say.
+    seconds : float
+    """
+
+    path: str
+    stored_bytes: int
+    model_bytes: int
+    remainder_bytes: int
+    raw_bytes: int
+    source_bytes: int
+    columns: list[dict[str, Any]]
+    messages: list[str]
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from vortex_hep import storage
-from vortex_hep.archiving import Settings, write_archive
+from vortex_hep.archiving import CompressReport, Settings, write_archive
 from vortex_hep.codec.container import atomic_output
 from vortex_hep.codec.sequencecoder import LaneChoice
 from vortex_hep.errors import (
@@ -23,7 +23,6 @@ from vortex_hep.exactness import exact_source
 from vortex_hep.model import Model
 from vortex_hep.nn.engine import get_engine
 from vortex_hep.options import (
-    CompressReport,
     TrainOptions,
     check_device,
     check_effort,

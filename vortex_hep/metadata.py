@@ -8,10 +8,15 @@ from typing import Any
 
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.errors import CorruptionError
-from vortex_hep.schema import COLUMN_DTYPES, VARBYTES, ColumnSpec, Member, TableSpec, TreeSource
-
-#: Items that a row of a column may have.
-MAX_COMPONENTS = 1 << 24
+from vortex_hep.schema import (
+    COLUMN_DTYPES,
+    MAX_COMPONENTS,
+    VARBYTES,
+    ColumnSpec,
+    Member,
+    TableSpec,
+    TreeSource,
+)
 
 
 def pack_tables(

@@ -28,8 +28,9 @@ from vortex_hep.errors import (
     VortexError,
 )
 from vortex_hep.model import Model
-from vortex_hep.restoring import restore, verify
+from vortex_hep.restoring import restore
 from vortex_hep.text import one_line
+from vortex_hep.verifying import verify
 
 #: Differences that an error spells out.
 _SHOWN = 3

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.metadata import MAX_COMPONENTS
 from vortex_hep.readers.hdf5.filters import Pipeline, pack_pipeline, unpack_pipeline
 from vortex_hep.readers.hdf5.recordtype import Part, gaps, pack_part, unpack_part
-from vortex_hep.schema import Array
+from vortex_hep.schema import MAX_COMPONENTS, Array
 
 #: A row is no larger; where one would be, more axes are taken as rows.
 _MAX_ROW = 1 << 22
