@@ -14,7 +14,7 @@ from vortex_hep.readers.root.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.decode import as_strings, join_outputs, join_rows
 from vortex_hep.readers.root.layout import BasketRef, BranchPlan
 from vortex_hep.readers.root.sinks import BasketSink
-from vortex_hep.readers.root.skeleton import StoredTree, number_at, table
+from vortex_hep.readers.root.stored import StoredTree, number_at, table
 from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, Cluster, VarBytes
 

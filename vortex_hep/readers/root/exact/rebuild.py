@@ -16,10 +16,10 @@ import numpy as np
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.root.exact.places import Numbering, Plan
 from vortex_hep.readers.root.fill import TreeFiller
-from vortex_hep.readers.root.restore import fill_shared, ranges_of
 from vortex_hep.readers.root.rnt_fill import NTupleFiller, StoredNTuple
 from vortex_hep.readers.root.rnt_meta import seal_envelope
-from vortex_hep.readers.root.skeleton import Skeleton, StoredTree, number_at, unpack_key
+from vortex_hep.readers.root.skeleton import Skeleton, unpack_key
+from vortex_hep.readers.root.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.streamed import tree_zip_bytes
 from vortex_hep.readers.root.tkey import Key
 from vortex_hep.schema import Array, Cluster
