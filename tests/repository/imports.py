@@ -82,9 +82,12 @@ def _takes_names_of(path: Path, package: str) -> bool:
     for node, _ in statements(path):
         if isinstance(node, ast.Import) and any(alias.name == package for alias in node.names):
             return True
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            if any(f"{package}.{alias.name}" not in modules() for alias in node.names):
-                return True
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module == package
+            and any(f"{package}.{alias.name}" not in modules() for alias in node.names)
+        ):
+            return True
     return False
 
 
