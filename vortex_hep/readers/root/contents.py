@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
-from vortex_hep.readers import alice
-from vortex_hep.readers.root.bytesource import ByteReader
-from vortex_hep.readers.root.directories import DIRECTORY_CLASSES, Entry, RootRecords
-from vortex_hep.readers.root.orphans import has_orphan_baskets, hides_tree
-from vortex_hep.readers.root.rntuple import RNTupleSource
-from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker, basket_places
-from vortex_hep.readers.root.ttree import TTreeSource
-from vortex_hep.storage.identity import Identity, identity_of
+from vortex_hep.readers.conventions import alice
+from vortex_hep.readers.root.file.bytesource import ByteReader
+from vortex_hep.readers.root.file.directories import DIRECTORY_CLASSES, Entry, RootRecords
+from vortex_hep.readers.root.rntuple.source import RNTupleSource
+from vortex_hep.readers.root.ttree.orphans import has_orphan_baskets, hides_tree
+from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker, basket_places
+from vortex_hep.readers.root.ttree.ttree import TTreeSource
 
 TREE_CLASSES = (b"TTree", b"TNtuple", b"TNtupleD")
 RNTUPLE_CLASSES = (b"ROOT::RNTuple", b"ROOT::Experimental::RNTuple")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vortex_hep.readers.bundles import bundled
+from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.storage.identity import Identity
+from vortex_hep.readers.conventions.bundles import bundled
 from vortex_hep.readers.root.contents import RootContents
 from vortex_hep.readers.root.exact.promise import Exact
 from vortex_hep.readers.root.skeleton import write_blobs
-from vortex_hep.schema import TreeSource
-from vortex_hep.storage.identity import Identity
 
 
 class RootFileSource:
-    """A ROOT file as a :class:`~vortex_hep.schema.FileSource`.
+    """A ROOT file as a :class:`~vortex_hep.core.schema.FileSource`.
 
     Parameters
     ----------
