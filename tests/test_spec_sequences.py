@@ -1,4 +1,4 @@
-"""Section 9 of docs/SPEC.md: its numbers are what the code computes, and its text suffices.
+"""Tests of section 9 of docs/SPEC.md: its numbers, and that its text suffices.
 
 :mod:`tests.plain_sequences` was written from the text alone; what it gives is compared here with
 what the package gives.

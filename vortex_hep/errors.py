@@ -1,4 +1,4 @@
-"""Every failure a user can meet, as a class that says what failed, where, and what to do.
+"""Error classes: what failed, where, and what to do.
 
 All errors derive from :class:`VortexError` and from the nearest built-in, so that
 ``except ValueError`` in analysis code keeps working.

@@ -1,4 +1,4 @@
-"""The command line of the experiments, which is the same for all of them."""
+"""The command line shared by all experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an experiment is: the contents of its ``experiment.toml``, checked."""
+"""The description of an experiment: the contents of its ``experiment.toml``, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caches of decoded chunks."""
+"""Tests of the caches of decoded chunks."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Iterating over many archives gives what uproot gives of the ROOT files."""
+"""Tests of iterating over many archives, against uproot on the ROOT files."""
 
 import awkward as ak
 import numpy as np

@@ -1,4 +1,4 @@
-"""Archives find models that they do not hold, and a process loads each once."""
+"""Tests of finding models outside archives, each loaded once per process."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""Arrays in memory: compressed as trees are, read back bit for bit."""
+"""Tests of arrays in memory: compressed as trees are, read back bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files, folders, patterns and lists to one list of files."""
+"""Tests of job inputs: files, folders, patterns and lists as one list of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites: their files, the workers they give, and the scripts of their jobs."""
+"""Tests of sites: their files, their workers, and the scripts of their batch jobs."""
 
 from __future__ import annotations
 

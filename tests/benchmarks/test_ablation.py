@@ -1,4 +1,4 @@
-"""What is left out of a training changes what it fits, and nothing else."""
+"""Tests of the ablation: leaving out a part changes that part of the training only."""
 
 import argparse
 import hashlib

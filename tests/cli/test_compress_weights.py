@@ -1,4 +1,4 @@
-"""Checkpoints of torch and of safetensors through the command line and back."""
+"""Tests of ``vortex-hep compress-weights``: weights files of torch and safetensors, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The experiments: what they describe, each of them once in small, and when steps are skipped."""
+"""Tests of the experiments: descriptions, small runs, skipped steps."""
 
 import json
 import shutil

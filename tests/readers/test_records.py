@@ -1,4 +1,4 @@
-"""Files as records of bytes: there and back whatever the bytes, and read in parts."""
+"""Tests of files as records of bytes: round trips whatever the bytes, partial reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections of dask-awkward over archives, of which only the columns in use are decoded."""
+"""dask-awkward collections over archives; only the columns in use are decoded."""
 
 from __future__ import annotations
 

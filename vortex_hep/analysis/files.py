@@ -1,4 +1,4 @@
-"""Which archives and trees a user means, in the ways in which uproot takes them."""
+"""Selection of archives and trees, in the forms that uproot accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading archives as one reads ROOT files with uproot."""
+"""Open archives, read as one reads ROOT files with uproot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of an open archive belongs to one process: its file, and the threads that decode."""
+"""Per-process state of an open archive: its file, and its decoding threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of what an archive holds, for users."""
+"""Sizes of the contents of an archive, for users."""
 
 from __future__ import annotations
 

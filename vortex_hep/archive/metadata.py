@@ -1,4 +1,4 @@
-"""The description of a tree in an archive's metadata, written and read."""
+"""Tree descriptions in an archive's metadata, serialised and parsed."""
 
 from __future__ import annotations
 

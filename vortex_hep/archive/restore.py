@@ -1,4 +1,4 @@
-"""The way back: archives to the files they came from, and proof that the two are equal."""
+"""Restoring archives to files, and verifying that they equal their sources."""
 
 from __future__ import annotations
 

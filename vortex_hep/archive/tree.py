@@ -1,4 +1,4 @@
-"""Trees of an archive as they are coded, and the parts of those that join several."""
+"""Trees of an archive as they are coded, and parts of trees that were joined."""
 
 from __future__ import annotations
 

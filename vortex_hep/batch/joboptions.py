@@ -1,4 +1,4 @@
-"""What callers may choose for a job."""
+"""Options of a job."""
 
 from __future__ import annotations
 

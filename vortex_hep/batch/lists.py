@@ -1,4 +1,4 @@
-"""Lists of files, as people keep them: text with a path a line, and filesets of coffea."""
+"""File lists: text with one path per line, and filesets of coffea."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vortex-hep compress-weights``: checkpoints of networks, without loss."""
+"""``vortex-hep compress-weights``: weights files of networks, without loss."""
 
 from __future__ import annotations
 

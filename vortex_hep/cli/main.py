@@ -1,4 +1,4 @@
-"""Parsing and dispatch of the command's sub-commands."""
+"""The command's parser and its sub-commands."""
 
 from __future__ import annotations
 

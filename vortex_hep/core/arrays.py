@@ -1,4 +1,4 @@
-"""From decoded tables to the arrays users work with."""
+"""Decoded tables as the arrays that users work with."""
 
 from __future__ import annotations
 

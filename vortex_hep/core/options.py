@@ -1,4 +1,4 @@
-"""What callers may choose, and what calls report back."""
+"""Options and reports of the public functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that archives name but do not hold: looked for beside them, loaded once per process."""
+"""Search for models that archives name but do not hold, each loaded once per process."""
 
 from __future__ import annotations
 

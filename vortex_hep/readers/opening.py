@@ -1,4 +1,4 @@
-"""Opening any file: by its first bytes, or by the library that has it open already."""
+"""Opening any file, by its first bytes or by the library that has it open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any file as records of so many bytes each: for those who know that its bytes have a period.
+"""Any file as records of a given length.
 
 No file is taken so by what it looks like: whoever opens it says how long a record is.
 """

@@ -1,4 +1,4 @@
-"""Tensors from archives: every entry once, in an order that seed and epoch decide, bit for bit."""
+"""Tests of tensors from archives: every entry once, in an order fixed by seed and epoch."""
 
 from __future__ import annotations
 

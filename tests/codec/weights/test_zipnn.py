@@ -1,4 +1,4 @@
-"""Weights come back bit for bit, whatever their type; damage and mismatches are told."""
+"""Tests of compressed weights: lossless for every type; damage and mismatches are detected."""
 
 from __future__ import annotations
 

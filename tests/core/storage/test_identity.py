@@ -1,4 +1,4 @@
-"""Size and Adler-32 of files, as a whole and from parts."""
+"""Tests of size and Adler-32 of files, as a whole and from parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequence models as bytes."""
+"""Tests of transformers as bytes."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Damaged files: an error that says which file and where, or all of their bytes; never less."""
+"""Tests of damaged HDF5 files: an error that says where, or all of their bytes."""
 
 import h5py
 import numpy as np

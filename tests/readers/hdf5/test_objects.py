@@ -1,4 +1,4 @@
-"""What h5py has open: files, groups and datasets, by any driver, and what cannot be read so."""
+"""Tests of files, groups and datasets that h5py has open, by any driver."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""ROOT files byte for byte."""
+"""Tests of restoring ROOT files byte for byte."""
 
 from __future__ import annotations
 

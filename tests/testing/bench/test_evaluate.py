@@ -1,4 +1,4 @@
-"""Bits per byte of whole files: exact, complete, and honest about models and cuts."""
+"""Tests of bits per byte of whole files: exact and complete, models and cuts included."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Archives as coffea's NanoEvents read files: columns by name, each decoded when it is touched.
+"""Source mapping of coffea's NanoEvents: columns by name, each decoded on first access.
 
 ``BaseSourceMapping`` is no public interface of coffea; what is used of it is in this module only.
 """

@@ -1,4 +1,4 @@
-"""Batches of tensors from archives, each entry exactly once, over workers and over processes."""
+"""Batches of tensors from archives, each entry exactly once, over workers and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journals of jobs: made from plans, and found again by later runs."""
+"""Journals of jobs: created from plans, and found again by later runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of a job: an SQLite file that says what is to be done with each file, and was.
+"""The journal of a job: an SQLite file with the task and the outcome of every file.
 
 Only the driver writes it. What :meth:`Journal.finish` has returned from survives a crash of the
 process or the machine. Everybody may read it while the job runs, for instance with the program

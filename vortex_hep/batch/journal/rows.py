@@ -1,4 +1,4 @@
-"""Rows of a journal as objects, and objects as its JSON."""
+"""Conversion between rows of a journal and objects, and objects as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model for a whole data set, learnt from some of its files."""
+"""Training one model for a whole data set on some of its files."""
 
 from __future__ import annotations
 

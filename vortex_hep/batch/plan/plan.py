@@ -1,4 +1,4 @@
-"""What a job will do, found out and checked before it begins."""
+"""The plan of a job, made and checked before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a job's workers run, as a YAML file describes it.
+"""Site files: the description of a job's workers in YAML.
 
 :func:`example` gives a commented file for each kind of site: copy one, and change it.
 """

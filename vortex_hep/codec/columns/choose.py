@@ -1,4 +1,4 @@
-"""Choosing a column coder: all of them, or the few that a cheap probe points to.
+"""Choice of a column coder: all are tried, or the few that a cheap probe points to.
 
 What is chosen only steers the encoder; the decoder follows the stored id.
 """

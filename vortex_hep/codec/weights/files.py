@@ -1,4 +1,4 @@
-"""Checkpoints as files of weights and back: torch's own files, and safetensors."""
+"""Compressing and restoring weights files: those of torch and of safetensors."""
 
 from __future__ import annotations
 

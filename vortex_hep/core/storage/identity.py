@@ -1,4 +1,4 @@
-"""What tells a file from all others as catalogues do: its size and its Adler-32."""
+"""The identity of a file as in catalogues: its size and its Adler-32."""
 
 from __future__ import annotations
 

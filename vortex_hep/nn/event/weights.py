@@ -1,4 +1,4 @@
-"""Table models as bytes: one canonical form, which names the model, and one that is stored."""
+"""Event models as bytes: one canonical form, which names the model, and one that is stored."""
 
 from __future__ import annotations
 

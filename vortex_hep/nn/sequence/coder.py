@@ -1,4 +1,4 @@
-"""Coding records by a sequence model: lanes in lock step, a rANS stream per group of lanes."""
+"""Coding of records by a transformer: lanes in lock step, a rANS stream per group of lanes."""
 
 from __future__ import annotations
 

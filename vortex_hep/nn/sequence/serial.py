@@ -1,4 +1,4 @@
-"""Sequence models as bytes: a canonical form that names the model, and one that is stored."""
+"""Transformers as bytes: a canonical form that names the model, and one that is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a transformer is made of; without torch, so that commands can read it at once."""
+"""The configuration of a transformer; without torch, so that commands can read it at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The superblock of an HDF5 file: where it begins, and where it says that the file ends.
+"""The superblock of an HDF5 file: its position, and the end of the file in it.
 
 Numbers of sections are those of the HDF5 File Format Specification, version 4.0.
 """

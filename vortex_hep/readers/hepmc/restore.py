@@ -1,4 +1,4 @@
-"""HepMC files written anew."""
+"""Restoring HepMC files from tables and remainder."""
 
 from __future__ import annotations
 

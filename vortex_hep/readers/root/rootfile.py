@@ -1,4 +1,4 @@
-"""Opening a ROOT file: its records, its directories, its trees."""
+"""Open ROOT files: records, directories, trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of weights, ``.vxw`` (SPEC section 10)."""
+"""Compressed weights as files, ``.vxw`` (SPEC section 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the bits of a tensor to the payload of a chunk and back (SPEC 10.3)."""
+"""Bit planes of a tensor as the payload of a chunk (SPEC 10.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of torch and arrays of numpy as flat bits, and back.
+"""Tensors of torch and arrays of numpy as flat bits.
 
 The only module of the codec that knows torch, and it imports it only once a tensor is at hand or
 asked for.

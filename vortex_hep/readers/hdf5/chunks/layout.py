@@ -1,4 +1,4 @@
-"""Where the elements of a dataset stand: rows, blocks of rows, and chunks."""
+"""The layout of a dataset: rows, blocks of rows, and chunks."""
 
 from __future__ import annotations
 

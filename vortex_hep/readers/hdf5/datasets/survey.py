@@ -1,4 +1,4 @@
-"""What datasets a file has, which of them can be columns, and where their chunks stand."""
+"""The survey of a file's datasets: which can be columns, and where their chunks are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packing text anew as its source was packed, and finding out whether that gives the same bytes."""
+"""Packing text again as its source was packed, and whether that gives the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines at the head of events to columns and back."""
+"""Lines at the head of events as columns, and back."""
 
 from __future__ import annotations
 

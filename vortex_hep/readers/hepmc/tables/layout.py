@@ -1,4 +1,4 @@
-"""What the events of a file have in common: the types on their lines, and the tables that follow.
+"""The layout of a HepMC file: the types on its lines, and the tables that follow from them.
 
 A layout is found in a sample of events, kept in the remainder as JSON, and decides alone which
 tables and columns there are.

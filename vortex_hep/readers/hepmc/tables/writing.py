@@ -1,4 +1,4 @@
-"""Tables of columns to events as text."""
+"""Serialisation of tables of columns to events as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the records of a ROOT file stand: numbered alike by who writes and who reads an archive."""
+"""Positions of the records of a ROOT file, numbered alike by writer and reader of an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressing a record again as it was compressed: methods that give known libraries' bytes.
+"""Compression of records as in the source file: methods of known libraries.
 
 A method is an algorithm and all that decides its output but the level. Which one made a record is
 found by trying; the record is then its uncompressed bytes, a method and a level.

@@ -1,4 +1,4 @@
-"""General-purpose codecs for whole files as plain bytes, each at the levels that people use."""
+"""General-purpose codecs on whole files as bytes, at their usual levels."""
 
 from __future__ import annotations
 
