@@ -25,6 +25,7 @@ from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.core import arrays as build
 from vortex_hep.core.options import thread_count
 from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import (
     CorruptionError,
     ModelMismatchError,
@@ -110,11 +111,11 @@ class Archive(Mapping[str, TreeView]):
         try:
             self._check_kind()
             metadata = self.reader.metadata
-            self.source: Mapping[str, Any] = self._part(metadata.get("source", {}), dict)
-            self._named = self._part(metadata.get("model"), (dict, type(None)))
-            self._remainder = self._part(metadata.get("remainder", []), list)
+            self.source: Mapping[str, Any] = self._part(metadata, "source", dict, {})
+            self._named = self._part(metadata, "model", (dict, type(None)))
+            self._remainder = self._part(metadata, "remainder", list, [])
             self._check_model()
-            trees = [ArchiveTree(self, d) for d in self._part(metadata.get("trees"), list)]
+            trees = [ArchiveTree(self, d) for d in self._part(metadata, "trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
         except BaseException:
@@ -144,9 +145,10 @@ class Archive(Mapping[str, TreeView]):
             msg = f"this is {kind_with_article(self.reader.kind)}, not an archive"
             raise NotVortexError(msg, path=self.path, hint=hint)
 
-    def _part(self, value: Any, kind: Any) -> Any:
+    def _part(self, metadata: Mapping[str, Any], key: str, kind: Any, default: Any = None) -> Any:
+        value = metadata.get(key, default)
         if not isinstance(value, kind):
-            raise CorruptionError("the archive's metadata make no sense", path=self.path)
+            raise CorruptionError(f"invalid key {key!r} in the archive's metadata", path=self.path)
         return value
 
     @property
@@ -195,7 +197,9 @@ class Archive(Mapping[str, TreeView]):
             views: list[TreeView] = [MemberTree(tree, m) for m in tree.members]
             for view in views or [tree]:
                 if view.name in out:
-                    raise CorruptionError("two trees have one name", path=self.path, tree=view.name)
+                    raise CorruptionError(
+                        "two trees have this name", path=self.path, tree=view.name
+                    )
                 out[view.name] = view
         return out
 
@@ -250,7 +254,7 @@ class Archive(Mapping[str, TreeView]):
         row = self.reader.chunks[number]
         payload = self.reader.read(number)
         if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-            raise CorruptionError("a chunk of the remainder is none", path=self.path)
+            raise CorruptionError(f"chunk {number} is not of the remainder", path=self.path)
         coder = int.from_bytes(payload[:2], "little")
         blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
         check_decoded(row, blob, path=self.path)
@@ -263,7 +267,7 @@ class Archive(Mapping[str, TreeView]):
         Raises
         ------
         CorruptionError
-            They make no sense.
+            They are invalid.
         """
         found = self.source.get("exact")
         return None if found is None else Identity.parse(found)
@@ -272,9 +276,11 @@ class Archive(Mapping[str, TreeView]):
         try:
             entries = [(str(name), int(number)) for name, number in self._remainder]
         except (TypeError, ValueError) as error:
-            raise CorruptionError("the remainder's list makes no sense", path=self.path) from error
+            msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
         if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
-            raise CorruptionError("the remainder names no chunk", path=self.path)
+            msg = "'remainder' in the archive's metadata names a chunk that is missing"
+            raise CorruptionError(msg, path=self.path)
         return entries
 
     def info(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_newer_superblock(make):
     data = bytearray(path.read_bytes())
     data[8] = 4
     path.write_bytes(data)
-    with pytest.raises(SourceError, match="version 4, which is not known"):
+    with pytest.raises(SourceError, match="unsupported version 4 of the superblock"):
         open_source(path)
 
 

@@ -187,10 +187,11 @@ class Journal:
         try:
             document = json.loads(rows[0][0])
         except (IndexError, ValueError, TypeError) as error:
-            msg = "the journal does not say what its job is"
+            msg = "the row 'document' of the table 'job' is missing or not JSON"
             raise CorruptionError(msg, path=self.path) from error
         if not isinstance(document, dict):
-            raise CorruptionError("the journal does not say what its job is", path=self.path)
+            msg = "the row 'document' of the table 'job' is not a JSON object"
+            raise CorruptionError(msg, path=self.path)
         return document
 
     def set_document(self, document: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ def encode_best(array: Array, *, effort: Effort = "normal") -> Choice:
     if effort == "max":
         return min([raw, *_all(array, row)], key=_size)
     if effort not in ("fast", "normal"):
-        msg = f"effort {effort!r} is none of 'fast', 'normal', 'max'"
+        msg = f"effort must be one of fast, normal, max, not {effort!r}"
         raise UnsupportedTypeError(msg)
     flat, offset = _arrange(array, row)
     coder, payload = min((_fast if effort == "fast" else _normal)(flat), key=_size)

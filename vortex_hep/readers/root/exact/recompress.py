@@ -84,7 +84,7 @@ def recompress(payload: bytes | memoryview, setting: Setting) -> bytes | memoryv
         There is no such method or level, the library refuses, or a block would not fit its header.
     """
     if setting.level not in LEVELS.get(setting.method, ()):
-        msg = f"compression method {setting.method} of level {setting.level} is not known"
+        msg = f"unknown compression method {setting.method}, level {setting.level}"
         raise ValueError(msg)
     if setting.method == STORED:
         return payload

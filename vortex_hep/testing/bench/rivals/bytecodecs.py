@@ -107,7 +107,7 @@ def byte_codecs(names: Sequence[str] | None = None, *, levels: str = "all") -> l
     ['zstd -3', 'zstd -19', 'bz2 -9']
     """
     if levels not in LEVELS:
-        raise UnsupportedTypeError(f"levels {levels!r} are none of {', '.join(LEVELS)}")
+        raise UnsupportedTypeError(f"levels must be one of {', '.join(LEVELS)}, not {levels!r}")
     found = []
     for name in FAMILIES if names is None else dict.fromkeys(names):
         family = FAMILIES.get(name)
