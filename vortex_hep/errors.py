@@ -57,7 +57,7 @@ class VortexError(Exception):
 
 
 class NotVortexError(VortexError, ValueError):
-    """The file is not a vortex_hep archive, model or file of weights."""
+    """The file is not a vortex_hep archive, model or compressed weights file."""
 
 
 class UnsupportedVersionError(VortexError, ValueError):

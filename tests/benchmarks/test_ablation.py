@@ -76,6 +76,6 @@ def _linked(path, without):
 
 def test_an_unknown_part_is_refused(corpus):
     folder, _ = corpus
-    with pytest.raises(UnsupportedTypeError, match="predictors, links.* not 'attention'"):
+    with pytest.raises(UnsupportedTypeError, match=r"predictors, links.* not 'attention'"):
         train([str(folder / "train.root")], options=TrainOptions(without=("attention",)))
     assert fit_options(TrainOptions(), self_contained=False).without == frozenset()

@@ -57,8 +57,14 @@ def test_generated_files_are_there(name, shared_data):
         ("[", "cannot be read as TOML"),
         ("[cutting]\nkind = 'root'\nrows = 1", "unknown key 'rows' in 'cutting'"),
         ("[cutting]\ntree = 'x'", "key 'kind' is missing in 'cutting'"),
-        ("[cutting]\nkind = 'root'\n[[source]]\nrole = 'both'\nurl = 'x'", "'role' must be one of .*, not 'both'"),
-        ("[cutting]\nkind = 'root'\n[[source]]\nrole = 'test'", "exactly one of 'url' and 'folder'"),
+        (
+            "[cutting]\nkind = 'root'\n[[source]]\nrole = 'both'\nurl = 'x'",
+            "'role' must be one of .*, not 'both'",
+        ),
+        (
+            "[cutting]\nkind = 'root'\n[[source]]\nrole = 'test'",
+            "exactly one of 'url' and 'folder'",
+        ),
         ("[cutting]\nkind = 'root'\n[other]", "unknown keys: other"),
     ],
 )

@@ -149,7 +149,9 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
         return cast("int", self._stop - self._start)
 
     def __iter__(self) -> Iterator[Any]:
-        raise UnsupportedTypeError("buffers of NanoEvents can be had by key only")
+        raise UnsupportedTypeError(
+            "buffers of NanoEvents cannot be iterated over: access them by key"
+        )
 
 
 def _counters(tree: TreeView) -> dict[str, TableSpec]:

@@ -106,7 +106,7 @@ def cut_of(model: SequenceModel, rows: int, choice: LaneChoice | None = None) ->
     Raises
     ------
     UnsupportedTypeError
-        The choice is none that the model has.
+        The model does not support the choice.
     """
     choice = choice or LaneChoice()
     lane_rows = model.lane_rows if choice.tokens is None else choice.tokens // model.shape.types

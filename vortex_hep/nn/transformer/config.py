@@ -90,7 +90,7 @@ class TransformerConfig:
             if bad
         ]
         if wrong:
-            raise UnsupportedTypeError(f"a transformer that cannot be: {'; '.join(wrong)}")
+            raise UnsupportedTypeError(f"invalid transformer: {'; '.join(wrong)}")
 
     def _sizes(self) -> tuple[int, ...]:
         return (
