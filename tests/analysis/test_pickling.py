@@ -1,4 +1,4 @@
-"""Archives and what belongs to them travel by their path."""
+"""Tests of pickling archives, which travel by their path."""
 
 import io
 import pickle

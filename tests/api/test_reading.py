@@ -1,4 +1,4 @@
-"""Reading archives gives what uproot gives for the source, bit for bit."""
+"""Tests of reading archives, against uproot on the source, bit for bit."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Reading archives as one reads ROOT files with uproot."""
+"""Open archives, read as one reads ROOT files with uproot."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import ContainerReader, check_decoded
 from vortex_hep.core import arrays as build
 from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, NotFoundError
 from vortex_hep.models.model import CHUNK_REMAINDER, Model
 
@@ -111,7 +112,9 @@ class Archive(Mapping[str, TreeView]):
             views: list[TreeView] = [MemberTree(tree, m) for m in tree.members]
             for view in views or [tree]:
                 if view.name in out:
-                    raise CorruptionError("two trees have one name", path=self.path, tree=view.name)
+                    raise CorruptionError(
+                        "two trees have this name", path=self.path, tree=view.name
+                    )
                 out[view.name] = view
         return out
 
@@ -157,7 +160,7 @@ class Archive(Mapping[str, TreeView]):
         row = self.reader.chunks[number]
         payload = self.reader.read(number)
         if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-            raise CorruptionError("a chunk of the remainder is none", path=self.path)
+            raise CorruptionError(f"chunk {number} is not of the remainder", path=self.path)
         coder = int.from_bytes(payload[:2], "little")
         blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
         check_decoded(row, blob, path=self.path)
@@ -170,7 +173,7 @@ class Archive(Mapping[str, TreeView]):
         Raises
         ------
         CorruptionError
-            They make no sense.
+            They are invalid.
         """
         found = self.source.get("exact")
         return None if found is None else Identity.parse(found)
@@ -179,9 +182,11 @@ class Archive(Mapping[str, TreeView]):
         try:
             entries = [(str(name), int(number)) for name, number in self._remainder]
         except (TypeError, ValueError) as error:
-            raise CorruptionError("the remainder's list makes no sense", path=self.path) from error
+            msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
         if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
-            raise CorruptionError("the remainder names no chunk", path=self.path)
+            msg = "'remainder' in the archive's metadata names a chunk that is missing"
+            raise CorruptionError(msg, path=self.path)
         return entries
 
     def info(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writing archives: a file's trees cluster by cluster, then everything else it holds."""
+"""Compressing files: a file's trees cluster by cluster, then everything else it holds."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ class Handle:
         """
         value = self.reader.metadata.get(name, default)
         if not isinstance(value, kind):
-            raise CorruptionError("the archive's metadata make no sense", path=self.path)
+            raise CorruptionError(f"invalid key {name!r} in the archive's metadata", path=self.path)
         return value
 
     def _check_kind(self) -> None:

@@ -1,4 +1,4 @@
-"""The way back: archives to the files they came from."""
+"""Restoring archives to files."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def _restore(archive: Archive, out: str, options: RestoreOptions, progress: Prog
     kind = str(archive.source.get("kind"))
     if kind not in KINDS:
         raise UnsupportedFeatureError(
-            f"made from a file of kind {kind!r}, which is not known",
-            path=archive.path, hint="a newer release can restore it",
+            f"made from a file of kind {kind!r}, which is unknown",
+            path=archive.path, hint="update vortex_hep",
         )  # fmt: skip
     total = sum(t.num_entries for t in archive.coded.values())
     with progress.task("restoring", total, unit=unit_of(kind)) as task:

@@ -1,4 +1,4 @@
-"""Trees of an archive as they are coded, and the parts of those that join several."""
+"""Trees of an archive as they are coded, and parts of trees that were joined."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vortex_hep.archive.metadata import unpack_clusters, unpack_names, unpack_ta
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
 from vortex_hep.core.schema import Cluster, Member, TableData
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
 from vortex_hep.nn.coding.treecoder import DecodedTable, TreeDecoder
@@ -80,8 +81,9 @@ class ArchiveTree(TreeView):
                 sizes |= dict(zip([c.name for c in table.columns], raw, strict=True))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptionError(
-                "the sizes of a tree make no sense", path=self.path, tree=self.name
-            ) from error
+                f"invalid 'raw' in 'tables' of the metadata: {fault_of(error)}",
+                path=self.path, tree=self.name,
+            ) from error  # fmt: skip
         return sum(sizes[n] for n in names)
 
     def _plans_of(self, names: Sequence[str]) -> list[str]:
@@ -151,7 +153,7 @@ class ArchiveTree(TreeView):
         missing = self._cached(number, wanted, known)
         if missing:
             decoder = self._decoder_now()
-            # What these lean on may be in the cache, too.
+            # Their dependencies may be in the cache, too.
             self._cached(number, decoder.needed(missing, known), known)
             decoded = self._decode(number, decoder.needed(missing, known), known, payloads)
             self._checked |= {(number, name) for name in decoded}

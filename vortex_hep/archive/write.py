@@ -1,4 +1,4 @@
-"""Writing the archive of an opened file: its trees cluster by cluster, then what else it holds.
+"""The writer of archives: the trees of an opened file by cluster, then its remainder.
 
 Reading of the next cluster, modelling and coding of this one, proof and writing of those before go
 on at the same time. The archive is the same as if they did not.

@@ -1,4 +1,4 @@
-"""``vortex-hep demo``: the whole life of an archive on example files, in one command."""
+"""``vortex-hep demo``: train, compress, verify and restore example files in one command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing and dispatch of the command's sub-commands."""
+"""The command's parser and its sub-commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ examples:
   vortex-hep verify c.vxc --against c.root          compare bit for bit
   vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
-  vortex-hep compress-weights run.pt                checkpoints of any network, without loss
+  vortex-hep compress-weights run.pt                weights of any network, without loss
   vortex-hep jobs show ttbar.sqlite                      how far a batch job over many files is
 
 exit codes:

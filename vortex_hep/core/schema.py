@@ -1,4 +1,4 @@
-"""The data model that readers fill and codecs consume: tables of typed columns over lanes.
+"""The data model of readers and codecs: tables of typed columns over lanes.
 
 A *tree* is a sequence of entries (events). Entries are *lanes*: they are independent of one
 another. A tree holds *tables*; every table has zero or more rows per lane, and all columns of a

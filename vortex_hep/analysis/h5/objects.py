@@ -1,4 +1,4 @@
-"""Groups and datasets of an archived HDF5 file: those of h5py, whose data come from columns."""
+"""Groups and datasets of an archived HDF5 file: h5py's own, with data from columns."""
 
 from __future__ import annotations
 

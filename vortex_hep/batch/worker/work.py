@@ -1,4 +1,4 @@
-"""What a worker does with one file: compress, verify or restore it. Knows nothing of dask's tasks.
+"""The work on one file: compress, verify or restore; independent of dask.
 
 An output is written under a temporary name beside its place, read back, compared with its source,
 and only then gets its name; so what has its final name is whole and right, whatever happens.

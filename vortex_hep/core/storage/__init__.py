@@ -1,4 +1,4 @@
-"""Files wherever they are: on local disks, on XRootD servers, or where fsspec finds them.
+"""Storage: files on local disks, on XRootD servers, or where fsspec finds them.
 
 Every failure is an error of this package: a :class:`~vortex_hep.errors.SourceError` (among them
 :class:`~vortex_hep.errors.MissingError`, :class:`~vortex_hep.errors.DeniedError` and

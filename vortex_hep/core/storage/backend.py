@@ -1,4 +1,4 @@
-"""What a place of files must be able to do, and which one a path is for."""
+"""The protocol of storage backends, and the backend of a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read by range."""
+"""The protocol of sources read by range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that fsspec knows: ``https://``, ``memory://``, ``s3://`` and others."""
+"""Files through fsspec: ``https://``, ``memory://``, ``s3://`` and others."""
 
 from __future__ import annotations
 

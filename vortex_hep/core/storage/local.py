@@ -1,4 +1,4 @@
-"""Files on local disks, and on what the operating system shows as one."""
+"""Files on local disks and mounted file systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one does with files, wherever they are."""
+"""File operations at any place: list, stat, rename, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random-access reading: local paths, URLs and open binary files behind one small face."""
+"""Random-access sources: local paths, URLs and open binary files behind one interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequence models on torch tensors, on the CPU or a GPU.
+"""The torch engine of transformers, on the CPU or a GPU.
 
 Products run in float64, which holds every sum exactly and which no setting of the process (TF32,
 reduced precision) touches; all else is int64. On GPUs with few float64 units, products of at

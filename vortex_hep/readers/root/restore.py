@@ -1,4 +1,4 @@
-"""From columns and remainder back to a ROOT file."""
+"""Restoring ROOT files from columns and remainder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The remainder of a ROOT file: all that is needed to restore it beside the trees' columns.
+"""The remainder of a ROOT file: all that restoring needs besides the trees' columns.
 
 Blobs:
 

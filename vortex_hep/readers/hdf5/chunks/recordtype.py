@@ -1,4 +1,4 @@
-"""Types of HDF5 elements as columns: which bytes of an element belong to which column.
+"""Types of HDF5 elements as columns: the bytes of an element that belong to each column.
 
 An element is taken as its bytes in the file. Every column gets the bytes at certain places of it;
 together they cover the element but for the padding of compound types.

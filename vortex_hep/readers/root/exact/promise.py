@@ -1,4 +1,4 @@
-"""The promise that a ROOT file comes back byte for byte: made on opening, proved on reading."""
+"""The promise to restore a ROOT file byte for byte: made on opening, proved on reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records of a ROOT file come back byte for byte, and the blobs that bring back all of it."""
+"""Proof of which records are restored byte for byte, and the blobs for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a file's records again, uncompressed, from columns and remainder.
+"""A file's records rebuilt, uncompressed, from columns and remainder.
 
 Who writes an archive does it to find out which records come back, who restores does it to have
 them: what is done here is the same for both.

@@ -1,4 +1,4 @@
-"""Writing a tree's baskets from its columns, and the places of the baskets into the tree."""
+"""Baskets of a tree from its columns, and their positions in the tree."""
 
 from __future__ import annotations
 

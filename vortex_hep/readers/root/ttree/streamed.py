@@ -1,4 +1,4 @@
-"""Find the branches inside a streamed TTree: where their basket tables and embedded baskets lie.
+"""Branches inside a streamed TTree: positions of their basket tables and embedded baskets.
 
 A TTree object names its baskets by file offset and size, and holds unflushed baskets itself. To
 move a tree to another file only these places change, so this module locates them in the
