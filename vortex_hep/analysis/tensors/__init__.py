@@ -8,7 +8,10 @@ Examples
 >>> loader = DataLoader(ArchiveDataset("jets.vxc", options), batch_size=None)  # doctest: +SKIP
 """
 
-from vortex_hep.analysis.tensors.dataset import ArchiveDataset, Batch, Jagged, Padded
+from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.tensors.options import ServeOptions
+
+with needs("train"):
+    from vortex_hep.analysis.tensors.dataset import ArchiveDataset, Batch, Jagged, Padded
 
 __all__ = ["ArchiveDataset", "Batch", "Jagged", "Padded", "ServeOptions"]
