@@ -78,7 +78,7 @@ def test_every_error_is_a_name_of_the_package():
 
 
 def test_help_shows_every_name():
-    text = pydoc.render_doc(vortex_hep, renderer=pydoc.plaintext)
+    text = pydoc.plain(pydoc.render_doc(vortex_hep))
     for name in vortex_hep._HOMES:
         assert name in text
     assert "Not available here" not in text
