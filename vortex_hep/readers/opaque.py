@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vortex_hep.codec.container.container_format import MAGIC
+from vortex_hep.core.magic import MAGIC
 from vortex_hep.core.schema import TreeSource
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
