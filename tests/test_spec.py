@@ -41,7 +41,7 @@ from vortex_hep.errors import CorruptionError
 from vortex_hep.model import Model
 from vortex_hep.nn import weights
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies
-from vortex_hep.nn.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.network import MAX_LINK_VALUES
 from vortex_hep.nn.reference import frequencies_of_rows
 from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
 from vortex_hep.readers import open_source

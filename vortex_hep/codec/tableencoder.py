@@ -40,9 +40,9 @@ from vortex_hep.codec.tablechunk import (
     too_large,
 )
 from vortex_hep.codec.values import RowValues
-from vortex_hep.nn import cpu
 from vortex_hep.nn.engine import CompiledEngine, Engine
 from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.network import unpack
 from vortex_hep.nn.tablemodel import TableModel
 from vortex_hep.schema import ColumnSpec, TableData, VarBytes
 
@@ -118,7 +118,7 @@ class TableEncoder:
         self.specs = specs
         self.model = model
         self.effort = effort
-        self.net = cpu.unpack(model) if model is not None else None
+        self.net = unpack(model) if model is not None else None
         self._pool = pool
         self._engine = engine or CompiledEngine()
 

@@ -20,7 +20,7 @@ from vortex_hep.codec import rans
 from vortex_hep.codec.rows import RowSet
 from vortex_hep.nn import arithmetic
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, TRUNK_SHIFT
-from vortex_hep.nn.cpu import UNKNOWN, Network, unpack
+from vortex_hep.nn.network import UNKNOWN, Network, unpack
 from vortex_hep.nn.tablemodel import MATCHES, TableModel
 
 Array = npt.NDArray[Any]

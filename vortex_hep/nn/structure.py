@@ -15,9 +15,9 @@ from vortex_hep.codec.fields import Field
 from vortex_hep.codec.predictors import Predictor, Values
 from vortex_hep.codec.rows import RowSet
 from vortex_hep.codec.transforms import Segments
-from vortex_hep.nn.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.estimates import cost_estimate, trailing_zeros
 from vortex_hep.nn.linking import is_virtual
+from vortex_hep.nn.network import MAX_LINK_VALUES
 from vortex_hep.schema import ColumnSpec
 
 Array = npt.NDArray[Any]

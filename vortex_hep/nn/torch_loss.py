@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, SHARED, TRUNK_SHIFT
-from vortex_hep.nn.cpu import UNKNOWN
+from vortex_hep.nn.network import UNKNOWN
 from vortex_hep.nn.tablemodel import MATCHES
 from vortex_hep.nn.train_kernel import Rows
 

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.fields import BUCKETS
-from vortex_hep.nn.cpu import UNKNOWN, widened
 from vortex_hep.nn.kernels import (
     ROWS,
     add_embedded,
@@ -26,6 +25,7 @@ from vortex_hep.nn.kernels import (
     add_to_embedded,
     product,
 )
+from vortex_hep.nn.network import UNKNOWN, widened
 from vortex_hep.nn.tablemodel import MATCHES
 from vortex_hep.nn.vector import (
     WIDTH,
@@ -69,10 +69,10 @@ class Rows(NamedTuple):
     """Training rows of one table.
 
     ``tokens`` uint8 (rows + foreign rows, tokens) and ``buckets`` uint8 (rows + foreign rows,
-    columns) as :func:`vortex_hep.nn.cpu.run_group` has them; ``previous`` int64 (rows,) and
+    columns) as :class:`vortex_hep.nn.network.Cluster` has them; ``previous`` int64 (rows,) and
     ``link`` int64 (links, rows) row index or -1; ``position`` int64 (rows,); ``lane`` int64
     (rows,); ``lane_buckets`` uint8 (lanes, lane fields); ``has_match`` bool (links, tokens) and
-    ``link_fields`` int64 (links,) as :class:`vortex_hep.nn.cpu.Network` has them.
+    ``link_fields`` int64 (links,) as :class:`vortex_hep.nn.network.Network` has them.
     """
 
     tokens: Array
