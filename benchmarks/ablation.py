@@ -21,10 +21,10 @@ from typing import Any
 
 from benchmarks.corpus import Dataset, load_corpus, parts_of
 from benchmarks.run import CACHE, RESULTS, commit
-from vortex_hep.bench.measure import machine
-from vortex_hep.cli.options import positive_int
-from vortex_hep.cli.progress import progress_for
-from vortex_hep.options import PARTS
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.cli.common.progress import progress_for
+from vortex_hep.core.options import PARTS
+from vortex_hep.testing.bench.measure import machine
 
 
 def main() -> int:

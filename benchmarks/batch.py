@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.run import RESULTS
-from vortex_hep.bench.measure import load_average
-from vortex_hep.cli.options import positive_int
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.testing.bench.measure import load_average
 
 #: What is run: a name, and the workers of the pipeline; 0 for the plain loop.
 RUNS = (("plain loop", 0), ("pipeline, one worker", 1), ("pipeline, two workers", 2))
@@ -129,7 +129,7 @@ def verdicts(plain: dict[str, Any]) -> list[str]:
 
 def make_files(folder: Path, files: int, events: int) -> int:
     """Equal files under different names; return the size of one."""
-    from vortex_hep.examples import write_example
+    from vortex_hep.testing.examples import write_example
 
     folder.mkdir()
     first = folder / "file-000.root"
@@ -167,7 +167,7 @@ def _child(workers: int, folder: Path) -> dict[str, float]:
 def loop(folder: Path) -> float:
     """Compress, verify and checksum file by file, as a script would."""
     import vortex_hep
-    from vortex_hep import storage
+    from vortex_hep.core import storage
 
     target = folder / "archives"
     target.mkdir()
@@ -188,7 +188,7 @@ def _pipeline(folder: Path, workers: int) -> float:
     """The same by a job."""
     import vortex_hep
     from vortex_hep.batch.jobs import compress_dataset
-    from vortex_hep.batch.site import Site, connect
+    from vortex_hep.batch.site.site import Site, connect
 
     model = vortex_hep.Model({})
     with connect(Site(workers=workers, cores=1, memory="2GB", dashboard="none")) as client:

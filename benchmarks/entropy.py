@@ -18,7 +18,7 @@ from typing import Any
 import vortex_hep
 from benchmarks.corpus import HERE
 from benchmarks.run import commit
-from vortex_hep.cli.progress import progress_for
+from vortex_hep.cli.common.progress import progress_for
 
 FILE = "generated/entropy/known_entropy"
 #: Why the largest gaps are there; the figures beside them are measured.

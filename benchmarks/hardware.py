@@ -10,8 +10,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from vortex_hep.nn import recipes
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.nn.loop import recipes
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.transformer.estimate import parameter_count
 
 ROOT = Path(__file__).resolve().parent.parent

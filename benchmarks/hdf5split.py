@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.bench.hdf5copy import Remade, copy_file, values_of
+from vortex_hep.testing.bench.rivals.hdf5copy import Remade, copy_file, values_of
 
 
 def write_rows(source: Path, target: Path, rows: int, start: int, stop: int) -> None:

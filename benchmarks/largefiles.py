@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.examples.collections import Collection
-from vortex_hep.examples.nanoaod import INTERNAL, make_events
+from vortex_hep.testing.examples.collections import Collection
+from vortex_hep.testing.examples.nanoaod import INTERNAL, make_events
 
 #: Distinct blocks, and events or rows in each.
 BLOCKS = 3

@@ -23,9 +23,9 @@ from typing import Any
 from benchmarks.corpus import HERE
 from benchmarks.largefiles import KINDS, write_large
 from benchmarks.run import commit
-from vortex_hep.bench.alone import peak_memory
-from vortex_hep.bench.measure import load_average
-from vortex_hep.cli.options import positive_int
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.testing.bench.alone import peak_memory
+from vortex_hep.testing.bench.measure import load_average
 
 RESULTS = HERE / "results" / "memory.json"
 #: Seconds between two looks at a process.
@@ -158,7 +158,7 @@ def _work(
 
 
 def _model(name: str) -> Any:
-    from vortex_hep.model import Model
+    from vortex_hep.models.model import Model
 
     return Model({}) if name == "none" else Model.load(name)
 

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks.corpus import HERE, load_corpus
 from benchmarks.run import RESULTS
 from benchmarks.tables import Results, ablation_text, readme_text, report_text
-from vortex_hep.bench.compare import Comparison
-from vortex_hep.bench.measure import Measurement, Timing
+from vortex_hep.testing.bench.compare import Comparison
+from vortex_hep.testing.bench.measure import Measurement, Timing
 
 ROOT = HERE.parent
 README = ROOT / "README.md"
@@ -128,7 +128,7 @@ def inserted(text: str, figures: str) -> str:
 
 def save_plots(comparisons: Results) -> None:
     """One PNG per data set under ``docs/img``."""
-    from vortex_hep.bench.plot import save_plot
+    from vortex_hep.testing.bench.plot import save_plot
 
     titles = {dataset.name: dataset.title for dataset in load_corpus()}
     IMAGES.mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import HERE, Dataset, Part, load_corpus, parts_of
-from vortex_hep.bench import Comparison, compare
-from vortex_hep.bench.measure import load_average
-from vortex_hep.cli.options import positive_int
-from vortex_hep.cli.progress import progress_for
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.cli.common.progress import progress_for
+from vortex_hep.testing.bench import Comparison, compare
+from vortex_hep.testing.bench.measure import load_average
 
 RESULTS = HERE / "results"
 CACHE = HERE / "cache"

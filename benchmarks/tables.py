@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from benchmarks.corpus import Dataset
-from vortex_hep.bench.compare import Comparison
-from vortex_hep.bench.measure import Measurement, Timing
-from vortex_hep.bench.table import (
+from vortex_hep.testing.bench.compare import Comparison
+from vortex_hep.testing.bench.measure import Measurement, Timing
+from vortex_hep.testing.bench.table import (
     difference,
     header,
     model_text,

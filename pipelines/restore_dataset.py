@@ -1,77 +1,12 @@
-"""``python -m pipelines.restore_dataset``: the files of a whole data set back from archives."""
+"""``python -m pipelines.restore_dataset``: the command, for a checkout."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 
-from pipelines.command import absolute, add_job, dataset_parser, job_options, run_command, run_job
-from vortex_hep.cli.options import add_model, add_overwrite
+from vortex_hep.cli.datasets.restore import build_parser, main
 
-DESCRIPTION = """\
-Restore the files of a data set from its archives, beside them or under a prefix with the same tree
-of folders: every value the same bits, and from archives made with --exact the same files byte for
-byte. Each file is written under a temporary name, read back, and only then gets its name.
-
-Most analyses need no restored files: vortex_hep.open() and nanoevents() read archives.
-"""
-
-EXAMPLES = """\
-  python -m pipelines.restore_dataset archives/ --output restored/
-  python -m pipelines.restore_dataset 'archives/2024*.vxc' --output restored/ --model ttbar.vxm
-  python -m pipelines.restore_dataset root://eosuser.cern.ch//eos/user/a/alice/archives
-          --output root://eosuser.cern.ch//eos/user/a/alice/restored --site lxplus.yaml --dry-run
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = dataset_parser("restore_dataset", description=DESCRIPTION, examples=EXAMPLES)
-    add_model(parser, "the model the archives name (default: look for it beside them)")
-    parser.add_argument(
-        "-o", "--output", metavar="PREFIX",
-        help="folder or URL for the files, with the archives' tree of folders (default: beside"
-        " each archive)",
-    )  # fmt: skip
-    add_overwrite(parser)
-    parser.add_argument(
-        "--compression", metavar="CODEC:LEVEL",
-        help="of restored ROOT files: zstd, lzma, zlib or lz4, or none (default: zstd:5); of no"
-        " effect on archives made with --exact",
-    )  # fmt: skip
-    parser.add_argument(
-        "--verify", choices=("source", "checksum"), default="source",
-        help="compare each file with its archive bit for bit (default), or only checksums of what"
-        " was written",
-    )  # fmt: skip
-    add_job(parser)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def run(args: argparse.Namespace) -> int:
-    """Restore the data set."""
-    from vortex_hep.batch.jobs import plan
-
-    options = job_options(args, "overwrite", "compression", "verify")
-    return run_job(
-        args,
-        lambda: plan(
-            "restore",
-            [absolute(path) for path in args.inputs],
-            model=args.model,
-            output=args.output and absolute(args.output),
-            options=options,
-            journal=args.journal,
-        ),
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    return run_command(build_parser(), arguments)
-
+__all__ = ["build_parser", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

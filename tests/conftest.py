@@ -76,7 +76,7 @@ def shared_data(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def example_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small NanoAOD-like file of our own making: 300 events, trees Events and Runs."""
-    from vortex_hep.examples import write_example
+    from vortex_hep.testing.examples import write_example
 
     path = tmp_path_factory.mktemp("example") / "example.root"
     write_example(path, events=300, seed=7)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vortex_hep._version import __version__
 from vortex_hep.cli.main import build_parser
+from vortex_hep.core.version import __version__
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

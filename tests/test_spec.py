@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from tests.spec_text import TEXT, section, table_rows
-from vortex_hep.archive import Archive
-from vortex_hep.codec import rans, zstd
-from vortex_hep.codec.fields import Field, write_tokens
-from vortex_hep.codec.folding import MAX_FOLD
-from vortex_hep.codec.lanes import MAX_LANES_LOG2, cut_groups
+from vortex_hep.archive.archive import Archive
+from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.predictors import KINDS, Input, Predictor, functions
 from vortex_hep.codec.predictors.scans import take_key
-from vortex_hep.codec.rows import MAX_BLOCK, row_set
 from vortex_hep.codec.sections import Reader, join
-from vortex_hep.codec.tablechunk import HEAD, MAX_CELLS
-from vortex_hep.codec.transforms import (
+from vortex_hep.codec.tokens import rans
+from vortex_hep.codec.tokens.fields import Field, write_tokens
+from vortex_hep.codec.tokens.folding import MAX_FOLD
+from vortex_hep.codec.tokens.lanes import MAX_LANES_LOG2, cut_groups
+from vortex_hep.codec.tokens.rows import MAX_BLOCK, row_set
+from vortex_hep.codec.tokens.transforms import (
     FLOAT,
     SIGNED,
     Segments,
@@ -38,17 +38,25 @@ from vortex_hep.codec.transforms import (
     subtract_reference,
 )
 from vortex_hep.errors import CorruptionError
-from vortex_hep.model import Model
-from vortex_hep.nn import weights
+from vortex_hep.models.model import Model
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies
-from vortex_hep.nn.network import MAX_LINK_VALUES
-from vortex_hep.nn.reference import frequencies_of_rows
-from vortex_hep.nn.tablemodel import MAX_FIELDS, MAX_HIDDEN, MAX_LINKS, WIDE, Shape, TableModel
+from vortex_hep.nn.coding.tablechunk import HEAD, MAX_CELLS
+from vortex_hep.nn.event import weights
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
+from vortex_hep.nn.event.reference import frequencies_of_rows
+from vortex_hep.nn.event.tablemodel import (
+    MAX_FIELDS,
+    MAX_HIDDEN,
+    MAX_LINKS,
+    WIDE,
+    Shape,
+    TableModel,
+)
 from vortex_hep.readers import open_source
-from vortex_hep.readers.hdf5.filters import Filter, Pipeline
+from vortex_hep.readers.hdf5.chunks.filters import Filter, Pipeline
+from vortex_hep.readers.hdf5.chunks.layout import Layout, pack_layout
+from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 from vortex_hep.readers.hdf5.image import HOLE_DTYPE, pack_holes
-from vortex_hep.readers.hdf5.layout import Layout, pack_layout
-from vortex_hep.readers.hdf5.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 from vortex_hep.readers.holes import PIECE
 from vortex_hep.readers.records import MAX_WIDTH as MAX_RECORD
 

@@ -17,11 +17,16 @@ from hypothesis import strategies as st
 from tests import plain_sequences as plain
 from tests.nn.sequence.models import random_model
 from tests.spec_text import section, table_rows
-from vortex_hep.codec import zstd
-from vortex_hep.codec.lanes import MAX_LANES_LOG2
-from vortex_hep.codec.records import RecordColumn, RecordLayout, row_bytes
+from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.sections import join
-from vortex_hep.codec.sequencecoder import (
+from vortex_hep.codec.tokens.lanes import MAX_LANES_LOG2
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout, row_bytes
+from vortex_hep.errors import CorruptionError
+from vortex_hep.models.model import CHUNK_SEQUENCE_MODEL, Model
+from vortex_hep.nn.coding.tablechunk import MAX_CELLS
+from vortex_hep.nn.sequence import arithmetic, serial
+from vortex_hep.nn.sequence import model as limits
+from vortex_hep.nn.sequence.coder import (
     MAX_CACHE_BYTES,
     Cut,
     SequenceCoder,
@@ -29,11 +34,6 @@ from vortex_hep.codec.sequencecoder import (
     encode_group,
     lane_groups,
 )
-from vortex_hep.codec.tablechunk import MAX_CELLS
-from vortex_hep.errors import CorruptionError
-from vortex_hep.model import CHUNK_SEQUENCE_MODEL, Model
-from vortex_hep.nn.sequence import arithmetic, serial
-from vortex_hep.nn.sequence import model as limits
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 from vortex_hep.nn.sequence.reference import Reference

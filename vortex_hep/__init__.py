@@ -12,39 +12,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vortex_hep._version import __version__
+from vortex_hep.core.version import __version__
 
 if TYPE_CHECKING:
+    from vortex_hep.analysis.coffea.nano import nanoevents
     from vortex_hep.analysis.collections import dask
+    from vortex_hep.analysis.h5 import h5
     from vortex_hep.analysis.iterate import iterate
-    from vortex_hep.analysis.nano import nanoevents
-    from vortex_hep.archive import Archive, ArchiveTree, open
-    from vortex_hep.codec.sequencecoder import LaneChoice
-    from vortex_hep.compressing import compress_file, compress_tree
+    from vortex_hep.analysis.tensors import ArchiveDataset
+    from vortex_hep.archive.archive import Archive, ArchiveTree, open
+    from vortex_hep.archive.cache import MemoryCache
+    from vortex_hep.archive.compress import compress_file, compress_tree
+    from vortex_hep.archive.exact import exact_forecast
+    from vortex_hep.archive.foldercache import FolderCache
+    from vortex_hep.archive.restore import VerifyReport, restore, verify
+    from vortex_hep.core.options import CompressReport, TrainOptions
     from vortex_hep.errors import VortexError
-    from vortex_hep.exactness import exact_forecast
-    from vortex_hep.hdf5view import h5
-    from vortex_hep.model import Model
-    from vortex_hep.options import CompressReport, TrainOptions
-    from vortex_hep.restoring import VerifyReport, restore, verify
-    from vortex_hep.training import train
+    from vortex_hep.models.model import Model
+    from vortex_hep.models.train import train
+    from vortex_hep.nn.sequence.coder import LaneChoice
 
 _HOMES = {
-    "Archive": "archive", "ArchiveTree": "archive", "open": "archive",
-    "compress_file": "compressing", "compress_tree": "compressing",
-    "VortexError": "errors", "exact_forecast": "exactness", "Model": "model",
-    "LaneChoice": "codec.sequencecoder", "CompressReport": "options", "TrainOptions": "options",
-    "VerifyReport": "restoring", "restore": "restoring", "verify": "restoring",
-    "train": "training",
-    "dask": "analysis.collections", "h5": "hdf5view", "iterate": "analysis.iterate",
-    "nanoevents": "analysis.nano",
+    "Archive": "archive.archive", "ArchiveTree": "archive.archive", "open": "archive.archive",
+    "compress_file": "archive.compress", "compress_tree": "archive.compress",
+    "VortexError": "errors", "exact_forecast": "archive.exact", "Model": "models.model",
+    "LaneChoice": "nn.sequence.coder", "CompressReport": "core.options",
+    "TrainOptions": "core.options", "VerifyReport": "archive.restore",
+    "restore": "archive.restore", "verify": "archive.restore", "train": "models.train",
+    "dask": "analysis.collections", "h5": "analysis.h5", "iterate": "analysis.iterate",
+    "nanoevents": "analysis.coffea.nano", "ArchiveDataset": "analysis.tensors",
+    "FolderCache": "archive.foldercache", "MemoryCache": "archive.cache",
 }  # fmt: skip
 
 __all__ = [
     "Archive",
+    "ArchiveDataset",
     "ArchiveTree",
     "CompressReport",
+    "FolderCache",
     "LaneChoice",
+    "MemoryCache",
     "Model",
     "TrainOptions",
     "VerifyReport",

@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.run import RESULTS, commit, slug
 from benchmarks.scale.parameters import Job, Site, costs_of, load_constants, load_data
-from vortex_hep.bench.measure import machine
-from vortex_hep.cli.options import positive_int
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.testing.bench.measure import machine
 
 #: What the tables are about unless they say otherwise.
 DEFAULT_DATA = "nanoaod-ttbar"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import vortex_hep
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 #: Runs of each call; the fastest counts, so that compilation at first use does not.
 _REPEAT = 2

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.scheduler import no_work, orders
-from vortex_hep.batch.inputs import InputFile
-from vortex_hep.batch.journal import FileRow, Journal
+from vortex_hep.batch.journal.journal import FileRow, Journal
+from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.batch.states import Order
 
 #: Outcomes that are finished together; one for the naive way.

@@ -25,10 +25,10 @@ import psutil  # type: ignore[import-untyped]
 from benchmarks.scale.cluster import scheduler, workers
 from benchmarks.scale.journal import input_files, order_of
 from benchmarks.scale.scheduler import no_work
-from vortex_hep.batch import run
 from vortex_hep.batch.jobs import resume
-from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.site import Site, connect
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.run import run
+from vortex_hep.batch.site.site import Site, connect
 from vortex_hep.batch.states import Outcome
 
 _FEW, _MANY = 2, 100

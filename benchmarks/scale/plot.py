@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.scale.model import FEW, JOURNAL, REQUESTS, SCHEDULER, STORAGE, predict
 from benchmarks.scale.parameters import Costs, Data, Job, Site
 from benchmarks.scale.tables import amount
-from vortex_hep.bench.plot import OTHERS, OURS, new_figure
+from vortex_hep.testing.bench.plot import OTHERS, OURS, new_figure
 
 #: Bytes per file, in one petabyte.
 _SIZES = (1e10, 1e9, 1e8, 1e7)

@@ -15,8 +15,8 @@ from unittest import mock
 import vortex_hep
 from tests.xrootd import XrootdServer
 from vortex_hep.batch.jobs import compress_dataset
-from vortex_hep.batch.journal import Journal
-from vortex_hep.examples import write_example
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.testing.examples import write_example
 
 #: What the client asks a server, by its classes.
 _CALLS = {

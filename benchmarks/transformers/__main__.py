@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.run import CACHE, RESULTS, slug
-from vortex_hep.bench.measure import load_average, machine
-from vortex_hep.cli.options import positive_int
-from vortex_hep.cli.progress import progress_for
+from vortex_hep.cli.common.options import positive_int
+from vortex_hep.cli.common.progress import progress_for
+from vortex_hep.testing.bench.measure import load_average, machine
 
 #: The transformer that ``compare`` trains and ``rates`` measures.
 MODEL = CACHE / "ftag-jets-transformer.vxm"
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(args: argparse.Namespace) -> int:
     from benchmarks.transformers.compare import CompareOptions, measure
     from benchmarks.transformers.data import jet_files
-    from vortex_hep.nn.recipes import load_recipe
+    from vortex_hep.nn.loop.recipes import load_recipe
 
     _limit_torch(args.threads)
     options = CompareOptions(
@@ -86,7 +86,7 @@ def _ablate(args: argparse.Namespace) -> int:
     from benchmarks.transformers.ablate import Budget, Where, ablate
     from benchmarks.transformers.data import jet_files
     from benchmarks.transformers.variants import jet_stream, text_stream
-    from vortex_hep.nn.recipes import load_recipe
+    from vortex_hep.nn.loop.recipes import load_recipe
 
     if args.steps is None and args.seconds is None:
         sys.exit("say how long to train each variant: --steps or --seconds")
@@ -115,8 +115,8 @@ def _ablate(args: argparse.Namespace) -> int:
 def _rates(args: argparse.Namespace) -> int:
     from benchmarks.transformers.data import jet_files
     from benchmarks.transformers.rates import measure
-    from vortex_hep.model import Model
-    from vortex_hep.nn.engine import cuda_available
+    from vortex_hep.models.model import Model
+    from vortex_hep.nn.coding.engine import cuda_available
 
     if args.device == "cuda" and not cuda_available():
         print("torch sees no CUDA device: nothing was measured", file=sys.stderr)

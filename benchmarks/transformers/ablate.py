@@ -14,17 +14,17 @@ import torch
 from benchmarks.run import commit
 from benchmarks.transformers.bits import exact_bits, float_bits
 from benchmarks.transformers.variants import Stream, Variant
-from vortex_hep.bench.measure import machine
-from vortex_hep.codec.records import RecordColumn, RecordLayout
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
+from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.nn.data import LoaderOptions, Loaders, make_loaders
-from vortex_hep.nn.loop import mean_bits, run_loop
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.nn.loop.data import LoaderOptions, Loaders, make_loaders
+from vortex_hep.nn.loop.loop import mean_bits, run_loop
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.sequence import serial
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.quantise import quantise
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.testing.bench.measure import machine
 
 Array = npt.NDArray[Any]
 

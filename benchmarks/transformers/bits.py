@@ -8,8 +8,8 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from vortex_hep.codec.sequencecoder import SequenceCoder, cut_of, token_bits
-from vortex_hep.nn.loop import mean_bits
+from vortex_hep.nn.loop.loop import mean_bits
+from vortex_hep.nn.sequence.coder import SequenceCoder, cut_of, token_bits
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.transformer import CATWrapper

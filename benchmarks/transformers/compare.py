@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.run import commit
 from benchmarks.transformers.data import JetFiles, columns_of, jet_sample, jets_of
-from vortex_hep.bench.baselines import measure_columns
-from vortex_hep.bench.columncodecs import COLUMN_CODECS
-from vortex_hep.bench.content import load_content
-from vortex_hep.bench.measure import Measurement, machine
-from vortex_hep.bench.ours import OursOptions, measure_ours
-from vortex_hep.bench.streams import STREAM_CODECS, measure_stream
-from vortex_hep.cli.progress import progress_for
+from vortex_hep.cli.common.progress import progress_for
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.model import Model
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.models.model import Model
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.sequence.model import SequenceModel
+from vortex_hep.testing.bench.content import load_content
+from vortex_hep.testing.bench.measure import Measurement, machine
+from vortex_hep.testing.bench.ours import OursOptions, measure_ours
+from vortex_hep.testing.bench.rivals.baselines import measure_columns
+from vortex_hep.testing.bench.rivals.columncodecs import COLUMN_CODECS
+from vortex_hep.testing.bench.rivals.streams import STREAM_CODECS, measure_stream
 
 if TYPE_CHECKING:
-    from vortex_hep.nn.prepare import TableSample
+    from vortex_hep.nn.event.training.prepare import TableSample
     from vortex_hep.nn.sequence.fit import SequenceFit
 
 #: Names of the rows, as the tables show them.

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.corpus import CorpusFile, checked, load_corpus
-from vortex_hep.bench.content import load_content
-from vortex_hep.nn.prepare import TableSample
-from vortex_hep.schema import VarBytes
+from vortex_hep.core.schema import VarBytes
+from vortex_hep.nn.event.training.prepare import TableSample
+from vortex_hep.testing.bench.content import load_content
 
 Array = npt.NDArray[Any]
 
@@ -89,8 +89,8 @@ def jets_of(path: Path) -> Array:
 
 def jet_sample(path: Path) -> tuple[str, TableSample]:
     """The jets of a file as training takes them, and the family of their tree."""
+    from vortex_hep.models.sample import gather
     from vortex_hep.readers import open_source
-    from vortex_hep.sampling import gather
 
     with open_source(str(path)) as source:
         (tree,) = source.trees.values()
@@ -106,7 +106,7 @@ def columns_of(sample: TableSample) -> dict[str, Array]:
 
 def jet_records(path: Path) -> Array:
     """The jets of a file as records of bytes (uint8, shape (rows, width)), constants left out."""
-    from vortex_hep.codec.records import layout_of
+    from vortex_hep.codec.tokens.records import layout_of
 
     _, sample = jet_sample(path)
     columns = columns_of(sample)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.transformers.compare import COLUMNS_LZMA, EVENT, ROWS_LZMA
-from vortex_hep.bench.plot import OTHERS, OURS, new_figure
+from vortex_hep.testing.bench.plot import OTHERS, OURS, new_figure
 
 
 def save_plot(comparison: dict[str, Any], ablation: dict[str, Any], path: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from benchmarks.run import commit
 from benchmarks.transformers.compare import sequence_model
 from benchmarks.transformers.data import JETS, jets_of
-from vortex_hep.bench.measure import machine
-from vortex_hep.codec.sequencecoder import cut_of
 from vortex_hep.errors import VerificationError
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
+from vortex_hep.nn.sequence.coder import cut_of
+from vortex_hep.testing.bench.measure import machine
 
 
 def measure(

@@ -12,7 +12,7 @@ from benchmarks.run import RESULTS
 from benchmarks.tables import markdown_table
 from benchmarks.transformers.compare import EVENT, NEITHER, ROWS_LZMA, TRANSFORMER
 from benchmarks.transformers.variants import BASE, JET_VARIANTS, TEXT_VARIANTS
-from vortex_hep.bench.table import speed_text
+from vortex_hep.testing.bench.table import speed_text
 
 DOCUMENT = HERE.parent / "docs" / "architecture.md"
 PICTURE = HERE.parent / "docs" / "img" / "transformers.png"

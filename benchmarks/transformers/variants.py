@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from benchmarks.transformers.data import JetFiles, jet_records, text_records
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.transformer.config import TransformerConfig
 
 Array = npt.NDArray[Any]

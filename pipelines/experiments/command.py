@@ -11,9 +11,9 @@ from pipelines.experiments.description import load_experiment
 from pipelines.experiments.experiment import STEPS, Run, RunOptions
 from pipelines.experiments.fetch import AUTO, FETCH, OFFLINE
 from pipelines.experiments.learn import FAMILIES
-from vortex_hep.cli.options import HelpFormatter, positive_int
-from vortex_hep.cli.progress import progress_for
-from vortex_hep.cli.running import run_parsed
+from vortex_hep.cli.common.options import HelpFormatter, positive_int
+from vortex_hep.cli.common.progress import progress_for
+from vortex_hep.cli.common.running import run_parsed
 
 DESCRIPTION = """\
 Fetch the open data, split it by events, train a model on one part, and measure the other part: what

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.experiments.transfer import open_transfer
+from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.errors import (
     CorruptionError,
     NetworkError,
@@ -17,7 +18,6 @@ from vortex_hep.errors import (
     SourceError,
     UnsupportedFeatureError,
 )
-from vortex_hep.progress import SILENT, Progress
 
 _READ = 4 << 20
 #: How often a transfer that breaks off is taken up again.

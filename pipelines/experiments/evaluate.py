@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import vortex_hep
-from vortex_hep.bench import Comparison, compare
-from vortex_hep.bench.measure import Measurement, Timing
+from vortex_hep.core.options import thread_count
+from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.errors import VerificationError
-from vortex_hep.options import thread_count
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.testing.bench import Comparison, compare
+from vortex_hep.testing.bench.measure import Measurement, Timing
 
 
 @dataclass(frozen=True)

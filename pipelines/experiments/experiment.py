@@ -14,8 +14,8 @@ from pipelines.experiments.learn import EVENT, TRANSFORMER, Training
 from pipelines.experiments.manifest import FileRecord, Outcome, StepRecord, Steps, key_of
 from pipelines.experiments.prepare import Preparation
 from pipelines.experiments.report import write_report
-from vortex_hep.bench import Comparison
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.testing.bench import Comparison
 
 STEPS = ("fetch", "prepare", "train", "evaluate")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from pipelines.experiments.description import Experiment, Source
 from pipelines.experiments.download import Expected, check_file, download
 from pipelines.experiments.manifest import Outcome
-from vortex_hep import storage
+from vortex_hep.core import storage
+from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.errors import NetworkError, SourceError
-from vortex_hep.progress import SILENT, Progress
 
 AUTO, FETCH, OFFLINE = "auto", "fetch", "offline"
 
@@ -164,7 +164,7 @@ def _stand_in(experiment: Experiment, wanted: Wanted, say: Callable[[str], None]
             hint=f"give --data DIR with the generated files ({names}) or with the open data under"
             f" their own names ({where}), or --fetch where there is a network",
         )
-    from vortex_hep.examples import write_example
+    from vortex_hep.testing.examples import write_example
 
     made: list[tuple[str, Path]] = []
     folder = wanted.output / "examples"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.bench.hdf5copy import Remade, copy_file, values_of
 from vortex_hep.errors import NotFoundError
+from vortex_hep.testing.bench.rivals.hdf5copy import Remade, copy_file, values_of
 
 #: Datasets with fewer rows describe the file and are kept whole.
 FEW_ROWS = 1000

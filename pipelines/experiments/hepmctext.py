@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vortex_hep.codec.source import open_binary
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.errors import SourceError
-from vortex_hep.readers.hepmc.finding import find_text
-from vortex_hep.readers.hepmc.stream import Stream
+from vortex_hep.readers.hepmc.packed.finding import find_text
+from vortex_hep.readers.hepmc.packed.stream import Stream
 
 #: What a line that begins an event, and a line that belongs to none, begin with.
 _EVENT, _BRACKET = b"E ", b"HepMC::"

@@ -10,7 +10,7 @@ from typing import Any
 
 import vortex_hep
 from pipelines.experiments.manifest import Outcome
-from vortex_hep.progress import SILENT, Progress
+from vortex_hep.core.progress import SILENT, Progress
 
 EVENT, TRANSFORMER = "event", "transformer"
 FAMILIES = (EVENT, TRANSFORMER)

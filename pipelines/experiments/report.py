@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.experiments.description import Experiment
-from vortex_hep.bench import Comparison
-from vortex_hep.bench.measure import Measurement
-from vortex_hep.bench.plot import save_plot
-from vortex_hep.bench.table import difference, speed_text
 from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.testing.bench import Comparison
+from vortex_hep.testing.bench.measure import Measurement
+from vortex_hep.testing.bench.plot import save_plot
+from vortex_hep.testing.bench.table import difference, speed_text
 
 HEAD = (
     "file", "codec", "bytes", "bits per byte", "vs xz -9", "model bytes", "parameters",

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from vortex_hep import storage
+from vortex_hep.core import storage
+from vortex_hep.core.storage.paths import XROOTD_SCHEMES
 from vortex_hep.errors import NetworkError, SourceError, UnsupportedFeatureError, VortexError
-from vortex_hep.storage.paths import XROOTD_SCHEMES
 
 #: Bytes asked for at once.
 BLOCK = 4 << 20

@@ -8,9 +8,10 @@ import pytest
 
 import vortex_hep
 from tests.xrootd import xrootd, xrootd_base  # noqa: F401 - fixtures
-from vortex_hep import compressing, modelfinding
-from vortex_hep.codec.treecoder import TreeDecoder
-from vortex_hep.examples import write_example
+from vortex_hep.archive import compress as compressing
+from vortex_hep.models import find as modelfinding
+from vortex_hep.nn.coding.treecoder import TreeDecoder
+from vortex_hep.testing.examples import write_example
 
 
 def compress(source, path, *, cluster_bytes=60_000, **options):

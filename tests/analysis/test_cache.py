@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import vortex_hep
-from vortex_hep.cache import FolderCache, MemoryCache, open_cache
-from vortex_hep.codec.rows import Source
-from vortex_hep.codec.treecoder import DecodedTable
+from vortex_hep.archive.cache import FolderCache, MemoryCache, open_cache
+from vortex_hep.codec.tokens.rows import Source
+from vortex_hep.core.schema import VarBytes
 from vortex_hep.errors import OutputError, UnsupportedTypeError
-from vortex_hep.schema import VarBytes
+from vortex_hep.nn.coding.treecoder import DecodedTable
 
 NAMES = ["Jet_pt", "Muon_eta", "event"]
 

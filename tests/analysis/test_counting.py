@@ -6,10 +6,11 @@ import awkward as ak
 import pytest
 
 import vortex_hep
-from vortex_hep import archive_tree, storage
-from vortex_hep.codec.container_format import FRAME_SIZE
+from vortex_hep.archive import tree as archive_tree
+from vortex_hep.codec.container.container_format import FRAME_SIZE
+from vortex_hep.core import storage
 from vortex_hep.errors import ModelMismatchError
-from vortex_hep.modelfinding import model_file_name
+from vortex_hep.models.find import model_file_name
 
 THREE = ["Jet_pt", "Jet_eta", "Jet_phi"]
 

@@ -7,10 +7,10 @@ import awkward as ak
 import pytest
 
 import vortex_hep
-from vortex_hep import modelfinding
 from vortex_hep.errors import CorruptionError, MissingError, ModelMismatchError
-from vortex_hep.model import Model
-from vortex_hep.modelfinding import load_model, model_file_name
+from vortex_hep.models import find as modelfinding
+from vortex_hep.models.find import load_model, model_file_name
+from vortex_hep.models.model import Model
 
 
 @pytest.fixture

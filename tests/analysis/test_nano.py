@@ -13,7 +13,7 @@ from coffea.nanoevents import BaseSchema, NanoEventsFactory
 
 import vortex_hep
 from vortex_hep.analysis.extras import check_interface
-from vortex_hep.codec.container import ContainerReader
+from vortex_hep.codec.container.container import ContainerReader
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 
 #: What coffea says of NanoAOD-like files, ROOT or not.
@@ -193,7 +193,7 @@ def test_events_close_their_file(dataset, monkeypatch):
 
 
 def test_another_release_of_coffea_is_a_clear_error(dataset, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vortex_hep.analysis.mapping", raising=False)
+    monkeypatch.delitem(sys.modules, "vortex_hep.analysis.coffea.mapping", raising=False)
     monkeypatch.setitem(sys.modules, "coffea.nanoevents.mapping.base", None)
     with pytest.raises(UnsupportedFeatureError, match=r"pip install 'vortex-hep\[coffea\]'"):
         vortex_hep.nanoevents(dataset / "a.vxc")

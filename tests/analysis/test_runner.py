@@ -10,7 +10,7 @@ from distributed import Client
 
 import vortex_hep
 from tests.analysis.processors import Dimuon, Failing
-from vortex_hep.analysis.runner import Runner
+from vortex_hep.analysis.coffea.runner import Runner
 from vortex_hep.errors import ChangedError, MissingError, ModelMismatchError, VortexError
 
 pytestmark = [

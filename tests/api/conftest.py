@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vortex_hep
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 from .files import write_odd, write_twins
 
@@ -64,7 +64,7 @@ def example_model(tmp_path_factory):
 @pytest.fixture(scope="session", params=["classical", "network", "not embedded"])
 def example_archive(request, tmp_path_factory, example_file, example_model):
     """The example as archives of every kind, in several clusters: (path, model to read with)."""
-    from vortex_hep import compressing
+    from vortex_hep.archive import compress as compressing
 
     path = tmp_path_factory.mktemp("archive") / "example.vxc"
     model = vortex_hep.Model({}) if request.param == "classical" else example_model

@@ -6,7 +6,7 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep import compressing
+from vortex_hep.archive import compress as compressing
 
 from .files import NAN_PAYLOADS
 

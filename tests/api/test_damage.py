@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vortex_hep
-from vortex_hep.codec.container import ContainerReader, ContainerWriter
+from vortex_hep.codec.container.container import ContainerReader, ContainerWriter
 from vortex_hep.errors import TruncatedError, VortexError
 
 

@@ -1,8 +1,8 @@
 """The same input gives the same bytes, whatever the machine is busy with."""
 
 import vortex_hep
-from vortex_hep import compressing
-from vortex_hep.examples import write_example
+from vortex_hep.archive import compress as compressing
+from vortex_hep.testing.examples import write_example
 
 
 def test_archives_do_not_depend_on_threads(example_file, example_model, tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ import pytest
 import uproot
 
 import vortex_hep
+from vortex_hep.core.storage.identity import Identity
 from vortex_hep.errors import CorruptionError, SourceError, UnsupportedFeatureError
 from vortex_hep.readers.opaque import OpaqueSource
-from vortex_hep.storage.identity import Identity
 
 from .files import write_odd
 

@@ -10,11 +10,11 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep import archive_tree
-from vortex_hep.codec.container import ContainerWriter
+from vortex_hep.archive import tree as archive_tree
+from vortex_hep.codec.container.container import ContainerWriter
+from vortex_hep.core.storage.local import RawOutput
 from vortex_hep.errors import NotFoundError, NotVortexError, OutputError, SourceError
-from vortex_hep.model import Model
-from vortex_hep.storage.local import RawOutput
+from vortex_hep.models.model import Model
 
 NONE = Model({})
 
@@ -203,7 +203,7 @@ def test_disk_full(twins_file, archive, twins_model, out, monkeypatch):
 
 LIMITED = """
 import resource, sys, vortex_hep
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:
     if sys.argv[1] == "compress":

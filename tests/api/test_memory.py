@@ -14,7 +14,7 @@ import uproot
 
 import vortex_hep
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
 
 NONE = Model({})
 NANS = np.array([0x7FC00001, 0xFFC12345, 0x80000000, 1, 0x7FA00001], np.uint32).view(np.float32)
@@ -198,8 +198,8 @@ def test_there_is_no_file_to_restore(tmp_path):
 #: Prints the largest resident memory of a process that does nothing but compress and verify a file.
 ALONE = """
 import sys, vortex_hep
-from vortex_hep.bench.alone import peak_memory
-from vortex_hep.model import Model
+from vortex_hep.testing.bench.alone import peak_memory
+from vortex_hep.models.model import Model
 source, path = sys.argv[1:]
 vortex_hep.compress_file(source, path, model=Model({}), effort="fast", check=False, threads=2)
 assert vortex_hep.verify(path, against=source, threads=2).ok

@@ -8,8 +8,7 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep.codec import classical
-from vortex_hep.codec.treecoder import TreeDecoder
+from vortex_hep.codec.columns import classical
 from vortex_hep.errors import (
     ModelMismatchError,
     NotFoundError,
@@ -17,7 +16,8 @@ from vortex_hep.errors import (
     OutputError,
     UnsupportedTypeError,
 )
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
+from vortex_hep.nn.coding.treecoder import TreeDecoder
 
 from .files import write_twins
 
@@ -170,7 +170,7 @@ def test_training_says_what_it_cannot_do(twins_file, tmp_path):
 
 
 def test_a_file_is_compressed_without_torch(example_file, tmp_path, monkeypatch):
-    from vortex_hep import training
+    from vortex_hep.models import train as training
 
     monkeypatch.setattr(training, "can_train", lambda: False)
     report = vortex_hep.compress_file(example_file, tmp_path / "a.vxc", effort="fast")
@@ -181,7 +181,7 @@ def test_a_file_is_compressed_without_torch(example_file, tmp_path, monkeypatch)
 
 
 def test_options_reach_the_fit(example_file, tmp_path, monkeypatch):
-    from vortex_hep import training
+    from vortex_hep.models import train as training
 
     seen = []
 

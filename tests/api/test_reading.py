@@ -11,7 +11,7 @@ import uproot
 
 import vortex_hep
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def test_input_from_a_url(example_file, tmp_path):
 
 def test_strings_and_records(tmp_path):
     """Text comes without its length; records that stay as they are come as bytes."""
-    from vortex_hep.arrays import assemble, empty_table
-    from vortex_hep.schema import VARBYTES, ColumnSpec, TableData, TableSpec, VarBytes
+    from vortex_hep.core.arrays import assemble, empty_table
+    from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableData, TableSpec, VarBytes
 
     long = b"x" * 300
     rows = [b"\x02ab", b"\x00", b"\xff" + (300).to_bytes(4, "big") + long]

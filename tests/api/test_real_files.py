@@ -3,7 +3,7 @@
 import pytest
 
 import vortex_hep
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
 from vortex_hep.readers import compare_sources, open_source
 
 FILES = [

@@ -5,9 +5,10 @@ import pytest
 import uproot
 
 import vortex_hep
-from vortex_hep import archiving, compressing
+from vortex_hep.archive import compress as compressing
+from vortex_hep.archive import write as archiving
 from vortex_hep.errors import SourceError, UnsupportedTypeError
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
 from vortex_hep.readers import compare_sources, open_source
 
 
@@ -62,7 +63,7 @@ def test_verify_finds_a_planted_difference(example_archive, example_file, tmp_pa
 
 
 def test_verify_decodes_each_chunk_once(example_archive, example_file, monkeypatch):
-    from vortex_hep.codec.treecoder import TreeDecoder
+    from vortex_hep.nn.coding.treecoder import TreeDecoder
 
     path, model = example_archive
     counts: dict[int, int] = {}

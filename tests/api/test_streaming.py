@@ -17,9 +17,10 @@ import uproot
 
 import vortex_hep
 from tests.xrootd import xrootd, xrootd_base  # noqa: F401 - fixtures
-from vortex_hep import archiving, compressing, storage
-from vortex_hep.codec.container_write import ContainerWriter
-from vortex_hep.codec.treecoder import TreeDecoder, TreeEncoder
+from vortex_hep.archive import compress as compressing
+from vortex_hep.archive import write as archiving
+from vortex_hep.codec.container.container_write import ContainerWriter
+from vortex_hep.core import storage
 from vortex_hep.errors import (
     CorruptionError,
     LayoutError,
@@ -27,9 +28,10 @@ from vortex_hep.errors import (
     SourceError,
     UnsupportedTypeError,
 )
-from vortex_hep.model import Model
+from vortex_hep.models.model import Model
+from vortex_hep.nn.coding.treecoder import TreeDecoder, TreeEncoder
 from vortex_hep.readers.root.rootfile import RootFileSource
-from vortex_hep.readers.root.ttree import TTreeSource
+from vortex_hep.readers.root.ttree.ttree import TTreeSource
 
 NONE = Model({})
 FAST: dict[str, Any] = {"model": NONE, "effort": "fast"}

@@ -9,10 +9,11 @@ import torch
 import uproot
 
 import vortex_hep
-from vortex_hep import LaneChoice, TrainOptions, compressing
-from vortex_hep.archive import ArchiveTree
-from vortex_hep.codec.container import ContainerReader, ContainerWriter
-from vortex_hep.codec.records import RecordColumn, RecordLayout
+from vortex_hep import LaneChoice, TrainOptions
+from vortex_hep.archive import compress as compressing
+from vortex_hep.archive.archive import ArchiveTree
+from vortex_hep.codec.container.container import ContainerReader, ContainerWriter
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.errors import (
     ModelMismatchError,
     NotFoundError,
@@ -20,8 +21,8 @@ from vortex_hep.errors import (
     UnsupportedTypeError,
     VortexError,
 )
-from vortex_hep.model import Model
-from vortex_hep.nn.engine import get_engine
+from vortex_hep.models.model import Model
+from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence import fit as fitting
 from vortex_hep.nn.transformer import CATWrapper
 

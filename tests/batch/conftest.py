@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vortex_hep.batch.site import Site, connect
-from vortex_hep.examples import write_example
+from vortex_hep.batch.site.site import Site, connect
+from vortex_hep.testing.examples import write_example
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import vortex_hep
-from vortex_hep.batch import work
+from vortex_hep.batch.worker import work
 
 
 class Faults:

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.batch.inputs import InputFile
-from vortex_hep.batch.journal import Journal
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.batch.states import Outcome, Reason
 
 BEGIN = 1_700_000_000.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 
 def write_ttree(path: Path, seed: int) -> None:

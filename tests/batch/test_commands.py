@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 import vortex_hep
-from pipelines import compress_dataset, restore_dataset, train_model, verify_dataset
-from vortex_hep.batch import learning
-from vortex_hep.batch.site import Site, connect, example
+from vortex_hep.batch.plan import learning
+from vortex_hep.batch.site.site import Site, connect, example
 from vortex_hep.cli import main
-from vortex_hep.examples import write_example
+from vortex_hep.cli.datasets import compress as compress_dataset
+from vortex_hep.cli.datasets import restore as restore_dataset
+from vortex_hep.cli.datasets import train as train_model
+from vortex_hep.cli.datasets import verify as verify_dataset
+from vortex_hep.testing.examples import write_example
 
 COMMANDS = {
     "compress_dataset": compress_dataset,
@@ -195,7 +198,7 @@ def test_interrupts_say_how_to_go_on(data, scheduler, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vortex_hep.batch.run.run_job", interrupted)
+    monkeypatch.setattr("vortex_hep.batch.run.run.run_job", interrupted)
     command = ["a", "-o", "out", "--model", "empty.vxm", "--scheduler", scheduler]
     assert compress_dataset.main(command) == 130
     lines = capsys.readouterr().err.splitlines()

@@ -15,8 +15,8 @@ import pytest
 import vortex_hep
 from tests.batch.faults import Faults
 from vortex_hep.batch.jobs import JobOptions, compress_dataset, resume
-from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.site import Site, connect
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.site.site import Site, connect
 from vortex_hep.batch.states import Reason, State
 
 MODEL = vortex_hep.Model({})
@@ -28,7 +28,7 @@ DRIVER = """\
 import os, signal, sys
 import vortex_hep
 from vortex_hep.batch import journal, jobs
-from vortex_hep.batch.site import Site
+from vortex_hep.batch.site.site import Site
 
 finish = journal.Journal.finish
 calls = []

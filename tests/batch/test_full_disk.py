@@ -13,7 +13,7 @@ import pytest
 import vortex_hep
 from tests.batch.kinds import write_opaque
 from vortex_hep.batch.jobs import JobOptions, compress_dataset
-from vortex_hep.batch.journal import Journal
+from vortex_hep.batch.journal.journal import Journal
 from vortex_hep.batch.report.summary import JobSummary
 from vortex_hep.batch.states import Reason
 from vortex_hep.errors import OutputError

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from tests.batch.invented import BEGIN, SERVER, invented_job, outcome
-from vortex_hep.batch.site import KINDS, load_site
+from vortex_hep.batch.site.site import KINDS, load_site
 from vortex_hep.batch.states import Reason
 from vortex_hep.cli import main
 
@@ -116,8 +116,8 @@ def test_inspect_takes_numbers_sources_targets_and_ends(folder, capsys, name):
 def test_inspect_of_no_or_several_files(folder, tmp_path, capsys):
     assert main(["jobs", "inspect", str(folder / "a.sqlite"), "nope.root"]) == 1
     assert "no file 'nope.root'" in capsys.readouterr().err
-    from vortex_hep.batch.inputs import InputFile
-    from vortex_hep.batch.journal import Journal
+    from vortex_hep.batch.journal.journal import Journal
+    from vortex_hep.batch.plan.inputs import InputFile
 
     files = [InputFile(f"/d/{n}/x.root", f"{n}/x.root", target=f"/o/{n}.vxc") for n in range(9)]
     Journal.create(tmp_path / "j.sqlite", {"command": "verify"}, files).close()

@@ -12,9 +12,9 @@ import threading
 
 import pytest
 
-from vortex_hep.batch.inputs import InputFile
-from vortex_hep.batch.journal import Counts, Journal
-from vortex_hep.batch.journalfile import APPLICATION_ID, FORMAT_VERSION
+from vortex_hep.batch.journal.file import APPLICATION_ID, FORMAT_VERSION
+from vortex_hep.batch.journal.journal import Counts, Journal
+from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.batch.states import Outcome, Reason, State
 from vortex_hep.errors import (
     CorruptionError,
@@ -262,7 +262,7 @@ def test_methods_may_be_called_from_threads(journal):
 
 _WRITER = """
 import sys
-from vortex_hep.batch.journal import Journal
+from vortex_hep.batch.journal.journal import Journal
 from vortex_hep.batch.states import Outcome
 with Journal.open(sys.argv[1]) as journal:
     while rows := journal.take(1, 0.0):

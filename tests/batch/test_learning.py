@@ -10,10 +10,10 @@ import pytest
 
 import vortex_hep
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep.batch.inputs import InputFile
-from vortex_hep.batch.learning import sample, train_on_dataset
+from vortex_hep.batch.plan.inputs import InputFile
+from vortex_hep.batch.plan.learning import sample, train_on_dataset
+from vortex_hep.core.options import TrainOptions
 from vortex_hep.errors import NetworkError, OutputError, SourceError, UnsupportedTypeError
-from vortex_hep.options import TrainOptions
 
 __all__ = ["xrootd", "xrootd_base"]
 
@@ -39,7 +39,7 @@ def seen(monkeypatch):
         calls.append((list(names), options))
         return vortex_hep.Model({}, {"Events": ["run"]})
 
-    monkeypatch.setattr("vortex_hep.batch.learning.train", train)
+    monkeypatch.setattr("vortex_hep.batch.plan.learning.train", train)
     return calls
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_fails_only_when_it_is_read(files, tmp_path, monkeypatch):
             raise NetworkError("gone", path=str(files / "2.root"))
         return vortex_hep.Model({})
 
-    monkeypatch.setattr("vortex_hep.batch.learning.train", train)
+    monkeypatch.setattr("vortex_hep.batch.plan.learning.train", train)
     report = train_on_dataset([files], output=tmp_path / "m.vxm", sample_files=3, options=QUICK)
     assert str(files / "2.root") not in report.files
     assert len(report.files) == 3

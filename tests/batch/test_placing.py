@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import vortex_hep
-from vortex_hep.batch.inputs import InputFile, find_inputs
-from vortex_hep.batch.placing import original_suffixes, place
+from vortex_hep.batch.plan.inputs import InputFile, find_inputs
+from vortex_hep.batch.plan.placing import original_suffixes, place
 
 
 def files(*paths):

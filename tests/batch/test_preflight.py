@@ -9,9 +9,9 @@ import pytest
 
 import vortex_hep
 from tests.xrootd import XrootdServer, free_port, xrootd, xrootd_base
-from vortex_hep.batch.inputs import InputFile, find_inputs
-from vortex_hep.batch.placing import place
-from vortex_hep.batch.preflight import check
+from vortex_hep.batch.plan.inputs import InputFile, find_inputs
+from vortex_hep.batch.plan.placing import place
+from vortex_hep.batch.plan.preflight import check
 from vortex_hep.errors import (
     DeniedError,
     MissingError,

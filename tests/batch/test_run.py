@@ -11,7 +11,6 @@ import pytest
 
 import vortex_hep
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep.batch.inputs import InputFile
 from vortex_hep.batch.jobs import (
     JobOptions,
     compress_dataset,
@@ -21,21 +20,22 @@ from vortex_hep.batch.jobs import (
     run_plan,
     verify_dataset,
 )
-from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.modelplaces import store_model
-from vortex_hep.batch.plan import how_of
-from vortex_hep.batch.retries import Policy, Retries
-from vortex_hep.batch.run import run_job
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.plan.inputs import InputFile
+from vortex_hep.batch.plan.modelplaces import store_model
+from vortex_hep.batch.plan.plan import how_of
+from vortex_hep.batch.run.retries import Policy, Retries
+from vortex_hep.batch.run.run import run_job
 from vortex_hep.batch.states import Outcome, Reason, State
-from vortex_hep.batch.tasks import group_length
+from vortex_hep.batch.worker.tasks import group_length
+from vortex_hep.core.progress import SilentProgress
 from vortex_hep.errors import (
     MissingError,
     ModelMismatchError,
     UnsupportedFeatureError,
     UnsupportedTypeError,
 )
-from vortex_hep.modelfinding import model_file_name
-from vortex_hep.progress import SilentProgress
+from vortex_hep.models.find import model_file_name
 
 __all__ = ["xrootd", "xrootd_base"]
 
@@ -211,7 +211,7 @@ def test_workers_that_lack_what_it_takes(dataset, workers, tmp_path, monkeypatch
     def absent(*_: object) -> None:
         raise ImportError("No module named 'vortex_hep'")
 
-    monkeypatch.setattr("vortex_hep.batch.run.run_task", absent)
+    monkeypatch.setattr("vortex_hep.batch.run.run.run_task", absent)
     planned = plan("compress", [dataset(2)], model=MODEL, output=tmp_path / "out")
     with pytest.raises(UnsupportedFeatureError, match="workers cannot run tasks: ImportError"):
         run_plan(planned, site=workers)

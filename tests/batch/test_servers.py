@@ -12,12 +12,12 @@ import pytest
 import vortex_hep
 from tests.batch.kinds import write_hdf5
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep import storage
 from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome, Reason
-from vortex_hep.batch.work import compress_one, restore_one, verify_one
-from vortex_hep.storage import xrootd_reading
-from vortex_hep.storage.failures import os_error
+from vortex_hep.batch.worker.work import compress_one, restore_one, verify_one
+from vortex_hep.core import storage
+from vortex_hep.core.storage.failures import os_error
+from vortex_hep.core.storage.xrootd import reading as xrootd_reading
 
 __all__ = ["xrootd", "xrootd_base"]
 pytestmark = pytest.mark.network
@@ -34,10 +34,10 @@ class Interruption:
         self.count, self.at = 0, MANY
         self.action: Callable[[], None] = lambda: None
         for module in ("xrootd", "xrootd_reading", "xrootd_writing"):
-            self._wrap(monkeypatch, f"vortex_hep.storage.{module}.checked")
+            self._wrap(monkeypatch, f"vortex_hep.core.storage.{module}.checked")
 
     def _wrap(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        from vortex_hep.storage.xrootd_client import checked
+        from vortex_hep.core.storage.xrootd.client import checked
 
         def counted(answer: Any) -> Any:
             self.count += 1

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tests.xrootd import free_port
-from vortex_hep.batch.site import KINDS, Site, connect, example, job_script, load_site
+from vortex_hep.batch.site.site import KINDS, Site, connect, example, job_script, load_site
 from vortex_hep.errors import (
     MissingError,
     NetworkError,

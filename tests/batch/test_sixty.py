@@ -17,11 +17,11 @@ import pytest
 import vortex_hep
 from tests.batch.kinds import KINDS, write_opaque
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep import storage
 from vortex_hep.batch.jobs import resume
-from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.site import Site
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.site.site import Site
 from vortex_hep.batch.states import State
+from vortex_hep.core import storage
 
 __all__ = ["xrootd", "xrootd_base"]
 
@@ -33,7 +33,7 @@ DRIVER = """\
 import sys
 import vortex_hep
 from vortex_hep.batch import jobs
-from vortex_hep.batch.site import Site
+from vortex_hep.batch.site.site import Site
 
 if __name__ == "__main__":
     source, output, journal = sys.argv[1:]

@@ -15,13 +15,13 @@ import pytest
 
 import vortex_hep
 from tests.xrootd import XrootdServer, free_port, xrootd, xrootd_base
-from vortex_hep import storage
-from vortex_hep.batch.attempt import temporary_name, temporary_names
 from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Reason
-from vortex_hep.batch.work import compress_one, restore_one, verify_one
+from vortex_hep.batch.worker.attempt import temporary_name, temporary_names
+from vortex_hep.batch.worker.work import compress_one, restore_one, verify_one
+from vortex_hep.core import storage
 from vortex_hep.errors import OutputError
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 __all__ = ["xrootd", "xrootd_base"]
 
@@ -190,7 +190,7 @@ def test_vanished_and_denied(tmp_path, source, monkeypatch):
         source.unlink()
         return vortex_hep.compress_file(*args, **options)
 
-    monkeypatch.setattr("vortex_hep.batch.work.compress_file", remove)
+    monkeypatch.setattr("vortex_hep.batch.worker.work.compress_file", remove)
     assert failed(compress_one(order(source, target), HOW, MODEL), Reason.VANISHED, str(source))
     assert names(tmp_path) == ["in"]
 
@@ -232,7 +232,7 @@ def test_changed_while_it_is_read(tmp_path, source, monkeypatch, change):
             source.write_bytes(source.read_bytes()[:5000])
         return report
 
-    monkeypatch.setattr("vortex_hep.batch.work.compress_file", changing)
+    monkeypatch.setattr("vortex_hep.batch.worker.work.compress_file", changing)
     outcome = compress_one(order(source, target), HOW, MODEL)
     assert failed(outcome, Reason.BEING_WRITTEN, "changed while it was read")
     assert names(tmp_path) == ["in"]
@@ -288,7 +288,7 @@ def test_what_is_written_differs(tmp_path, source, monkeypatch):
     other = tmp_path / "in" / "other.root"
     write_example(other, events=30, seed=8)
     monkeypatch.setattr(
-        "vortex_hep.batch.work.compress_file",
+        "vortex_hep.batch.worker.work.compress_file",
         lambda _, *args, **options: vortex_hep.compress_file(other, *args, **options),
     )
     outcome = compress_one(order(source, tmp_path / "a.vxc"), HOW, MODEL)
@@ -307,7 +307,7 @@ def test_errors_of_other_kinds(tmp_path, source, monkeypatch, error, reason, tex
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("vortex_hep.batch.work.compress_file", fail)
+    monkeypatch.setattr("vortex_hep.batch.worker.work.compress_file", fail)
     assert failed(compress_one(order(source, tmp_path / "a.vxc"), HOW, MODEL), reason, text)
     assert names(tmp_path) == ["in"]
 
@@ -317,7 +317,7 @@ def test_an_end_that_is_asked_for(tmp_path, source, monkeypatch, error):
     def end(*_, **__):
         raise error
 
-    monkeypatch.setattr("vortex_hep.batch.work.compress_file", end)
+    monkeypatch.setattr("vortex_hep.batch.worker.work.compress_file", end)
     with pytest.raises(error):
         compress_one(order(source, tmp_path / "a.vxc"), HOW, MODEL)
     assert names(tmp_path) == ["in"]

@@ -10,13 +10,13 @@ import uproot
 from benchmarks import ablation
 from benchmarks.corpus import CorpusFile, Dataset
 from vortex_hep.codec.plan import CORE
+from vortex_hep.core.options import PARTS, TrainOptions
+from vortex_hep.core.progress import SILENT
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.nn.prepare import FitOptions, prepare_all
-from vortex_hep.options import PARTS, TrainOptions
-from vortex_hep.progress import SILENT
+from vortex_hep.models.sample import gather
+from vortex_hep.models.train import fit_options, train
+from vortex_hep.nn.event.training.prepare import FitOptions, prepare_all
 from vortex_hep.readers import open_source
-from vortex_hep.sampling import gather
-from vortex_hep.training import fit_options, train
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import hardware
-from vortex_hep.nn.recipes import load_recipe
+from vortex_hep.nn.loop.recipes import load_recipe
 
 
 def test_committed_figures_are_those_of_the_code():

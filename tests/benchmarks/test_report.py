@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import report, run, tables
 from benchmarks.corpus import HERE, Part, load_corpus
-from vortex_hep.bench.compare import Comparison
-from vortex_hep.bench.measure import Measurement, Timing
+from vortex_hep.testing.bench.compare import Comparison
+from vortex_hep.testing.bench.measure import Measurement, Timing
 
 CORPUS = load_corpus()
 BY_NAME = {dataset.name: dataset for dataset in CORPUS}

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.transformers import __main__ as command
 from benchmarks.transformers import ablate, compare, data, rates, report, variants
-from vortex_hep.bench import alone, ours
 from vortex_hep.errors import UnsupportedTypeError, VerificationError
-from vortex_hep.model import Model
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.models.model import Model
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.transformer.config import TransformerConfig
+from vortex_hep.testing.bench import alone, ours
 
 ROWS = 12_000
 TINY = TransformerConfig(
@@ -64,7 +64,7 @@ def compared(files, tmp_path_factory):
 
 
 def _run_here(call, *, repeat=1, model=None, **arguments):
-    """As :func:`vortex_hep.bench.alone.run_alone`, in this process."""
+    """As :func:`vortex_hep.testing.bench.alone.run_alone`, in this process."""
     loaded = None if model is None else Model.load(model)
     result = alone.CALLS[call](model=loaded, **arguments)
     return alone.Alone(1.0, 1, result)
@@ -142,7 +142,7 @@ def test_too_few_jets_are_told(files):
 
 def test_engines_make_and_read_the_same_archive(files, compared, monkeypatch):
     _, model = compared
-    monkeypatch.setattr("vortex_hep.options.DEVICES", ("cpu", "torch"))
+    monkeypatch.setattr("vortex_hep.core.options.DEVICES", ("cpu", "torch"))
     found = rates.measure(files.test, model, ["cpu", "torch"], threads=1, repeat=1)
     assert [entry["device"] for entry in found["devices"]] == ["cpu", "torch"]
     assert all(e["encode_mb_per_s"] > 0 and e["decode_mb_per_s"] > 0 for e in found["devices"])
@@ -259,7 +259,7 @@ def test_committed_figures_are_those_of_the_results():
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vortex_hep.nn.engine.cuda_available", lambda: False)
+    monkeypatch.setattr("vortex_hep.nn.coding.engine.cuda_available", lambda: False)
     rest = ["--data", str(tmp_path), "--results", str(tmp_path)]
     assert command.main(["rates", *rest, "--device", "cuda"]) == 2
     assert "no CUDA device" in capsys.readouterr().err

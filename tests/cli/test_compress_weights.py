@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from vortex_hep.cli import main
-from vortex_hep.codec.safetensors import read_safetensors, write_safetensors
-from vortex_hep.codec.zipnn import load_compressed
-from vortex_hep.errors import CorruptionError, VerificationError
-from vortex_hep.weight_files import (
+from vortex_hep.codec.weights.files import (
     compress_weights_file,
     read_checkpoint,
     restore_weights_file,
 )
+from vortex_hep.codec.weights.safetensors import read_safetensors, write_safetensors
+from vortex_hep.codec.weights.zipnn import load_compressed
+from vortex_hep.errors import CorruptionError, VerificationError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -216,7 +216,7 @@ def test_what_does_not_decode_is_not_written(safe, tmp_path, monkeypatch):
         msg = "broken"
         raise CorruptionError(msg)
 
-    monkeypatch.setattr("vortex_hep.codec.zipnn.weights.decode_items", broken)
+    monkeypatch.setattr("vortex_hep.codec.weights.zipnn.weights.decode_items", broken)
     with pytest.raises(VerificationError, match="does not decode"):
         compress_weights_file(safe, tmp_path / "p.vxw")
     assert not (tmp_path / "p.vxw").exists()
@@ -228,7 +228,7 @@ def test_what_does_not_decode_is_not_written(safe, tmp_path, monkeypatch):
 )
 def test_structures_that_make_no_sense(safe, tmp_path, structure):
     packed = compress_weights_file(safe, tmp_path / "a.vxw")
-    from vortex_hep.codec.zipnn import save_compressed
+    from vortex_hep.codec.weights.zipnn import save_compressed
 
     document = {"checkpoint": {"format": "torch", "structure": structure}}
     save_compressed(packed, tmp_path / "b.vxw", metadata=json.loads(json.dumps(document)))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from vortex_hep.bench import bytecodecs
 from vortex_hep.cli import evaluate as command
 from vortex_hep.cli import main
 from vortex_hep.errors import CorruptionError
+from vortex_hep.testing.bench.rivals import bytecodecs
 
 QUICK = ["--levels", "quick", "--codecs", "zstd, bz2", "--quiet"]
 
@@ -88,7 +88,7 @@ def test_wrong_options(source, tmp_path, capsys):
 
 def test_models_are_loaded_and_named(source, tmp_path, monkeypatch):
     """Two models of one name go by their paths."""
-    monkeypatch.setattr("vortex_hep.cli.files.load_model", lambda path: f"model of {path}")
+    monkeypatch.setattr("vortex_hep.cli.common.files.load_model", lambda path: f"model of {path}")
     assert command._models(["a/m.vxm", "b/m.vxm", "b/n.vxm"]) == {
         "a/m.vxm": "model of a/m.vxm",
         "b/m.vxm": "model of b/m.vxm",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vortex_hep.cli.files import out_path
-from vortex_hep.cli.options import default_output
+from vortex_hep.cli.common.files import out_path
+from vortex_hep.cli.common.options import default_output
 
 
 @pytest.mark.parametrize(

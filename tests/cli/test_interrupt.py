@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 
 @pytest.mark.parametrize("command", ["compress", "train"])

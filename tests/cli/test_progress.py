@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from vortex_hep.cli import progress
-from vortex_hep.progress import SILENT
+from vortex_hep.cli.common import progress
+from vortex_hep.core.progress import SILENT
 
 
 class Terminal(io.StringIO):
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch):
     """Time that moves on demand."""
     now = [0.0]
-    monkeypatch.setattr("vortex_hep.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("vortex_hep.cli.common.progress.time.monotonic", lambda: now[0])
     return now
 
 

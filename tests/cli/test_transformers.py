@@ -12,7 +12,7 @@ import torch
 
 import vortex_hep
 from vortex_hep.cli import main
-from vortex_hep.cli.sequences import sequence_gains
+from vortex_hep.cli.common.sequences import sequence_gains
 from vortex_hep.cli.vortex_compress import main as vortex_compress
 from vortex_hep.cli.vortex_decompress import main as vortex_decompress
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_trained_is_one_line(model, tmp_path, capsys, options, me
 )
 def test_what_is_not_installed_is_named(folder, tmp_path, capsys, monkeypatch, module, message):
     if module == "torch":
-        monkeypatch.setattr("vortex_hep.training.can_train", lambda: False)
+        monkeypatch.setattr("vortex_hep.models.train.can_train", lambda: False)
     else:
         monkeypatch.setitem(sys.modules, "yaml", None)
     out = ["--family", "transformer", "-o", tmp_path / "m.vxm", "-q"]

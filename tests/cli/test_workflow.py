@@ -7,7 +7,7 @@ import pytest
 import uproot
 
 from vortex_hep.cli import main
-from vortex_hep.examples import write_example
+from vortex_hep.testing.examples import write_example
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.schema import Cluster, ColumnSpec, TableData, TableSpec, VarBytes
+from vortex_hep.core.schema import Cluster, ColumnSpec, TableData, TableSpec, VarBytes
 
 Array = npt.NDArray[Any]
 

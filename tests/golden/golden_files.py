@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 import uproot
 
-from vortex_hep.compressing import compress_file
-from vortex_hep.model import Model
+from vortex_hep.archive.compress import compress_file
+from vortex_hep.models.model import Model
 
 FOLDER = Path(__file__).parent / "files"
 

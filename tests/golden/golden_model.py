@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vortex_hep.codec.fields import LINKED_ROW, NO_REFERENCE, PREDICTED, PREVIOUS_ROW, Field
 from vortex_hep.codec.predictors import Input, Predictor
-from vortex_hep.codec.transforms import Segments
-from vortex_hep.model import Model
-from vortex_hep.nn.tablemodel import WIDE, Link, Shape, TableModel
+from vortex_hep.codec.tokens.fields import LINKED_ROW, NO_REFERENCE, PREDICTED, PREVIOUS_ROW, Field
+from vortex_hep.codec.tokens.transforms import Segments
+from vortex_hep.models.model import Model
+from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
 
 
 def _segments(*ranges: tuple[int, int]) -> Segments:

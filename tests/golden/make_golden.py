@@ -29,25 +29,25 @@ from tests.golden.golden_data import (
     other_cluster,
 )
 from tests.golden.golden_model import model
-from vortex_hep.codec import sequencecoder
-from vortex_hep.codec.classical import COLUMN_CODERS, encode_solid, encode_varbytes
-from vortex_hep.codec.column_coders import Components
-from vortex_hep.codec.container import KIND_ARCHIVE, KIND_MODEL, ContainerWriter, xxh3
+from vortex_hep.archive.metadata import pack_tables
+from vortex_hep.codec.columns.classical import COLUMN_CODERS, encode_solid, encode_varbytes
+from vortex_hep.codec.columns.column_coders import Components
+from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_MODEL, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
-from vortex_hep.codec.sequencecoder import LaneChoice
-from vortex_hep.codec.treecoder import TreeEncoder
-from vortex_hep.codec.zipnn.files import write_weights
-from vortex_hep.codec.zipnn.formats import FORMATS
-from vortex_hep.codec.zipnn.planes import encode_planes, encode_whole
-from vortex_hep.codec.zipnn.weights import (
+from vortex_hep.codec.weights.zipnn.files import write_weights
+from vortex_hep.codec.weights.zipnn.formats import FORMATS
+from vortex_hep.codec.weights.zipnn.planes import encode_planes, encode_whole
+from vortex_hep.codec.weights.zipnn.weights import (
     CompressedTensor,
     CompressedWeights,
     Part,
     compress_model_weights,
 )
-from vortex_hep.metadata import pack_tables
-from vortex_hep.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
-from vortex_hep.schema import Cluster, TableSpec, VarBytes
+from vortex_hep.core.schema import Cluster, TableSpec, VarBytes
+from vortex_hep.models.model import CHUNK_REMAINDER, CHUNK_TABLE, Model
+from vortex_hep.nn.coding.treecoder import TreeEncoder
+from vortex_hep.nn.sequence import coder as sequencecoder
+from vortex_hep.nn.sequence.coder import LaneChoice
 
 Array = npt.NDArray[Any]
 

@@ -11,6 +11,7 @@ from pipelines.experiments.download import Expected, checksums, download
 from pipelines.experiments.transfer import open_transfer
 from tests.pipelines.server import FileServer
 from tests.xrootd import xrootd, xrootd_base  # noqa: F401 - fixtures
+from vortex_hep.core.storage.xrootd import client as xrootd_client
 from vortex_hep.errors import (
     CorruptionError,
     MissingError,
@@ -18,7 +19,6 @@ from vortex_hep.errors import (
     SourceError,
     UnsupportedFeatureError,
 )
-from vortex_hep.storage import xrootd_client
 
 CONTENT = bytes(range(256)) * 5000
 

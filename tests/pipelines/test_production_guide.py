@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch.invented import invented_job
 from vortex_hep.batch.report.advice import ADVICE
-from vortex_hep.batch.site import KINDS, example
+from vortex_hep.batch.site.site import KINDS, example
 from vortex_hep.batch.states import Reason
 from vortex_hep.cli.main import build_parser
 

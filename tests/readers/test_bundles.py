@@ -12,7 +12,7 @@ import uproot
 import vortex_hep
 from vortex_hep.errors import NotFoundError
 from vortex_hep.readers import compare_sources, open_source
-from vortex_hep.readers.alice import family_of
+from vortex_hep.readers.conventions.alice import family_of
 
 
 def _write(path, folders):

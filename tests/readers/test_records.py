@@ -9,21 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vortex_hep
-from vortex_hep import compressing
-from vortex_hep.codec.records import RecordColumn, RecordLayout
-from vortex_hep.codec.source import open_binary
+from vortex_hep.archive import compress as compressing
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
+from vortex_hep.core.schema import TableData
+from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.errors import (
     CorruptionError,
     NotFoundError,
     TruncatedError,
     UnsupportedTypeError,
 )
+from vortex_hep.models.record_width import record_width
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 from vortex_hep.readers import open_source, records
 from vortex_hep.readers.kinds import RestoreOptions, kind_of
-from vortex_hep.recordwidth import record_width
-from vortex_hep.schema import TableData
-from vortex_hep.storage.identity import Identity
 
 DATA = np.random.default_rng(5).integers(0, 256, 1003).astype("u1").tobytes()
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.files import Files, FileSpec, find_files, tree_of
 from vortex_hep.analysis.steps import cluster_steps
-from vortex_hep.archive import Archive, OpenOptions
+from vortex_hep.archive.archive import Archive, OpenOptions
+from vortex_hep.archive.handle import absolute, check_fingerprint
+from vortex_hep.archive.view import Filter
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.openfile import absolute, check_fingerprint
-from vortex_hep.tree_view import Filter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -66,7 +66,7 @@ class ReadArchive(ColumnProjectionMixin):  # type: ignore[misc]
         ChangedError
             The archive is another one than when the collection was made.
         VortexError
-            As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.ArchiveTree.arrays`.
+            As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.archive.ArchiveTree.arrays`.
         """
         with Archive(part.path, **self.options) as archive:
             check_fingerprint(

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vortex_hep import storage
-from vortex_hep.archive import Archive, OpenOptions
+from vortex_hep.archive.archive import Archive, OpenOptions
+from vortex_hep.archive.view import TreeView
+from vortex_hep.core import storage
 from vortex_hep.errors import MissingError, UnsupportedTypeError
-from vortex_hep.tree_view import TreeView
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -55,7 +55,7 @@ class FileSpec:
         Parameters
         ----------
         **options
-            As :class:`~vortex_hep.archive.Archive` takes them.
+            As :class:`~vortex_hep.archive.archive.Archive` takes them.
 
         Raises
         ------

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_hep.analysis.files import Files, FileSpec, find_files
 from vortex_hep.analysis.steps import Range, even_steps
-from vortex_hep.archive import OpenOptions
+from vortex_hep.archive.archive import OpenOptions
+from vortex_hep.archive.view import Filter, TreeView, check_step
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.tree_view import Filter, TreeView, check_step
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -77,8 +77,8 @@ def iterate(
     UnsupportedTypeError, MissingError
         Files, ``library`` or ``step_size`` are not what they can be; raised at once.
     VortexError
-        As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.ArchiveTree.arrays` do; raised
-        when a file's turn comes.
+        As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.archive.ArchiveTree.arrays` do;
+        raised when a file's turn comes.
 
     Notes
     -----

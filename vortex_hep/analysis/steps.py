@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vortex_hep.tree_view import TreeView
+from vortex_hep.archive.view import TreeView
 
 Range = tuple[int, int]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from vortex_hep.batch.how import CHECKS
+from vortex_hep.core.options import check_effort, thread_count, tree_names
 from vortex_hep.errors import UnsupportedTypeError
-from vortex_hep.options import check_effort, thread_count, tree_names
 
 
 @dataclass(frozen=True)

@@ -19,26 +19,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vortex_hep import storage
-from vortex_hep.batch.clients import client_of
-from vortex_hep.batch.jobjournal import journal_of, model_of, options_of
 from vortex_hep.batch.joboptions import JobOptions
-from vortex_hep.batch.journal import Journal
-from vortex_hep.batch.plan import Plan, how_of, make_plan
+from vortex_hep.batch.journal.jobs import journal_of, model_of, options_of
+from vortex_hep.batch.journal.journal import Journal
+from vortex_hep.batch.plan.plan import Plan, how_of, make_plan
 from vortex_hep.batch.report.summary import JobSummary, summarise
-from vortex_hep.batch.retries import Policy
-from vortex_hep.batch.site import Site
+from vortex_hep.batch.run.retries import Policy
+from vortex_hep.batch.run.tidying import recheck, sweep
+from vortex_hep.batch.site.clients import client_of
+from vortex_hep.batch.site.site import Site
 from vortex_hep.batch.states import State
-from vortex_hep.batch.tidying import recheck, sweep
+from vortex_hep.core import storage
+from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
     OutputError,
 )
-from vortex_hep.model import Model
-from vortex_hep.progress import SILENT, Progress
-from vortex_hep.text import one_line
+from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
-    from vortex_hep.batch.run import Watch
+    from vortex_hep.batch.run.run import Watch
 
 __all__ = [
     "JobOptions",
@@ -69,10 +69,10 @@ def compress_dataset(
     Parameters
     ----------
     inputs : sequence of str or path
-        Files, folders, patterns, lists; see :func:`~vortex_hep.batch.inputs.find_inputs`.
+        Files, folders, patterns, lists; see :func:`~vortex_hep.batch.plan.inputs.find_inputs`.
     model : Model, str or path, optional
-        To compress with; see :func:`~vortex_hep.batch.learning.train_on_dataset`. Without one, a
-        model is fitted to each file, which is slow.
+        To compress with; see :func:`~vortex_hep.batch.plan.learning.train_on_dataset`. Without one,
+        a model is fitted to each file, which is slow.
     output : str or path, optional
         Folder or URL below which the archives have the inputs' tree of folders. By default each
         archive lies beside its source.
@@ -265,7 +265,7 @@ class _Job:
 
     def run(self, site: Any, progress: Progress | None, watch: Watch | None) -> JobSummary:
         """Run on a site's workers, or a client's."""
-        from vortex_hep.batch.run import run_job
+        from vortex_hep.batch.run.run import run_job
 
         began = time.monotonic()
         progress = progress or SILENT

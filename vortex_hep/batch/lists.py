@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vortex_hep import storage
+from vortex_hep.core import storage
+from vortex_hep.core.storage.paths import is_url
+from vortex_hep.core.text import plural
 from vortex_hep.errors import SourceError, UnsupportedTypeError
-from vortex_hep.storage.paths import is_url
-from vortex_hep.text import plural
 
 _TEXT = (".txt", ".list", ".lst")
 _FILESET = (".json", ".json.gz")

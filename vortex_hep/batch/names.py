@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections.abc import Sequence
 
-from vortex_hep.storage.paths import XROOTD_SCHEMES, is_url, local_path, scheme, split_url
+from vortex_hep.core.storage.paths import XROOTD_SCHEMES, is_url, local_path, scheme, split_url
 
 #: What archives end in.
 ARCHIVE_SUFFIX = ".vxc"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vortex_hep.core.text import plural
 from vortex_hep.errors import UnsupportedTypeError, VortexError
-from vortex_hep.text import plural
 
 #: Problems that are spelt out; the others are counted.
 SHOWN = 10

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.cli.options import (
+from vortex_hep.cli.common.options import (
     add_command,
     add_effort,
     add_model,
@@ -64,9 +64,9 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
-    from vortex_hep.bench import compare
-    from vortex_hep.cli.files import check_new, load_model
-    from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.common.files import check_new, load_model
+    from vortex_hep.cli.common.progress import progress_for
+    from vortex_hep.testing.bench import compare
 
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
 def show(comparison: Any) -> None:
     """Print the table of a comparison."""
-    from vortex_hep.bench.table import header, table_rows, threads_note
-    from vortex_hep.text import format_table
+    from vortex_hep.core.text import format_table
+    from vortex_hep.testing.bench.table import header, table_rows, threads_note
 
     print(format_table(header(comparison), table_rows(comparison)))
     print(threads_note(comparison))
@@ -100,7 +100,7 @@ def show(comparison: Any) -> None:
 
 def save(comparison: Any, folder: Path, *, plot: bool) -> None:
     """Write ``bench.json`` and, if wanted, ``bench.png``."""
-    from vortex_hep.bench.plot import save_plot
+    from vortex_hep.testing.bench.plot import save_plot
 
     (folder / "bench.json").write_text(json.dumps(comparison.as_json(), indent=2) + "\n")
     if plot:

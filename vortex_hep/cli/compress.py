@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vortex_hep.cli.options import (
+from vortex_hep.cli.common.options import (
     ARCHIVE_SUFFIX,
     add_command,
     add_effort,
@@ -16,7 +16,7 @@ from vortex_hep.cli.options import (
     add_resources,
     add_tree,
 )
-from vortex_hep.cli.running import note
+from vortex_hep.cli.common.running import note
 
 DESCRIPTION = """\
 Compress files to archives that restore bit for bit.
@@ -99,7 +99,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compress each source."""
-    from vortex_hep.cli.files import check_new, load_model, out_path
+    from vortex_hep.cli.common.files import check_new, load_model, out_path
 
     outputs = [out_path(source, args.output, ARCHIVE_SUFFIX) for source in args.sources]
     if len(set(outputs)) < len(outputs):
@@ -129,8 +129,8 @@ def _forecast(args: argparse.Namespace, source: str, model: Any) -> str:
 
 def _compress(args: argparse.Namespace, source: str, output: str, model: Any) -> None:
     import vortex_hep
-    from vortex_hep.cli.progress import progress_for
-    from vortex_hep.text import format_bytes, format_ratio
+    from vortex_hep.cli.common.progress import progress_for
+    from vortex_hep.core.text import format_bytes, format_ratio
 
     told = ""
     if args.exact:

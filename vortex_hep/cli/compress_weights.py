@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.cli.options import add_command, add_effort, add_output
-from vortex_hep.text import format_bytes, format_table, plural
+from vortex_hep.cli.common.options import add_command, add_effort, add_output
+from vortex_hep.core.text import format_bytes, format_table, plural
 
 DESCRIPTION = """\
 Compress the weights of any network without loss: a checkpoint of torch (.pt, .pth) or a
@@ -53,7 +53,7 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compress, restore or report."""
-    from vortex_hep.codec.zipnn import load_compressed, weight_size_report
+    from vortex_hep.codec.weights.zipnn import load_compressed, weight_size_report
 
     kind = _kind(args.checkpoint)
     packed: Any
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _kind(path: str) -> str | None:
     """Whether a file is one of ours that is only to be read: "model" or "weights"; else None."""
-    from vortex_hep.codec.container import KIND_MODEL, KIND_WEIGHTS, ContainerReader
+    from vortex_hep.codec.container.container import KIND_MODEL, KIND_WEIGHTS, ContainerReader
     from vortex_hep.errors import NotVortexError
 
     try:
@@ -110,8 +110,8 @@ def _integers(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compress(args: argparse.Namespace) -> Any:
-    from vortex_hep.cli.files import check_new, out_path
-    from vortex_hep.weight_files import WEIGHTS_SUFFIX, compress_weights_file
+    from vortex_hep.cli.common.files import check_new, out_path
+    from vortex_hep.codec.weights.files import WEIGHTS_SUFFIX, compress_weights_file
 
     output = out_path(args.checkpoint, args.output, WEIGHTS_SUFFIX)
     check_new(output, overwrite=args.overwrite)
@@ -129,14 +129,14 @@ def _compress(args: argparse.Namespace) -> Any:
 
 
 def _restore(args: argparse.Namespace) -> Any:
-    from vortex_hep.cli.files import check_new, out_path
-    from vortex_hep.codec.zipnn import load_compressed
-    from vortex_hep.weight_files import (
+    from vortex_hep.cli.common.files import check_new, out_path
+    from vortex_hep.codec.weights.files import (
         CHECKPOINT,
         SAFETENSORS_SUFFIX,
         TORCH_SUFFIXES,
         restore_weights_file,
     )
+    from vortex_hep.codec.weights.zipnn import load_compressed
 
     kept = load_compressed(args.checkpoint).metadata.get(CHECKPOINT)
     origin = kept.get("format") if isinstance(kept, dict) else None
@@ -157,7 +157,7 @@ def report_text(report: Any) -> str:
 
     Parameters
     ----------
-    report : vortex_hep.codec.zipnn.WeightReport
+    report : vortex_hep.codec.weights.zipnn.WeightReport
     """
     header = ["type", "raw", "stored", "saved"]
     rows = [[name, *_sizes(size)] for name, size in report.dtypes.items()]

@@ -6,8 +6,8 @@ import argparse
 from pathlib import PurePath
 from typing import Any
 
-from vortex_hep.cli.options import add_command, add_model, add_output, add_resources
-from vortex_hep.cli.running import note
+from vortex_hep.cli.common.options import add_command, add_model, add_output, add_resources
+from vortex_hep.cli.common.running import note
 
 DESCRIPTION = """\
 Restore the file an archive was made from: the same trees, branches and entries, every value the
@@ -57,8 +57,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Restore the file."""
     import vortex_hep
-    from vortex_hep.cli.files import check_new, load_model, out_path
-    from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.common.files import check_new, load_model, out_path
+    from vortex_hep.cli.common.progress import progress_for
 
     with vortex_hep.open(args.archive) as archive:
         identity = None if args.no_exact else archive.identity

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.cli.options import add_command, add_resources, positive_int
+from vortex_hep.cli.common.options import add_command, add_resources, positive_int
 
 DESCRIPTION = """\
 Show everything on files of the demo's own: write a training file and another one of the same kind,

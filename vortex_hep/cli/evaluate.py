@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.cli.options import (
+from vortex_hep.cli.common.options import (
     add_command,
     add_effort,
     add_overwrite,
@@ -103,10 +103,10 @@ def _names(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
-    from vortex_hep.bench import EvaluateOptions, evaluate
-    from vortex_hep.cli.files import check_new
-    from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.common.files import check_new
+    from vortex_hep.cli.common.progress import progress_for
     from vortex_hep.errors import UnsupportedFeatureError
+    from vortex_hep.testing.bench import EvaluateOptions, evaluate
 
     if args.codecs == [] and not args.models and not args.fit:
         args.usage_error("nothing to measure: give --codecs, --model or --fit")
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     show(evaluation)
     json_path.write_text(json.dumps(evaluation.as_json(), indent=2) + "\n")
     if plot_path is not None:
-        from vortex_hep.bench.evalplot import save_evaluation_plot
+        from vortex_hep.testing.bench.evalplot import save_evaluation_plot
 
         save_evaluation_plot(evaluation, plot_path)
     return 0
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _models(paths: list[str]) -> dict[str, Any]:
     """Models by the names of their files, or by their paths where two have the same name."""
-    from vortex_hep.cli.files import load_model
+    from vortex_hep.cli.common.files import load_model
 
     names = [Path(path).name for path in paths]
     return {
@@ -159,8 +159,8 @@ def _models(paths: list[str]) -> dict[str, Any]:
 
 def show(evaluation: Any) -> None:
     """Print a table per file, and one of all of them if there are several."""
-    from vortex_hep.bench.evaltable import HEADER, evaluation_note, evaluation_rows
-    from vortex_hep.text import format_bytes, format_table
+    from vortex_hep.core.text import format_bytes, format_table
+    from vortex_hep.testing.bench.evaltable import HEADER, evaluation_note, evaluation_rows
 
     last = len(HEADER) - 1
     for file in evaluation.files:

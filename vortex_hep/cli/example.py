@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vortex_hep.cli.options import add_command, add_overwrite, positive_int
+from vortex_hep.cli.common.options import add_command, add_overwrite, positive_int
 
 DESCRIPTION = """\
 Write a small NanoAOD-like ROOT file of simulated top-quark pairs, made from random numbers alone:
@@ -41,9 +41,9 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the example file."""
-    from vortex_hep.cli.files import check_new
-    from vortex_hep.examples import write_example
-    from vortex_hep.text import plural
+    from vortex_hep.cli.common.files import check_new
+    from vortex_hep.core.text import plural
+    from vortex_hep.testing.examples import write_example
 
     check_new(args.path, overwrite=args.overwrite)
     write_example(args.path, events=args.events, seed=args.seed, overwrite=args.overwrite)

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from vortex_hep.cli.options import add_command
-from vortex_hep.text import format_bytes, format_ratio, format_table, plural
+from vortex_hep.cli.common.options import add_command
+from vortex_hep.core.text import format_bytes, format_ratio, format_table, plural
 
 DESCRIPTION = """\
 Show what an archive or a model holds. Reads the index only, so it is quick on large and on remote
@@ -130,7 +130,7 @@ def _sizes(item: dict[str, Any]) -> list[str]:
 
 
 def _print_model(model: Any, *, as_json: bool, columns: bool) -> None:
-    from vortex_hep.cli.sequences import sequence_details, sequences_text
+    from vortex_hep.cli.common.sequences import sequence_details, sequences_text
 
     tables, sequences = model.summary(), sequence_details(model)
     if as_json:

@@ -14,12 +14,12 @@ from vortex_hep.cli import (
     evaluate,
     example,
     info,
-    jobs,
     train,
     verify,
 )
-from vortex_hep.cli.options import HelpFormatter, VersionAction
-from vortex_hep.cli.running import run_parsed
+from vortex_hep.cli.common.options import HelpFormatter, VersionAction
+from vortex_hep.cli.common.running import run_parsed
+from vortex_hep.cli.datasets import jobs
 
 PROGRAM = "vortex-hep"
 

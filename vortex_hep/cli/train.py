@@ -7,7 +7,7 @@ import glob
 from pathlib import Path
 from typing import Any
 
-from vortex_hep.cli.options import (
+from vortex_hep.cli.common.options import (
     MODEL_SUFFIX,
     add_command,
     add_effort,
@@ -17,8 +17,8 @@ from vortex_hep.cli.options import (
     add_tree,
     positive_int,
 )
-from vortex_hep.cli.running import note
-from vortex_hep.options import DEFAULT_RECIPE
+from vortex_hep.cli.common.running import note
+from vortex_hep.core.options import DEFAULT_RECIPE
 
 DESCRIPTION = """\
 Learn a model from one or a few files, to compress the other files of the same dataset with.
@@ -123,10 +123,10 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and write the model."""
     import vortex_hep
-    from vortex_hep.cli.files import check_new, out_path
-    from vortex_hep.cli.progress import progress_for
-    from vortex_hep.cli.sequences import sequence_gains
-    from vortex_hep.text import format_bytes, plural
+    from vortex_hep.cli.common.files import check_new, out_path
+    from vortex_hep.cli.common.progress import progress_for
+    from vortex_hep.cli.common.sequences import sequence_gains
+    from vortex_hep.core.text import format_bytes, plural
 
     output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
     # Hours of training must not end at a file that may not be replaced.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vortex_hep.cli.options import add_command, add_model, add_resources
+from vortex_hep.cli.common.options import add_command, add_model, add_resources
 
 DESCRIPTION = """\
 Check an archive. Every byte of the file is under a checksum, and so is the decoded data of every
@@ -42,10 +42,10 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify; damage counts as a difference, anything else that fails does not."""
     import vortex_hep
-    from vortex_hep.cli.files import load_model
-    from vortex_hep.cli.progress import progress_for
+    from vortex_hep.cli.common.files import load_model
+    from vortex_hep.cli.common.progress import progress_for
+    from vortex_hep.core.text import format_bytes, plural
     from vortex_hep.errors import CorruptionError, VerificationError
-    from vortex_hep.text import format_bytes, plural
 
     try:
         report = vortex_hep.verify(

@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Sequence
 
 from vortex_hep.cli import compress
-from vortex_hep.cli.options import (
+from vortex_hep.cli.common.options import (
     ARCHIVE_SUFFIX,
     add_input,
     add_output,
     one_input,
     program_parser,
 )
-from vortex_hep.cli.running import run_parsed
+from vortex_hep.cli.common.running import run_parsed
 
 PROGRAM = "vortex-compress"
 

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from vortex_hep.cli import decompress
-from vortex_hep.cli.options import add_input, one_input, program_parser
-from vortex_hep.cli.running import run_parsed
+from vortex_hep.cli.common.options import add_input, one_input, program_parser
+from vortex_hep.cli.common.running import run_parsed
 
 PROGRAM = "vortex-decompress"
 

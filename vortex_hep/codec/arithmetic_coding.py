@@ -15,8 +15,8 @@ It is *not* what archives are made with, and its streams are no archives:
   what was decoded before cannot use it.
 
 To store data use archives (:func:`vortex_hep.compress_file`): their lane coder
-(:mod:`vortex_hep.codec.rans`) is driven by networks in integer arithmetic, which give the same
-frequencies on every machine, and everything in them is under a checksum.
+(:mod:`vortex_hep.codec.tokens.rans`) is driven by networks in integer arithmetic, which give the
+same frequencies on every machine, and everything in them is under a checksum.
 
 torchac compiles its coder when it is first used, which takes half a minute or more, once per
 environment. It is imported here only when something is coded.

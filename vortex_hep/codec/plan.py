@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vortex_hep.schema import TableSpec
+from vortex_hep.core.schema import TableSpec
 
 CORE = ""
 REST = "/scalars"

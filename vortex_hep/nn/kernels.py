@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numba as nb
 
-from vortex_hep.codec.fields import BUCKETS
+from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.nn.vector import add, add_product, load, store, zeros
 
 #: Rows whose products are computed together.

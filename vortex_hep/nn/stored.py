@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from vortex_hep.codec import classical, zstd
+from vortex_hep.codec.columns import classical, zstd
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.errors import CorruptionError
 

@@ -1,8 +1,8 @@
 """Readers: files of HEP formats as tables of columns, and those tables as files again.
 
 :mod:`vortex_hep.readers.kinds` lists the kinds of files; each has a subpackage that opens a file,
-keeps aside what is not columns (:meth:`~vortex_hep.schema.FileSource.remainder`), and writes the
-file anew.
+keeps aside what is not columns (:meth:`~vortex_hep.core.schema.FileSource.remainder`), and writes
+the file anew.
 """
 
 from __future__ import annotations

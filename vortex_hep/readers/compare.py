@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 from vortex_hep.errors import LayoutError
 from vortex_hep.readers.kinds import kind_module
-from vortex_hep.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 
 #: Raw bytes compared at a time.
 _CLUSTER_BYTES = 1 << 25

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vortex_hep.schema import Array
+from vortex_hep.core.schema import Array
 
 #: Bytes of one piece of what is kept.
 PIECE = 1 << 24

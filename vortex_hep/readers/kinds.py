@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from vortex_hep.schema import Cluster, FileSource
-from vortex_hep.storage.identity import Identity
+from vortex_hep.core.schema import Cluster, FileSource
+from vortex_hep.core.storage.identity import Identity
 
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
 KINDS = {
     "root": "vortex_hep.readers.root",
     "hepmc": "vortex_hep.readers.hepmc",
     "hdf5": "vortex_hep.readers.hdf5",
-    "arrays": "vortex_hep.readers.memory",
+    "arrays": "vortex_hep.readers.arrays.memory",
     "opaque": "vortex_hep.readers.opaque",
     "bytes": "vortex_hep.readers.records",
 }
@@ -127,7 +127,7 @@ def kind_of(head: bytes) -> str:
     if _is_root(head):
         return "root"
     if head.lstrip().startswith(_MAY_BE_HEPMC) or head[257:262] == b"ustar":
-        from vortex_hep.readers.hepmc.finding import is_hepmc
+        from vortex_hep.readers.hepmc.packed.finding import is_hepmc
 
         if is_hepmc(head):
             return "hepmc"

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vortex_hep.codec.container_format import MAGIC
-from vortex_hep.codec.output import atomic_output
-from vortex_hep.codec.source import ByteSource, open_binary
+from vortex_hep.codec.container.container_format import MAGIC
+from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.storage.atomic import atomic_output
+from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
+from vortex_hep.core.storage.ranges import ByteSource, open_binary
+from vortex_hep.core.storage.whole import whole_if_small
 from vortex_hep.errors import CorruptionError, NotFoundError
 from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
-from vortex_hep.schema import TreeSource
-from vortex_hep.storage.identity import Identity, identity_of, joined_identity
-from vortex_hep.storage.whole import whole_if_small
 
 #: What names of files promise.
 _NAMED = {

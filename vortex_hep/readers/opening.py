@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from vortex_hep.codec.source import open_binary
+from vortex_hep.core.schema import FileSource
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.errors import UnsupportedTypeError
 from vortex_hep.readers.kinds import HEAD_SIZE, kind_module, kind_of
-from vortex_hep.schema import FileSource
 
 #: Kind of what libraries have open, by the top-level package of its class.
 _LIBRARIES = {

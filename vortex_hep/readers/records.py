@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.codec.output import atomic_output
-from vortex_hep.codec.source import ByteSource, open_binary
+from vortex_hep.core.schema import Cluster, ColumnSpec, Member, TableData, TableSpec, TreeSource
+from vortex_hep.core.storage.atomic import atomic_output
+from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
+from vortex_hep.core.storage.ranges import ByteSource, open_binary
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
-from vortex_hep.schema import Cluster, ColumnSpec, Member, TableData, TableSpec, TreeSource
-from vortex_hep.storage.identity import Identity, identity_of, joined_identity
 
 #: Name of the tree, under which models know it too, and of its column.
 TREE, COLUMN = "bytes", "record"
@@ -55,7 +55,7 @@ def check_width(width: int) -> int:
 
 
 class RecordsTree:
-    """The whole records of a file (a :class:`~vortex_hep.schema.TreeSource`): an entry each.
+    """The whole records of a file (a :class:`~vortex_hep.core.schema.TreeSource`): an entry each.
 
     Parameters
     ----------

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.codec.predictors import plain
-from vortex_hep.codec import transforms as tf
 from vortex_hep.codec.predictors import KINDS, SAME_KEY, Input, Predictor, kinds
 from vortex_hep.codec.predictors.scans import take_key
-from vortex_hep.schema import COLUMN_DTYPES
+from vortex_hep.codec.tokens import transforms as tf
+from vortex_hep.core.schema import COLUMN_DTYPES
 
 NUMBERS = [d for d in COLUMN_DTYPES if d != "|b1"]
 FLOATS = [d for d in NUMBERS if d[1] == "f"]

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.codec.predictors import plain
-from vortex_hep.codec import transforms as tf
 from vortex_hep.codec.predictors import BALANCE, DRIFT, INHERIT, Input, Predictor
 from vortex_hep.codec.predictors.trees import list_starts, places
+from vortex_hep.codec.tokens import transforms as tf
 
 NAMES = ("parent", "partner", "t", "p", "e")
 INPUTS = {

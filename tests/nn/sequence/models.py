@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vortex_hep.codec.records import RecordColumn, RecordLayout
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 
 RANGES = {

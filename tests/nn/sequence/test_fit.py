@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from vortex_hep.codec.plan import CORE, REST, Plan
+from vortex_hep.core.schema import ColumnSpec, TableData, VarBytes
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.nn.loop_options import LoopResult
-from vortex_hep.nn.prepare import TableSample
-from vortex_hep.nn.recipes import load_recipe
+from vortex_hep.nn.event.training.prepare import TableSample
+from vortex_hep.nn.loop.options import LoopResult
+from vortex_hep.nn.loop.recipes import load_recipe
 from vortex_hep.nn.sequence import fit as fitting
 from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
 from vortex_hep.nn.sequence.jobs import MEASURED, Job, check_recipe, job_of, why_not
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
 from vortex_hep.nn.transformer.config import TransformerConfig
-from vortex_hep.schema import ColumnSpec, TableData, VarBytes
 
 RECIPE = replace(
     load_recipe("laptop_cpu"),

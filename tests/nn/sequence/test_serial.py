@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vortex_hep.codec.records import RecordColumn, RecordLayout
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.nn.sequence import serial
 
@@ -77,7 +77,7 @@ def documents(payload, change):
     import json
     import struct
 
-    from vortex_hep.codec import zstd
+    from vortex_hep.codec.columns import zstd
 
     reader = Reader(payload)
     head, body = reader.section(), reader.section()

@@ -13,9 +13,9 @@ import pytest
 from h5py import h5a, h5d, h5l, h5o, h5s, h5t
 
 from vortex_hep import Model, compress_file, restore, verify
+from vortex_hep.core.schema import Member, TableData
 from vortex_hep.readers.hdf5 import open_file, restore_file
 from vortex_hep.readers.kinds import RestoreOptions
-from vortex_hep.schema import Member, TableData
 
 #: Datasets of more elements are compared by their chunks as they are stored.
 _LARGE = 1 << 26

@@ -7,7 +7,7 @@ import pytest
 
 from vortex_hep import Model, compress_file, exact_forecast, restore, verify
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5 import filters as filters_module
+from vortex_hep.readers.hdf5.chunks import filters as filters_module
 
 DATA = (np.arange(4000) % 97).astype(np.int16)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from h5py import h5d, h5s, h5t, h5z
 
-from vortex_hep.readers.hdf5.filters import Filter, FilterError, Pipeline, fletcher32
+from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterError, Pipeline, fletcher32
 
 FILTERS: dict[str, dict[str, Any]] = {
     "gzip1": {"compression": 1},

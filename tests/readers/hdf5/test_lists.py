@@ -7,7 +7,7 @@ import pytest
 from vortex_hep import Model, compress_file
 from vortex_hep import open as open_archive
 from vortex_hep.readers.hdf5 import open_file
-from vortex_hep.readers.hdf5.lists import find_pad, list_lengths, lists_of, rows_of_lists
+from vortex_hep.readers.hdf5.datasets.lists import find_pad, list_lengths, lists_of, rows_of_lists
 
 TRACK = np.dtype([("pt", "<f2"), ("d0", "<f4"), ("hits", "u1"), ("origin", "<i4"), ("valid", "?")])
 JET = np.dtype([("pt", "<f4"), ("label", "<i4"), ("n", "u1")])

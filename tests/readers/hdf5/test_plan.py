@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from vortex_hep.core.schema import TableData
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError
 from vortex_hep.readers import holes as holes_module
-from vortex_hep.readers.hdf5 import describe, library, open_file, restore_file, skeleton_file
+from vortex_hep.readers.hdf5 import describe, open_file, restore_file, skeleton_file
 from vortex_hep.readers.hdf5 import restore as restore_module
+from vortex_hep.readers.hdf5.chunks import library
 from vortex_hep.readers.hdf5.image import (
     HOLE_DTYPE,
     pack_holes,
@@ -17,7 +19,6 @@ from vortex_hep.readers.hdf5.image import (
 )
 from vortex_hep.readers.holes import kept_ranges, pieces
 from vortex_hep.readers.kinds import RestoreOptions
-from vortex_hep.schema import TableData
 
 TRACK = np.dtype([("a", "<f4"), ("v", "?")])
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vortex_hep.readers.hepmc import numbers
-from vortex_hep.readers.hepmc.cells import Style, from_doubles, to_doubles
+from vortex_hep.readers.hepmc.text import numbers
+from vortex_hep.readers.hepmc.text.cells import Style, from_doubles, to_doubles
 
 
 def _compare(bits, precision):

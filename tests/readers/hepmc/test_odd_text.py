@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vortex_hep.readers.hepmc.headrows import unpack_bytes
-from vortex_hep.readers.hepmc.infer import infer_layout
-from vortex_hep.readers.hepmc.reading import read_events
-from vortex_hep.readers.hepmc.writing import write_events
+from vortex_hep.readers.hepmc.tables.headrows import unpack_bytes
+from vortex_hep.readers.hepmc.tables.infer import infer_layout
+from vortex_hep.readers.hepmc.tables.reading import read_events
+from vortex_hep.readers.hepmc.tables.writing import write_events
 
 ODD_NUMBERS = [
     b"1.50", b"+3", b"nan", b"-inf", b"1e400", b"1" * 400, b"0x1p3", b"-0.0000000000000000e+00",

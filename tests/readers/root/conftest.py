@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import uproot
 
+from vortex_hep.core.schema import Member, TableData
 from vortex_hep.readers import open_source
 from vortex_hep.readers.root import restore_root
-from vortex_hep.schema import Member, TableData
 
 NAN_PAYLOADS = np.array(
     [0x7FC00001, 0xFFC12345, 0x80000000, 0x00000001, 0x7F800000, 0x7FA00001], np.uint32

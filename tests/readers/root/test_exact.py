@@ -13,8 +13,8 @@ import pytest
 import uproot
 import xxhash
 
+from vortex_hep.archive.exact import exact_source
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedVersionError
-from vortex_hep.exactness import exact_source
 from vortex_hep.readers import compare_sources, holes, open_source
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.root import content_of, exact, restore_file

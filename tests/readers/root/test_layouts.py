@@ -13,7 +13,7 @@ import uproot
 import vortex_hep
 from vortex_hep.errors import LayoutError
 from vortex_hep.readers import compare_sources, open_source
-from vortex_hep.readers.root import layout
+from vortex_hep.readers.root.ttree import layout
 
 FILES = Path(__file__).parent / "files"
 LISTS, LEAVES, ODD = FILES / "lists.root", FILES / "leaves.root", FILES / "odd.root"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vortex_hep.readers.nanoaod import collection_name, link_target
+from vortex_hep.readers.conventions.nanoaod import collection_name, link_target
 
 TABLES = ["", "Jet", "Electron", "GenPart", "SubJet", "SV", "FsrPhoton", "GenJetAK8"]
 

@@ -14,7 +14,7 @@ from vortex_hep.readers import compare_sources, opaque, open_source
 from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.opaque import OpaqueSource
 from vortex_hep.readers.root import restore_root
-from vortex_hep.readers.root.streamed import StreamedError, TreeWalker
+from vortex_hep.readers.root.ttree.streamed import StreamedError, TreeWalker
 
 
 @pytest.fixture

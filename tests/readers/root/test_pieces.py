@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vortex_hep.readers.root.basket import (
+from vortex_hep.readers.root.file.compression import BlockError, Compression, compress, decompress
+from vortex_hep.readers.root.file.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
+from vortex_hep.readers.root.ttree.basket import (
     TAIL_NONE,
     TAIL_OFFSETS,
     TAIL_RAW,
@@ -15,8 +17,6 @@ from vortex_hep.readers.root.basket import (
     build_tail,
     split_tail,
 )
-from vortex_hep.readers.root.compression import BlockError, Compression, compress, decompress
-from vortex_hep.readers.root.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
 
 KEY = Key(0, 4, 10, 123456789, 60, 1, 100, 100, b"TBasket", b"branch", b"Events")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vortex_hep.readers.root.records import Program, Records
-from vortex_hep.schema import VarBytes
+from vortex_hep.core.schema import VarBytes
+from vortex_hep.readers.root.records.records import Program, Records
 
 VERSION = bytes.fromhex("00000badcafe")
 

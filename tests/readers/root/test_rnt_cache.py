@@ -10,11 +10,12 @@ import xxhash
 
 from vortex_hep.errors import SourceError
 from vortex_hep.readers import open_source
-from vortex_hep.readers.root import rnt_cache, rntuple
-from vortex_hep.readers.root.rnt_cache import PageCache
-from vortex_hep.readers.root.rnt_meta import ColumnPages, Page
-from vortex_hep.readers.root.rnt_pages import PageCodec
-from vortex_hep.readers.root.rnt_schema import DATA, INDEX, RColumn
+from vortex_hep.readers.root.rntuple import cache as rnt_cache
+from vortex_hep.readers.root.rntuple import source as rntuple
+from vortex_hep.readers.root.rntuple.cache import PageCache
+from vortex_hep.readers.root.rntuple.envelopes import ColumnPages, Page
+from vortex_hep.readers.root.rntuple.pages import PageCodec
+from vortex_hep.readers.root.rntuple.schema import DATA, INDEX, RColumn
 
 VALUES = np.arange(100, dtype="<u4") * 3
 #: Elements of the pages of two columns: the offsets of a table and plain values.

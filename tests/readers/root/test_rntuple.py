@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vortex_hep.errors import SourceError
 from vortex_hep.readers import compare_sources, open_source
-from vortex_hep.readers.root.rnt_pages import PageCodec
+from vortex_hep.readers.root.rntuple.pages import PageCodec
 
 FILES = [
     "nano_dy_rntuple.root",

@@ -11,9 +11,9 @@ import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vortex_hep.core.schema import VARBYTES
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.readers import compare_sources, open_source
-from vortex_hep.schema import VARBYTES
 
 
 def test_tables_of_a_nano_like_tree(written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vortex_hep.storage import name
+from vortex_hep.core.storage import name
 
 if TYPE_CHECKING:
     from vortex_hep.batch.states import Order

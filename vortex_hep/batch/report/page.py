@@ -12,17 +12,17 @@ from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from vortex_hep._version import __version__
 from vortex_hep.batch.report.advice import advice
 from vortex_hep.batch.report.plots import Plot, job_plots
 from vortex_hep.batch.report.summary import JobSummary, seconds_of, sizes, summarise
 from vortex_hep.batch.report.summarytext import speed
 from vortex_hep.batch.states import State
+from vortex_hep.core.text import format_bytes, format_duration, format_ratio, plural
+from vortex_hep.core.version import __version__
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.text import format_bytes, format_duration, format_ratio, plural
 
 if TYPE_CHECKING:
-    from vortex_hep.batch.journal import FileRow, Journal
+    from vortex_hep.batch.journal.journal import FileRow, Journal
 
 #: Files that are listed one by one, and data sets.
 MOST_FILES, MOST_DATASETS = 1000, 500
@@ -274,7 +274,7 @@ def write_report(
     UnsupportedFeatureError
         matplotlib or jinja2 is not installed.
     """
-    from vortex_hep.codec.output import atomic_output
+    from vortex_hep.core.storage.atomic import atomic_output
 
     page = report_page(journal, summary).encode("utf-8", "replace")
     with atomic_output(path, overwrite=True) as file:

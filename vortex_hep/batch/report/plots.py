@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vortex_hep.core.options import EVENT_TABLE
+from vortex_hep.core.text import format_bytes, format_ratio, plural
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.options import EVENT_TABLE
-from vortex_hep.text import format_bytes, format_ratio, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from vortex_hep.batch.report.summary import sizes
 from vortex_hep.batch.states import State
-from vortex_hep.text import one_line
+from vortex_hep.core.text import one_line
 
 if TYPE_CHECKING:
-    from vortex_hep.batch.journal import Counts
+    from vortex_hep.batch.journal.journal import Counts
     from vortex_hep.batch.states import Outcome
-    from vortex_hep.progress import Progress, Task
+    from vortex_hep.core.progress import Progress, Task
 
 #: Failures that are told as they happen; more would bury the bar.
 TOLD_FAILURES = 20

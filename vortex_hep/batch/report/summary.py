@@ -12,7 +12,7 @@ from vortex_hep.batch.report.series import Series
 from vortex_hep.batch.states import State
 
 if TYPE_CHECKING:
-    from vortex_hep.batch.journal import FileRow, Journal
+    from vortex_hep.batch.journal.journal import FileRow, Journal
     from vortex_hep.batch.states import Outcome
 
 #: Failures that are kept one by one; all are counted.

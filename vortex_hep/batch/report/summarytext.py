@@ -7,7 +7,7 @@ import textwrap
 
 from vortex_hep.batch.report.advice import advice
 from vortex_hep.batch.report.summary import Failure, JobSummary, Tally
-from vortex_hep.text import (
+from vortex_hep.core.text import (
     format_bytes,
     format_duration,
     format_ratio,

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec import transforms
 from vortex_hep.codec.predictors import functions
 from vortex_hep.codec.predictors.kinds import KINDS, SAME_KEY
 from vortex_hep.codec.predictors.scans import take_key
 from vortex_hep.codec.predictors.trees import walk
+from vortex_hep.codec.tokens import transforms
 
 Array = npt.NDArray[Any]
 

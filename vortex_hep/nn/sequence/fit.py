@@ -19,20 +19,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vortex_hep.codec import classical
-from vortex_hep.codec.sequencecoder import SequenceCoder, cut_of, token_bits
+from vortex_hep.codec.columns import classical
+from vortex_hep.core.progress import SILENT, Progress, Task
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.nn.data import LoaderOptions, make_loaders
-from vortex_hep.nn.loop import mean_bits, run_loop
-from vortex_hep.nn.loop_options import LoopOptions, LoopResult
-from vortex_hep.nn.prepare import TableSample
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.nn.event.training.prepare import TableSample
+from vortex_hep.nn.loop.data import LoaderOptions, make_loaders
+from vortex_hep.nn.loop.loop import mean_bits, run_loop
+from vortex_hep.nn.loop.options import LoopOptions, LoopResult
+from vortex_hep.nn.loop.recipes import Recipe
+from vortex_hep.nn.sequence.coder import SequenceCoder, cut_of, token_bits
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.jobs import Job, check_recipe, job_of, why_not
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.quantise import quantise
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
-from vortex_hep.progress import SILENT, Progress, Task
 
 Array = npt.NDArray[Any]
 

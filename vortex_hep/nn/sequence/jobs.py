@@ -8,10 +8,11 @@ from typing import Any
 import numpy.typing as npt
 
 from vortex_hep.codec.plan import CORE, REST
-from vortex_hep.codec.records import RecordLayout, layout_of
+from vortex_hep.codec.tokens.records import RecordLayout, layout_of
+from vortex_hep.core.schema import VarBytes
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.nn.prepare import TableSample
-from vortex_hep.nn.recipes import Recipe
+from vortex_hep.nn.event.training.prepare import TableSample
+from vortex_hep.nn.loop.recipes import Recipe
 from vortex_hep.nn.sequence.model import (
     MAX_FF,
     MAX_HEAD_DIM,
@@ -20,7 +21,6 @@ from vortex_hep.nn.sequence.model import (
     MAX_TYPES,
     MAX_WIDTH,
 )
-from vortex_hep.schema import VarBytes
 
 Array = npt.NDArray[Any]
 

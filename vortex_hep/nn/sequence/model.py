@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vortex_hep.codec.records import RecordLayout
-from vortex_hep.nn.tablemodel import TableModel
+from vortex_hep.codec.tokens.records import RecordLayout
+from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 

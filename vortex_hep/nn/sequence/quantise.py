@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from vortex_hep.codec.records import RecordLayout
+from vortex_hep.codec.tokens.records import RecordLayout
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.sequence import arithmetic as do
 from vortex_hep.nn.sequence.model import MAX_HEAD_DIM, SequenceModel, SequenceShape

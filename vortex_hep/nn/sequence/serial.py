@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec.records import RecordColumn, RecordLayout
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
+from vortex_hep.core.schema import COLUMN_DTYPES
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn import stored
 from vortex_hep.nn.sequence.model import (
@@ -25,7 +26,6 @@ from vortex_hep.nn.sequence.model import (
     SequenceModel,
     SequenceShape,
 )
-from vortex_hep.schema import COLUMN_DTYPES
 
 Array = npt.NDArray[Any]
 

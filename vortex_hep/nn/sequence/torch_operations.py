@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vortex_hep.nn.coding.torch_engine import exp2_weight
 from vortex_hep.nn.sequence import arithmetic as do
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import BEGIN
-from vortex_hep.nn.torch_engine import exp2_weight
 
 Array = npt.NDArray[Any]
 

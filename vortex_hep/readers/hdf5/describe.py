@@ -11,10 +11,10 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.filters import Filter
+from vortex_hep.readers.hdf5.chunks.filters import Filter
+from vortex_hep.readers.hdf5.chunks.recordtype import readable
 from vortex_hep.readers.hdf5.heaps import endless_heap
 from vortex_hep.readers.hdf5.image import Plan, read_plan, skeleton_file, skeleton_pieces
-from vortex_hep.readers.hdf5.recordtype import readable
 
 #: Bytes of a dataset that are compared at a time.
 _STEP = 1 << 24

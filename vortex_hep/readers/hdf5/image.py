@@ -15,12 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from vortex_hep.core.schema import Array
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
-from vortex_hep.readers.hdf5.encoding import LIBRARY, ZLIB, How
-from vortex_hep.readers.hdf5.layout import Layout, pack_layout, unpack_layout
-from vortex_hep.readers.hdf5.survey import HOLE, KEPT, StoredDataset
+from vortex_hep.readers.hdf5.chunks.encoding import LIBRARY, ZLIB, How
+from vortex_hep.readers.hdf5.chunks.layout import Layout, pack_layout, unpack_layout
+from vortex_hep.readers.hdf5.datasets.survey import HOLE, KEPT, StoredDataset
 from vortex_hep.readers.holes import kept_ranges, pieces
-from vortex_hep.schema import Array
 
 _VERSION = 1
 

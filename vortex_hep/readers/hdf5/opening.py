@@ -11,14 +11,14 @@ from typing import Any
 
 import h5py
 
-from vortex_hep.codec.source import ByteSource, open_binary
+from vortex_hep.core.storage.failstop import FailStopSource, SourceFile
+from vortex_hep.core.storage.paths import local_path, scheme
+from vortex_hep.core.storage.ranges import ByteSource, open_binary
+from vortex_hep.core.storage.whole import whole_if_small
 from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.source import HDF5FileSource, check_in_use
 from vortex_hep.readers.hdf5.superblock import read_superblock
 from vortex_hep.readers.kinds import HEAD_SIZE
-from vortex_hep.storage.failstop import FailStopSource, SourceFile
-from vortex_hep.storage.paths import local_path, scheme
-from vortex_hep.storage.whole import whole_if_small
 
 #: Drivers of h5py whose file is an ordinary one.
 _PLAIN_DRIVERS = ("sec2", "stdio", "direct", "windows")

@@ -11,10 +11,15 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import h5py
 import numpy as np
 
-from vortex_hep.codec.output import atomic_output
+from vortex_hep.core.schema import Array, TableData
+from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
-from vortex_hep.readers.hdf5.encoding import Encoder
-from vortex_hep.readers.hdf5.filters import FilterError
+from vortex_hep.readers.hdf5.chunks.encoding import Encoder
+from vortex_hep.readers.hdf5.chunks.filters import FilterError
+from vortex_hep.readers.hdf5.chunks.library import LibraryCodec, filter_works
+from vortex_hep.readers.hdf5.chunks.recordtype import insert
+from vortex_hep.readers.hdf5.datasets.lists import rows_of_lists
+from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.image import (
     Plan,
     PlannedDataset,
@@ -22,13 +27,8 @@ from vortex_hep.readers.hdf5.image import (
     skeleton_file,
     skeleton_pieces,
 )
-from vortex_hep.readers.hdf5.library import LibraryCodec, filter_works
-from vortex_hep.readers.hdf5.lists import rows_of_lists
-from vortex_hep.readers.hdf5.recordtype import insert
-from vortex_hep.readers.hdf5.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.workfile import WorkFile, work_file
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
-from vortex_hep.schema import Array, TableData
 
 #: Bytes of filled-up rows that are put together at a time.
 _STEP = 1 << 24

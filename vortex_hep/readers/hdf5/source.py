@@ -10,8 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.codec.source import ByteSource
+from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.storage.identity import Identity, identity_of
+from vortex_hep.core.storage.ranges import ByteSource
 from vortex_hep.errors import NotFoundError, SourceError
+from vortex_hep.readers.hdf5.chunks.recordtype import with_padding
+from vortex_hep.readers.hdf5.datasets.lists import find_pad, lists_of
+from vortex_hep.readers.hdf5.datasets.naming import groups_of
+from vortex_hep.readers.hdf5.datasets.reading import CACHE_BYTES, ChunkReader
+from vortex_hep.readers.hdf5.datasets.survey import KEPT, StoredDataset, survey
+from vortex_hep.readers.hdf5.datasets.tree import HDF5TreeSource
 from vortex_hep.readers.hdf5.image import (
     Plan,
     PlannedDataset,
@@ -19,16 +27,8 @@ from vortex_hep.readers.hdf5.image import (
     pack_holes,
     pack_plan,
 )
-from vortex_hep.readers.hdf5.lists import find_pad, lists_of
-from vortex_hep.readers.hdf5.naming import groups_of
-from vortex_hep.readers.hdf5.reading import CACHE_BYTES, ChunkReader
-from vortex_hep.readers.hdf5.recordtype import with_padding
 from vortex_hep.readers.hdf5.superblock import Superblock
-from vortex_hep.readers.hdf5.survey import KEPT, StoredDataset, survey
-from vortex_hep.readers.hdf5.tree import HDF5TreeSource
 from vortex_hep.readers.holes import kept_ranges, pieces
-from vortex_hep.schema import TreeSource
-from vortex_hep.storage.identity import Identity, identity_of
 
 #: Bytes of a dataset by which its layout is chosen.
 _SAMPLE = 1 << 20
@@ -41,7 +41,7 @@ _MANY = 5
 
 
 class HDF5FileSource:
-    """An HDF5 file as a :class:`~vortex_hep.schema.FileSource`.
+    """An HDF5 file as a :class:`~vortex_hep.core.schema.FileSource`.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from vortex_hep.codec.output import output_error
+from vortex_hep.core.storage.atomic import output_error
+from vortex_hep.core.storage.identity import Identity
 from vortex_hep.errors import CorruptionError
-from vortex_hep.storage.identity import Identity
 
 _COPY = 1 << 22
 

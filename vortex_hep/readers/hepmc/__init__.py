@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vortex_hep.readers.hepmc.finding import is_hepmc
 from vortex_hep.readers.hepmc.opening import exact_forecast, open_file
+from vortex_hep.readers.hepmc.packed.finding import is_hepmc
 from vortex_hep.readers.hepmc.restore import restore_hepmc
 from vortex_hep.readers.hepmc.source import HepmcSource
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions

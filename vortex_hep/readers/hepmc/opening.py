@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from vortex_hep.codec.source import open_binary
+from vortex_hep.core.storage.failstop import FailStopSource
+from vortex_hep.core.storage.ranges import open_binary
+from vortex_hep.core.storage.whole import whole_if_small
 from vortex_hep.errors import NotFoundError, SourceError
-from vortex_hep.readers.hepmc.finding import find_text
+from vortex_hep.readers.hepmc.packed.finding import find_text
+from vortex_hep.readers.hepmc.packed.stream import Stream
 from vortex_hep.readers.hepmc.source import TREE, HepmcSource, NotExactError
-from vortex_hep.readers.hepmc.stream import Stream
 from vortex_hep.readers.opaque import OpaqueSource
-from vortex_hep.storage.failstop import FailStopSource
-from vortex_hep.storage.whole import whole_if_small
 
 
 def open_file(

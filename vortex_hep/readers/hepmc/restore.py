@@ -10,16 +10,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vortex_hep.arrays import cut
-from vortex_hep.codec.output import atomic_output
+from vortex_hep.core.arrays import cut
+from vortex_hep.core.schema import Cluster
+from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
-from vortex_hep.readers.hepmc.headrows import unpack_bytes
-from vortex_hep.readers.hepmc.layout import Layout
-from vortex_hep.readers.hepmc.packing import make_packer
+from vortex_hep.readers.hepmc.packed.packing import make_packer
 from vortex_hep.readers.hepmc.source import TREE
-from vortex_hep.readers.hepmc.writing import write_events
+from vortex_hep.readers.hepmc.tables.headrows import unpack_bytes
+from vortex_hep.readers.hepmc.tables.layout import Layout
+from vortex_hep.readers.hepmc.tables.writing import write_events
 from vortex_hep.readers.kinds import ReadCluster
-from vortex_hep.schema import Cluster
 
 #: Particles that are written at once.
 _BATCH_ROWS = 1 << 15

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.arrays import join_tables
+from vortex_hep.core.arrays import join_tables
+from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource
+from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import SourceError
-from vortex_hep.readers.hepmc.infer import infer_layout
-from vortex_hep.readers.hepmc.layout import dump
-from vortex_hep.readers.hepmc.packing import describe, find_exact, packed_adler32
-from vortex_hep.readers.hepmc.reading import read_events, unix_lines
-from vortex_hep.readers.hepmc.stream import GZIP, PLAIN, Stream
-from vortex_hep.schema import Cluster, Member, TableData, TreeSource
-from vortex_hep.storage.identity import Identity, identity_of
+from vortex_hep.readers.hepmc.packed.packing import describe, find_exact, packed_adler32
+from vortex_hep.readers.hepmc.packed.stream import GZIP, PLAIN, Stream
+from vortex_hep.readers.hepmc.tables.infer import infer_layout
+from vortex_hep.readers.hepmc.tables.layout import dump
+from vortex_hep.readers.hepmc.tables.reading import read_events, unix_lines
 
 #: Name of the only tree.
 TREE = "events"
@@ -105,7 +105,7 @@ class EventIndex:
 
 
 class HepmcTree:
-    """The events of a text; see :class:`~vortex_hep.schema.TreeSource`."""
+    """The events of a text; see :class:`~vortex_hep.core.schema.TreeSource`."""
 
     name = TREE
     family = TREE
@@ -188,7 +188,7 @@ class HepmcTree:
 
 
 class HepmcSource:
-    """A HepMC text, in whatever it is packed; see :class:`~vortex_hep.schema.FileSource`.
+    """A HepMC text, in whatever it is packed; see :class:`~vortex_hep.core.schema.FileSource`.
 
     Parameters
     ----------

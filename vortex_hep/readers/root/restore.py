@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vortex_hep.core.schema import Cluster
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.root.compression import Compression
-from vortex_hep.readers.root.fill import TreeFiller
-from vortex_hep.readers.root.rnt_fill import NTupleFiller, StoredNTuple, write_envelopes
-from vortex_hep.readers.root.rootwriter import BlobWriter, Reserved, RootWriter
-from vortex_hep.readers.root.sinks import AppendedBaskets, AppendedPages, original
+from vortex_hep.readers.root.file.compression import Compression
+from vortex_hep.readers.root.file.rootwriter import BlobWriter, Reserved, RootWriter
+from vortex_hep.readers.root.file.sinks import AppendedBaskets, AppendedPages, original
+from vortex_hep.readers.root.file.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
+from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple, write_envelopes
 from vortex_hep.readers.root.skeleton import (
     Skeleton,
     StoredTree,
@@ -21,9 +22,8 @@ from vortex_hep.readers.root.skeleton import (
     table,
     unpack_key,
 )
-from vortex_hep.readers.root.streamed import tree_zip_bytes
-from vortex_hep.readers.root.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
-from vortex_hep.schema import Cluster
+from vortex_hep.readers.root.ttree.fill import TreeFiller
+from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
 
 #: What records of a restored file are compressed with unless told otherwise.
 DEFAULT_COMPRESSION = "zstd:5"

@@ -7,20 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
-from vortex_hep.readers import alice
-from vortex_hep.readers.bundles import bundled
+from vortex_hep.readers.conventions import alice
+from vortex_hep.readers.conventions.bundles import bundled
 from vortex_hep.readers.root import skeleton
-from vortex_hep.readers.root.bytesource import ByteReader
-from vortex_hep.readers.root.compression import BlockError, decompress
 from vortex_hep.readers.root.exact.promise import Exact, NotPresentableError
-from vortex_hep.readers.root.orphans import has_orphan_baskets, hides_tree
-from vortex_hep.readers.root.rntuple import RNTupleSource
-from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker
-from vortex_hep.readers.root.tkey import DirectoryHeader, FileHeader, Key
-from vortex_hep.readers.root.ttree import TTreeSource
-from vortex_hep.schema import TreeSource
-from vortex_hep.storage.identity import Identity, identity_of
+from vortex_hep.readers.root.file.bytesource import ByteReader
+from vortex_hep.readers.root.file.compression import BlockError, decompress
+from vortex_hep.readers.root.file.tkey import DirectoryHeader, FileHeader, Key
+from vortex_hep.readers.root.rntuple.source import RNTupleSource
+from vortex_hep.readers.root.ttree.orphans import has_orphan_baskets, hides_tree
+from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker
+from vortex_hep.readers.root.ttree.ttree import TTreeSource
 
 DIRECTORY_CLASSES = (b"TDirectory", b"TDirectoryFile")
 TREE_CLASSES = (b"TTree", b"TNtuple", b"TNtupleD")
@@ -151,7 +151,7 @@ class RootRecords:
 
 
 class RootFileSource:
-    """A ROOT file as a :class:`~vortex_hep.schema.FileSource`.
+    """A ROOT file as a :class:`~vortex_hep.core.schema.FileSource`.
 
     Parameters
     ----------

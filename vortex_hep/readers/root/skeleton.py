@@ -30,15 +30,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vortex_hep.core.schema import Array
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
-from vortex_hep.readers.root import layout
-from vortex_hep.readers.root.basket_log import BASKET_FIELDS
-from vortex_hep.readers.root.layout import BranchPlan
-from vortex_hep.readers.root.plan_blobs import pack_fields, pack_plans, unpack_fields, unpack_plans
-from vortex_hep.readers.root.rnt_fill import StoredNTuple, pack_ntuple, unpack_ntuple
-from vortex_hep.readers.root.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
-from vortex_hep.readers.root.tkey import Key
-from vortex_hep.schema import Array
+from vortex_hep.readers.root.file.tkey import Key
+from vortex_hep.readers.root.rntuple.fill import StoredNTuple, pack_ntuple, unpack_ntuple
+from vortex_hep.readers.root.ttree import layout
+from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
+from vortex_hep.readers.root.ttree.layout import BranchPlan
+from vortex_hep.readers.root.ttree.plan_blobs import (
+    pack_fields,
+    pack_plans,
+    unpack_fields,
+    unpack_plans,
+)
+from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
 
 if TYPE_CHECKING:
     from vortex_hep.readers.root.rootfile import RootFileSource, TreeRecord

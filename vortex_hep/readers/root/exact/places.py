@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vortex_hep.core.schema import Array
+from vortex_hep.core.storage.identity import Identity
 from vortex_hep.errors import (
     CorruptionError,
     UnsupportedFeatureError,
@@ -16,10 +18,8 @@ from vortex_hep.errors import (
 )
 from vortex_hep.readers.holes import kept_ranges
 from vortex_hep.readers.root.exact.recompress import KEPT, LEVELS
-from vortex_hep.readers.root.rnt_meta import walk_page_list
+from vortex_hep.readers.root.rntuple.envelopes import walk_page_list
 from vortex_hep.readers.root.skeleton import Skeleton
-from vortex_hep.schema import Array
-from vortex_hep.storage.identity import Identity
 
 VERSION = 1
 

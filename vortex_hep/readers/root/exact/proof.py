@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xxhash
 
+from vortex_hep.core.schema import Array, Cluster
+from vortex_hep.core.storage.identity import Identity
 from vortex_hep.readers.holes import pieces
-from vortex_hep.readers.root.bytesource import ByteReader
 from vortex_hep.readers.root.exact.pipeline import Pipeline
 from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan
 from vortex_hep.readers.root.exact.rebuild import PAGE_CHECKSUM, Rebuilder
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.exact.survey import Record, Survey
-from vortex_hep.readers.root.rnt_meta import Anchor, walk_footer
+from vortex_hep.readers.root.file.bytesource import ByteReader
+from vortex_hep.readers.root.rntuple.envelopes import Anchor, walk_footer
 from vortex_hep.readers.root.skeleton import read_blobs
-from vortex_hep.schema import Array, Cluster
-from vortex_hep.storage.identity import Identity
 
 if TYPE_CHECKING:
-    from vortex_hep.readers.root.rntuple import RNTupleSource
+    from vortex_hep.readers.root.rntuple.source import RNTupleSource
     from vortex_hep.readers.root.rootfile import Entry, RootFileSource
 
 #: Raw bytes of columns that are read at a time.

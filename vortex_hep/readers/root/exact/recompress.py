@@ -15,8 +15,8 @@ from typing import Any
 import cramjam
 import xxhash
 
-from vortex_hep.readers.root.compression import MAX_BLOCK, block_header
 from vortex_hep.readers.root.exact import zstd14
+from vortex_hep.readers.root.file.compression import MAX_BLOCK, block_header
 from vortex_hep.readers.zstd import zstd
 
 #: Ids of methods; stored, so never to be used again with another meaning.

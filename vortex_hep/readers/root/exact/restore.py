@@ -10,7 +10,8 @@ from typing import BinaryIO
 import numpy as np
 import xxhash
 
-from vortex_hep.codec.output import atomic_output
+from vortex_hep.core.storage.atomic import atomic_output
+from vortex_hep.core.storage.identity import Identity, joined_identity
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.kinds import ReadCluster
@@ -19,7 +20,6 @@ from vortex_hep.readers.root.exact.places import Numbering, Plan, unpack_plan
 from vortex_hep.readers.root.exact.rebuild import Rebuilder
 from vortex_hep.readers.root.exact.recompress import KEPT, Setting, recompress
 from vortex_hep.readers.root.skeleton import read_blobs
-from vortex_hep.storage.identity import Identity, joined_identity
 
 _HINT = (
     "the compression libraries at hand may differ from those that compressed it; "

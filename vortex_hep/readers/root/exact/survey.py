@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vortex_hep.readers.root.bytesource import ByteReader
-from vortex_hep.readers.root.compression import BlockError, decompress
 from vortex_hep.readers.root.exact.recompress import STORED, Setting, candidates, recompress
-from vortex_hep.readers.root.tkey import Key
+from vortex_hep.readers.root.file.bytesource import ByteReader
+from vortex_hep.readers.root.file.compression import BlockError, decompress
+from vortex_hep.readers.root.file.tkey import Key
 
 #: Records that are tried.
 _SAMPLE = 40

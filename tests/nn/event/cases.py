@@ -1,0 +1,313 @@
+"""Random models and rows for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vortex_hep.codec.tokens import rans
+from vortex_hep.codec.tokens.fields import BUCKETS, Field, read_tokens, write_tokens
+from vortex_hep.codec.tokens.rows import RowSet, lay_out
+from vortex_hep.codec.tokens.transforms import Segments
+from vortex_hep.nn.coding.engine import Engine
+from vortex_hep.nn.event.network import (
+    UNKNOWN,
+    Cluster,
+    Network,
+    group_to_decode,
+    group_to_encode,
+    unpack,
+)
+from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Case:
+    """A model and rows for it, and the rows of other tables that they point to."""
+
+    model: TableModel
+    net: Network
+    rows: RowSet
+    tokens: Array
+    lane_buckets: Array
+    foreign_tokens: Array
+    foreign_buckets: Array
+    source_offsets: Array
+
+    @property
+    def n_tokens(self) -> int:
+        return int(self.tokens.shape[1])
+
+    def known(self) -> Array:
+        """Tokens as a decoder has them that knows none."""
+        return np.zeros_like(self.tokens)
+
+    def stacked(self, tokens: Array) -> Array:
+        """Tokens of own and foreign rows."""
+        return np.concatenate([tokens, self.foreign_tokens])
+
+    def stacked_buckets(self, buckets: Array | None = None) -> Array:
+        """Buckets of own rows, filled up with columns, and of foreign rows."""
+        n = len(self.rows.lane)
+        own = np.zeros((n, self.foreign_buckets.shape[1]), np.uint8)
+        if buckets is not None:
+            own[:, : buckets.shape[1]] = buckets
+        return np.concatenate([own, self.foreign_buckets])
+
+    def cluster(self, tokens: Array, buckets: Array, link_row: Array, given: Array) -> Cluster:
+        """The cluster for engines; ``tokens`` and ``buckets`` of own and foreign rows."""
+        return Cluster(
+            self.rows.offsets, tokens, buckets, link_row, self.source_offsets, self.lane_buckets,
+            given,
+        )  # fmt: skip
+
+
+def number_field(width: int, rng: np.random.Generator, flat: int = 0) -> Field:
+    segments = Segments(np.zeros(1, np.uint64), np.array([(1 << width) - 1], np.uint64))
+    count = int(rng.integers(0, BUCKETS))
+    values = rng.integers(0, 1 << 64, count, np.uint64) >> np.uint64(64 - width)
+    return Field((f"f{width}",), 0, "<u8", 0, 0, segments, np.unique(values), flat)
+
+
+def link_field(dtype: str = "<i2") -> Field:
+    """An index column of values -1 to 38: an int16's ordered view counts from 0x7fff."""
+    first = np.uint64(np.iinfo(dtype).max)
+    segments = Segments(np.array([first]), np.array([39], np.uint64))
+    return Field(("mother",), 0, dtype, 0, 0, segments, np.arange(1, 32, dtype=np.uint64))
+
+
+def targets(
+    model: TableModel, net: Network, rows: RowSet, tokens: Array, source_offsets: Array
+) -> Array | None:
+    """Rows that all links of all rows point to, or -1; computed in another way than engines do."""
+    out = np.full((len(model.links), len(tokens)), -1, np.int64)
+    for k, link in enumerate(model.links):
+        f = model.fields[k]
+        compact = read_tokens(tokens, f.width, int(net.field_start[k])).astype(np.int64)
+        for r, lane in enumerate(rows.lane):
+            value = int(compact[r]) - 1
+            first, last = source_offsets[k, lane : lane + 2]
+            if link.source == model.table:
+                last = first + rows.position[r]
+            if 0 <= value < min(39, last - first):
+                out[k, r] = first + value
+    return out if len(out) else None
+
+
+#: Kinds of links for ``make_case``.
+OWN, FOREIGN, PARTLY = "own", "foreign", "foreign, with some counterparts"
+THREE = (OWN, PARTLY, FOREIGN)
+
+
+def make_case(
+    seed: int,
+    *,
+    widths: Sequence[int] = (1, 3, 4, 7, 12, 64),
+    flat: Sequence[int] = (),
+    hidden: int = 16,
+    head: int = 16,
+    previous: bool = True,
+    links: Sequence[str] = (OWN,),
+    lane_fields: int = 2,
+    weights: str = "random",
+    lanes: int = 12,
+    longest: int = 9,
+    block: int = 0,
+) -> Case:
+    """Make a case; ``weights`` is "random", "small", "extreme" or "saturated".
+
+    With a ``block`` there are ``lanes * longest`` rows, one per entry, in lists of that length.
+    """
+    rng = np.random.default_rng(seed)
+    fields = [link_field("<i2" if k % 2 == 0 else "<i4") for k in range(len(links))]
+    for k, width in enumerate(widths):
+        fields.append(number_field(width, rng, flat[k] if k < len(flat) else 0))
+    n_tokens = sum(len(f.token_widths) for f in fields)
+    others = [int(rng.integers(0, len(fields) + 4)) for _ in links]  # fields of the sources
+    seen = tuple(len(fields) if k == OWN else n for k, n in zip(links, others, strict=True))
+    shape = Shape(len(fields), n_tokens, hidden, head, lane_fields, previous, seen)
+    tensors = {}
+    for name, size in shape.weight_shapes().items():
+        if weights == "saturated":  # every sum as large as it can be, of either sign
+            top = 1 << 22 if name in WIDE else 127
+            sign = 1 if name not in ("head", "head_bias") else rng.choice([-1, 1], size[-1])
+            tensors[name] = np.broadcast_to(sign * top, size).astype(np.int32)
+        elif weights == "extreme":
+            top = 1 << 22 if name in WIDE and rng.random() < 0.5 else 127
+            tensors[name] = rng.choice(np.array([-top, top], np.int32), size)
+        else:
+            top = 127 if weights == "random" else 20
+            top = 2000 if name in WIDE and weights == "random" else top
+            tensors[name] = rng.integers(-top, top + 1, size).astype(np.int32)
+    context = tuple((f"p{k % 2}", f"c{k}") for k in range(lane_fields))
+    sources = []
+    for k, kind in enumerate(links):
+        same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
+        names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
+        sources.append(Link("t" if kind == OWN else f"s{k}", names))
+    model = TableModel(
+        "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources),
+        block=block,
+    )  # fmt: skip
+    counts = rng.integers(0, longest + 1, lanes) if not block else np.ones(lanes * longest, int)
+    rows = lay_out(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), block)
+    tokens = np.zeros((len(rows.lane), n_tokens), np.uint8)
+    t = 0
+    for f in fields:
+        for b in f.token_widths:
+            # Skewed, and often equal to the row before: matches must occur.
+            tokens[:, t] = rng.integers(0, 1 << b, len(tokens)) >> rng.integers(0, b)
+            t += 1
+    for r in range(1, len(tokens)):
+        if rng.random() < 0.3:
+            tokens[r] = tokens[r - 1]
+    net = unpack(model)
+    for k in range(len(links)):  # values that often lead somewhere
+        near = rng.random(len(tokens)) < 0.7
+        compact = rng.integers(0, longest + 2, len(tokens)).astype(np.uint64)
+        part = np.zeros_like(tokens)
+        write_tokens(compact, fields[k].width, part, int(net.field_start[k]))
+        here = slice(*net.field_start[k : k + 2])
+        tokens[near, here] = part[near, here]
+    foreign, source_offsets = [np.zeros((0, n_tokens), np.uint8)], []
+    at = len(tokens)
+    for k, kind in enumerate(links):
+        if kind == OWN:
+            source_offsets.append(rows.offsets)
+            continue
+        counts = rng.integers(0, longest + 1, lanes)
+        source_offsets.append(at + np.concatenate([[0], np.cumsum(counts)]))
+        there = np.zeros((int(counts.sum()), n_tokens), np.uint8)
+        if len(tokens):
+            there[:] = tokens[rng.integers(0, len(tokens), len(there))]
+        there[rng.random(there.shape) < 0.1] = UNKNOWN
+        there[:, ~net.has_match[k]] = UNKNOWN
+        foreign.append(there)
+        at += len(there)
+    # Numbers often equal those of the row that is pointed to.
+    stacked = np.concatenate([tokens, *foreign])
+    offsets = np.array(source_offsets, np.int64).reshape(len(links), len(rows.offsets))
+    rows.link = targets(model, net, rows, tokens, offsets)
+    numbers = int(net.field_start[len(links)])
+    for k in range(len(links)):
+        assert rows.link is not None
+        for r in np.flatnonzero((rows.link[k] >= 0) & (rng.random(len(tokens)) < 0.4)).tolist():
+            there = stacked[rows.link[k, r], numbers:]
+            keep = (there != UNKNOWN) & (rng.random(len(there)) < 0.9)
+            tokens[r, numbers:][keep] = there[keep]
+    columns = max(len(fields), *seen, 0)
+    foreign_buckets = rng.integers(0, BUCKETS, (at - len(tokens), columns)).astype(np.uint8)
+    entries = len(tokens) if block else lanes
+    buckets = rng.integers(0, BUCKETS, (entries, lane_fields)).astype(np.uint8)
+    return Case(
+        model, net, rows, tokens, buckets, np.concatenate(foreign), foreign_buckets, offsets
+    )
+
+
+@dataclass
+class Groups:
+    lanes: list[Array]
+    active: list[Array]
+    sizes: list[int]
+
+
+def cut_groups(offsets: Array, size: int) -> Groups:
+    """Groups of ``size`` lanes, longest lists first, as the table coder cuts them."""
+    counts = np.diff(offsets)
+    out = Groups([], [], [])
+    for start in range(0, len(counts), size):
+        c = counts[start : start + size]
+        out.lanes.append((np.argsort(-c, kind="stable") + start).astype(np.int64))
+        out.active.append(np.array([(c > j).sum() for j in range(int(c.max(initial=0)))], np.int64))
+        out.sizes.append(int(c.sum()))
+    return out
+
+
+@dataclass
+class Coded:
+    """What an engine made of a case."""
+
+    freq: list[Array]
+    cum: list[Array]
+    words: list[Array]
+    bits: Array
+    buckets: Array
+    link_row: Array
+
+
+def encode(
+    engine: Engine, case: Case, size: int, *, given: Array | None = None, threads: int = 1
+) -> Coded:
+    """Encode all groups of a case."""
+    fields = len(case.model.fields)
+    given = np.zeros(fields, np.bool_) if given is None else given
+    groups = cut_groups(case.rows.offsets, size)
+    bits = np.zeros((len(groups.lanes), fields))
+    coded = [
+        group_to_encode(groups.lanes[g], groups.active[g], n * case.n_tokens, bits[g])
+        for g, n in enumerate(groups.sizes)
+    ]
+    out = Coded(
+        [g.freq for g in coded],
+        [g.cum for g in coded],
+        [],
+        bits,
+        case.stacked_buckets(),
+        np.zeros((len(case.model.links), len(case.tokens)), np.int64),
+    )
+    tokens = case.stacked(case.tokens)
+    cluster = case.cluster(tokens, out.buckets, out.link_row, given)
+
+    def work(g: int) -> None:
+        engine.run_group(case.net, cluster, coded[g], False)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(len(groups.lanes))))
+    assert np.array_equal(tokens, case.stacked(case.tokens))
+    assert np.array_equal(out.buckets[len(case.tokens) :], case.foreign_buckets)
+    assert not out.buckets[: len(case.tokens), fields:].any()
+    out.buckets = out.buckets[: len(case.tokens), :fields]
+    skip = np.repeat(given, np.diff(case.net.field_start))
+    for g, freq in enumerate(out.freq):
+        words = np.empty(len(freq) // 2 + 2 * rans.STATES + 2, np.uint32)
+        n = rans.encode_words(freq, out.cum[g], groups.active[g], skip, words)
+        out.words.append(words[len(words) - n :].copy())
+    return out
+
+
+def decode(
+    engine: Engine,
+    case: Case,
+    size: int,
+    words: list[Array],
+    *,
+    given: Array | None = None,
+    threads: int = 1,
+) -> tuple[list[int], Array, Array, Array]:
+    """Return (words read per group, tokens, buckets, links)."""
+    fields = len(case.model.fields)
+    given = np.zeros(fields, np.bool_) if given is None else given
+    groups = cut_groups(case.rows.offsets, size)
+    known = np.repeat(given, np.diff(case.net.field_start))
+    n = len(case.tokens)
+    tokens = case.stacked(np.where(known, case.tokens, case.known()))
+    buckets = case.stacked_buckets()
+    links = np.zeros((len(case.model.links), n), np.int64)
+    cluster = case.cluster(tokens, buckets, links, given)
+
+    def work(g: int) -> int:
+        group = group_to_decode(groups.lanes[g], groups.active[g], words[g])
+        return engine.run_group(case.net, cluster, group, True)
+
+    with ThreadPoolExecutor(threads) as pool:
+        used = list(pool.map(work, range(len(groups.lanes))))
+    assert np.array_equal(tokens[n:], case.foreign_tokens)
+    assert np.array_equal(buckets[n:], case.foreign_buckets)
+    return used, tokens[:n], buckets[:n, :fields], links

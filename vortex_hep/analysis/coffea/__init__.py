@@ -1,0 +1,1 @@
+"""Archives in coffea: NanoEvents and the Runner."""

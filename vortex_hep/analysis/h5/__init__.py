@@ -1,0 +1,8 @@
+"""Archives of HDF5 files as h5py knows files, of which only what is touched is decoded."""
+
+from __future__ import annotations
+
+from vortex_hep.analysis.h5.file import File, h5
+from vortex_hep.analysis.h5.objects import Dataset, Group
+
+__all__ = ["Dataset", "File", "Group", "h5"]

@@ -1,0 +1,1 @@
+"""Archives (``.vxc``): compress, open, read, verify, restore."""

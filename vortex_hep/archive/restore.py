@@ -1,0 +1,307 @@
+"""The way back: archives to the files they came from, and proof that the two are equal."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vortex_hep.archive.archive import Archive
+from vortex_hep.archive.archive import open as open_archive
+from vortex_hep.core import storage
+from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.schema import Cluster, FileSource, TreeSource
+from vortex_hep.core.storage.atomic import output_error
+from vortex_hep.errors import CorruptionError, MissingError, OutputError, UnsupportedFeatureError
+from vortex_hep.models.model import Model
+
+if TYPE_CHECKING:
+    from vortex_hep.core.storage.identity import Identity
+    from vortex_hep.readers.kinds import ExactSource, RestoreOptions
+
+
+def restore(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    compression: str | None = None,
+    exact: bool = True,
+    overwrite: bool = False,
+    threads: int | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Restore the file that an archive was made from.
+
+    Parameters
+    ----------
+    path : str or path
+        The archive; a path or a URL.
+    out : str or path
+        The file to write, a local path or a URL; it appears only when it is complete.
+    model : Model, optional
+        Where the archive does not hold its own.
+    compression : str
+        For ROOT files: ``"zstd:5"`` (the default), ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any
+        level), ``"none"`` or ``"original"``. Of no effect where the original's bytes are restored.
+    exact : bool
+        Restore the original's bytes where the archive promises them. False writes a file that
+        holds the same, as from an archive that promises nothing.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    threads : int, optional
+        Workers; one per core by default.
+    scratch : str or path, optional
+        Local folder with room for the whole file, where ``out`` is a URL: the file is made there
+        first. By default, the one for temporary files.
+    progress : Progress, optional
+
+    Raises
+    ------
+    CorruptionError
+        The archive is damaged, or the file is not the original that it promises; nothing is
+        written.
+    ModelMismatchError
+        The archive needs a model that was not given.
+    OutputError
+        The file cannot be written.
+    """
+    from vortex_hep.readers.kinds import RestoreOptions
+
+    progress = progress or SILENT
+    target = os.fspath(out)
+    with open_archive(path, model=model, threads=threads) as archive:
+        if not storage.is_url(target):
+            options = RestoreOptions(compression, overwrite, exact, archive.identity)
+            _restore(archive, target, options, progress)
+            return
+        _check_free(target, overwrite=overwrite)
+        with _scratch_folder(scratch) as folder:
+            local = str(Path(folder) / "restored")
+            options = RestoreOptions(compression, False, exact, archive.identity)
+            try:
+                _restore(archive, local, options, progress)
+            except (CorruptionError, UnsupportedFeatureError) as error:
+                # What is wrong with the archive is not a matter of the folder for a while.
+                error.path = target if error.path == local else error.path
+                raise
+            _deliver(local, target, overwrite=overwrite)
+
+
+def _restore(archive: Archive, out: str, options: RestoreOptions, progress: Progress) -> None:
+    """Restore a file at a local path."""
+    from vortex_hep.readers.kinds import KINDS, kind_module, unit_of
+
+    kind = str(archive.source.get("kind"))
+    if kind not in KINDS:
+        raise UnsupportedFeatureError(
+            f"made from a file of kind {kind!r}, which is not known",
+            path=archive.path, hint="a newer release can restore it",
+        )  # fmt: skip
+    total = sum(t.num_entries for t in archive.coded.values())
+    with progress.task("restoring", total, unit=unit_of(kind)) as task:
+
+        def read(tree: str, start: int, stop: int) -> Cluster:
+            cluster = archive[tree].read(start, stop)
+            task.advance(stop - start)
+            return cluster
+
+        kind_module(kind).restore_file(
+            archive.blobs(),
+            {name: tree.cluster_ranges(0) for name, tree in archive.trees.items()},
+            read,
+            out,
+            options,
+        )
+
+
+@contextlib.contextmanager
+def _scratch_folder(scratch: str | os.PathLike[str] | None) -> Iterator[str]:
+    """A new local folder, removed in the end with all in it."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="vortex-", dir=scratch)
+    except OSError as error:
+        raise output_error(error, os.fspath(scratch or tempfile.gettempdir())) from error
+    with folder as name:
+        yield name
+
+
+def _check_free(url: str, *, overwrite: bool) -> None:
+    """Raise OutputError where a file cannot get this name; before any work."""
+    try:
+        there = storage.stat(url)
+    except MissingError:
+        return
+    except OSError as error:  # what cannot be asked for cannot be written
+        raise output_error(error, url) from error
+    if there.is_folder:
+        raise output_error(IsADirectoryError(errno.EISDIR, "it is a folder"), url)
+    if not overwrite:
+        found = OutputError("the file exists already", path=url, hint="pass overwrite=True")
+        found.errno = errno.EEXIST
+        raise found
+
+
+def _deliver(local: str, url: str, *, overwrite: bool) -> None:
+    """Copy a file to a URL, where it gets its name once it is known to be the same there."""
+    name = f".{storage.name(url)[:200]}.{secrets.token_hex(6)}.tmp"
+    temporary = storage.join(storage.parent(url), name)
+    try:
+        sent = storage.upload(local, temporary)
+        _check_arrived(storage.identity(temporary), sent, url)
+        storage.rename(temporary, url, overwrite=overwrite)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            storage.remove(temporary)
+        raise
+
+
+def _check_arrived(found: Identity, sent: Identity, url: str) -> None:
+    if found != sent:
+        raise OutputError(
+            f"{found} have arrived, where {sent} were sent", path=url,
+            hint="try again; if it stays so, its server or the network damages files",
+        )  # fmt: skip
+
+
+@dataclass
+class VerifyReport:
+    """What a verification found.
+
+    Parameters
+    ----------
+    path : str
+    against : str or None
+    entries, raw_bytes : int
+        What was decoded.
+    differences : list of str
+        One line each; empty where all is equal.
+    """
+
+    path: str
+    against: str | None
+    entries: int
+    raw_bytes: int
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+class _AsSource:
+    """An archive in the role of a source file, for comparison with one."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.path = archive.path
+        self.kind = str(archive.source.get("kind"))
+        self.trees: Mapping[str, TreeSource] = archive.coded
+        self.remainder = archive.remainder
+
+    def settle(self) -> None:
+        """Nothing to lay out anew."""
+
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
+    def __enter__(self) -> _AsSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def close(self) -> None:
+        """Nothing to close: the archive belongs to the caller."""
+
+
+def _opened(archive: Archive, against: Any) -> FileSource:
+    """Open what an archive is compared with, as a file of the archive's kind."""
+    from vortex_hep.readers import open_source
+    from vortex_hep.readers.kinds import kind_module
+
+    kind = archive.source.get("kind")
+    if kind == "opaque" and isinstance(against, (str, os.PathLike)):
+        # A file that was carried whole for its bytes has a reader, but it is the bytes that count.
+        return kind_module("opaque").open_file(against, trees=None)
+    if kind == "bytes":
+        from vortex_hep.readers.records import width_of
+
+        return open_source(against, record=width_of(archive.coded, archive.path))
+    return open_source(against, trees=archive.source.get("trees"))
+
+
+def _other_bytes(promised: Identity, source: ExactSource) -> list[str]:
+    found = source.identity()
+    return [] if found == promised else [f"{found}, where the archive promises {promised}"]
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    against: str | os.PathLike[str] | Any | None = None,
+    model: Model | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check every byte of an archive by decoding all of it; compare it with its source.
+
+    Parameters
+    ----------
+    path : str or path
+        The archive; a path or an fsspec URL.
+    against : str, path or uproot file, optional
+        The source: trees, types, titles and every bit of the data are compared, and its adler32
+        where the archive promises that.
+    model : Model, optional
+        Where the archive does not hold its own.
+    threads : int, optional
+        Workers; one per core by default.
+    progress : Progress, optional
+
+    Returns
+    -------
+    VerifyReport
+        Differences are reported, not raised.
+
+    Raises
+    ------
+    CorruptionError
+        The archive is damaged.
+    ModelMismatchError
+        The archive needs a model that was not given.
+    SourceError
+        The archive, or the file to compare with, cannot be read.
+    """
+    from vortex_hep.archive.exact import exact_source
+    from vortex_hep.readers import compare_sources
+    from vortex_hep.readers.kinds import unit_of
+
+    progress = progress or SILENT
+    with open_archive(path, model=model, threads=threads) as archive:
+        archive.reader.verify()
+        entries = sum(t.num_entries for t in archive.coded.values())
+        report = VerifyReport(archive.path, None, entries, archive.info()["raw_bytes"])
+        if against is not None:
+            with _opened(archive, against) as source:
+                report.against = str(source.path)
+                report.differences = compare_sources(_AsSource(archive), source)
+                if archive.identity is not None:
+                    report.differences += _other_bytes(archive.identity, exact_source(source))
+        # What the comparison has decoded is checked already.
+        unit = unit_of(str(archive.source.get("kind")))
+        with progress.task("decoding", entries, unit=unit) as task:
+            for tree in archive.coded.values():
+                for number, (start, stop, _) in enumerate(tree.clusters):
+                    tree.check(number)
+                    task.advance(stop - start)
+        report.raw_bytes += sum(len(blob) for _, blob in archive.remainder())
+        return report

@@ -1,0 +1,1 @@
+"""The journal of a job: an SQLite database with one writer."""

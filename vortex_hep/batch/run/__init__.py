@@ -1,0 +1,1 @@
+"""A job at work: tasks handed out, retried, cleaned up after."""

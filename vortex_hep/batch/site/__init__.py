@@ -1,0 +1,1 @@
+"""Where workers come from: this machine, HTCondor, Slurm, lxplus."""

@@ -1,0 +1,1 @@
+"""What runs on workers: one file at a time."""

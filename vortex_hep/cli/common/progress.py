@@ -1,0 +1,114 @@
+"""Progress on a terminal: bars where they can be drawn, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from vortex_hep.core.progress import SILENT, Progress, Task
+from vortex_hep.core.text import format_bytes, format_duration
+
+#: Seconds between two lines of one task where no bar can be drawn, and the part of the time it has
+#: taken so far that must pass: a log of a task of days stays readable.
+LINE_INTERVAL = 20.0
+LINE_FRACTION = 1 / 60
+
+
+def progress_for(*, quiet: bool) -> Progress:
+    """The progress that suits where stderr goes."""
+    if quiet:
+        return SILENT
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+class BarProgress:
+    """Draws a tqdm bar per task on stderr."""
+
+    def task(
+        self, label: str, total: int | float | None, unit: str = "B"
+    ) -> AbstractContextManager[Task]:
+        """Start a task with a bar of its own."""
+        return self._bar(label, total, unit)
+
+    @contextmanager
+    def _bar(self, label: str, total: int | float | None, unit: str) -> Iterator[Task]:
+        from tqdm import tqdm
+
+        with tqdm(
+            total=total,
+            desc=label,
+            unit=unit if unit == "B" else f" {unit}",
+            unit_scale=unit == "B",
+            file=sys.stderr,
+            leave=True,
+            mininterval=0.2,
+            dynamic_ncols=True,
+        ) as bar:
+            yield _BarTask(bar)
+
+
+class _BarTask:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def advance(self, n: int | float = 1, **postfix: object) -> None:
+        if postfix:
+            self._bar.set_postfix(postfix, refresh=False)
+        self._bar.update(n)
+
+    def note(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
+
+class LineProgress:
+    """Writes a line when a task starts, now and then, and when it ends: for logs."""
+
+    def task(
+        self, label: str, total: int | float | None, unit: str = "B"
+    ) -> AbstractContextManager[Task]:
+        """Start a task that reports in lines."""
+        return self._lines(label, total, unit)
+
+    @contextmanager
+    def _lines(self, label: str, total: int | float | None, unit: str) -> Iterator[Task]:
+        task = _LineTask(label, total, unit)
+        yield task
+        task.report(finished=True)
+
+
+class _LineTask:
+    def __init__(self, label: str, total: int | float | None, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done: int | float = 0
+        self._postfix: dict[str, object] = {}
+        self._start = self._reported = time.monotonic()
+
+    def advance(self, n: int | float = 1, **postfix: object) -> None:
+        self._done += n
+        self._postfix.update(postfix)
+        now = time.monotonic()
+        if now - self._reported >= max(LINE_INTERVAL, LINE_FRACTION * (now - self._start)):
+            self.report(finished=False)
+
+    def note(self, text: str) -> None:
+        print(f"{self._label}: {text}", file=sys.stderr, flush=True)
+
+    def report(self, *, finished: bool) -> None:
+        """Write one line on stderr."""
+        self._reported = time.monotonic()
+        parts = [self._amount(self._done)]
+        if not finished and self._total:
+            parts.append(f"of {self._amount(self._total)}")
+        seconds = self._reported - self._start
+        parts.append(f"in {format_duration(seconds)}")
+        if not finished and self._total and self._done and seconds:
+            left = seconds * max(0.0, self._total / self._done - 1)
+            parts[-1] += f", {self._amount(self._done / seconds)}/s, {format_duration(left)} left"
+        parts += [f"{name}={value}" for name, value in self._postfix.items()]
+        print(f"{self._label}: {' '.join(parts)}", file=sys.stderr, flush=True)
+
+    def _amount(self, value: int | float) -> str:
+        return format_bytes(value) if self._unit == "B" else f"{value:.6g} {self._unit}"

@@ -1,0 +1,1 @@
+"""Commands over datasets and the jobs that work on them."""

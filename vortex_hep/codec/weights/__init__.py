@@ -1,0 +1,1 @@
+"""Weights of networks as files: safetensors, and checkpoints compressed without loss (``.vxw``)."""

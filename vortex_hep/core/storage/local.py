@@ -1,0 +1,166 @@
+"""Files on local disks, and on what the operating system shows as one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from vortex_hep.core.storage.backend import Stat
+from vortex_hep.core.storage.failures import os_error, output_error
+from vortex_hep.core.storage.paths import local_path
+from vortex_hep.core.storage.source import PathSource
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class RawOutput(io.FileIO):
+    """A raw file whose failures name the path the user asked for."""
+
+    def __init__(self, file: int, path: str) -> None:
+        super().__init__(file, "wb")
+        self._path = path
+
+    def put(self, data: Any) -> int:
+        """Write as the base class does, failing as the base class does."""
+        return super().write(data)
+
+    def write(self, data: Any, /) -> int:
+        """Write as the base class does, failing with :class:`OutputError`."""
+        try:
+            return self.put(data)
+        except OSError as error:
+            raise output_error(error, self._path) from error
+
+
+class LocalBackend:
+    """A :class:`~vortex_hep.core.storage.backend.Backend` of local paths and ``file://`` URLs."""
+
+    def stat(self, path: str) -> Stat:
+        """Size, time and kind."""
+        return _stat(Path(local_path(path)).stat())
+
+    def entries(self, folder: str) -> list[tuple[str, Stat]]:
+        """Names in a folder; pipes, sockets and devices are left out."""
+        found = []
+        with os.scandir(local_path(folder)) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError:  # a link to nothing: whoever reads it learns that it is missing
+                    status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                    found.append((entry.name, _stat(status)))
+                elif stat.S_ISLNK(status.st_mode):
+                    found.append((entry.name, Stat(0, status.st_mtime, is_folder=False)))
+        return found
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder with all above it; fine if it is there."""
+        Path(local_path(path)).mkdir(parents=True, exist_ok=True)
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file, or a link."""
+        Path(local_path(path)).unlink()
+
+    def remove_folder(self, path: str) -> None:
+        """Remove an empty folder, or a link to one."""
+        place = Path(local_path(path))
+        if place.is_symlink():
+            place.unlink()
+        else:
+            place.rmdir()
+
+    def rename(self, old: str, new: str, *, overwrite: bool) -> None:
+        """Give a file another name."""
+        target = Path(local_path(new))
+        rename_file(Path(local_path(old)), target, overwrite=overwrite)
+        sync_folder(target.parent)
+
+    def checksum(self, path: str, size: int) -> int | None:
+        """None: disks keep no checksums."""
+        del path, size
+        return None
+
+    def sink(self, path: str) -> LocalSink:
+        """Make a file anew."""
+        return LocalSink(local_path(path))
+
+    def source(self, path: str) -> PathSource:
+        """Open a file to read it."""
+        return PathSource(local_path(path))
+
+
+def _stat(status: os.stat_result) -> Stat:
+    return Stat(status.st_size, status.st_mtime, stat.S_ISDIR(status.st_mode))
+
+
+def rename_file(old: Path, new: Path, *, overwrite: bool) -> None:
+    """Give a file another name on the same file system.
+
+    Raises
+    ------
+    FileExistsError
+        Somebody has made the file, and it is not to be replaced.
+    OSError
+        The operating system refuses.
+    """
+    if overwrite:
+        old.replace(new)
+        return
+    try:
+        os.link(old, new)  # unlike rename, fails if somebody made the file meanwhile
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except (OSError, AttributeError):  # file systems without hard links
+        if os.path.lexists(new):
+            raise os_error(errno.EEXIST) from None
+        old.replace(new)
+    else:
+        old.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable; not every system can, and the file is whole anyway."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class LocalSink:
+    """A local file that is being written (a :class:`~vortex_hep.core.storage.backend.Sink`)."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
+        self._file = RawOutput(os.open(path, flags, 0o666), path)
+
+    def write(self, data: memoryview) -> None:
+        """Append."""
+        while data:
+            data = data[self._file.write(data) :]
+
+    def restart(self) -> None:
+        """Make it empty again."""
+        self._file.seek(0)
+        self._file.truncate()
+
+    def finish(self) -> None:
+        """Make durable what was written, and close."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abort(self, error: BaseException | None) -> None:
+        """Close and remove."""
+        del error
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()

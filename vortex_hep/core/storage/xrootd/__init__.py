@@ -1,0 +1,1 @@
+"""Files on XRootD servers (``root://``), through the client of the XRootD project."""

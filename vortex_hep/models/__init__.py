@@ -1,0 +1,1 @@
+"""Models (``.vxm``): trained on files, saved, found again, described."""

@@ -1,0 +1,1 @@
+"""The event model: small networks that run inside each event, in integers."""

@@ -1,0 +1,1 @@
+"""Training event models: fields, context, relations between columns, the optimiser."""

@@ -1,0 +1,1 @@
+"""The training loop of transformers: data, steps, snapshots, recipes."""

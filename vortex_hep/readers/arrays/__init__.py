@@ -1,0 +1,1 @@
+"""Arrays in memory, of NumPy and Awkward Array, as tables of columns."""

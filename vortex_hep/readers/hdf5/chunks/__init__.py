@@ -1,0 +1,1 @@
+"""Chunks of HDF5 datasets: element types, layouts, filters."""

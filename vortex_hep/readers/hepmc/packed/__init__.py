@@ -1,0 +1,1 @@
+"""HepMC files as they are packed: gzip, Zstandard, tar."""

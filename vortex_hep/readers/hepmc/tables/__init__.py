@@ -1,0 +1,1 @@
+"""Events of HepMC text as tables of columns, and back."""

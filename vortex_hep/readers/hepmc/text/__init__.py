@@ -1,0 +1,1 @@
+"""Lines of HepMC text: numbers, tokens, particles and vertices, to the byte."""

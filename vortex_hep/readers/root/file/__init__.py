@@ -1,0 +1,1 @@
+"""ROOT files below their trees: keys, compressed blocks, bytes read and written."""

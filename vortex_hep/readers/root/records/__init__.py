@@ -1,0 +1,1 @@
+"""Streamed records of C++ objects, entry by entry."""

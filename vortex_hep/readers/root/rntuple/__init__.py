@@ -1,0 +1,1 @@
+"""RNTuples: fields, columns and pages as tables, and back."""

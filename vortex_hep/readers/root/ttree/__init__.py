@@ -1,0 +1,1 @@
+"""TTrees: branches and baskets as columns, and back."""

@@ -1,0 +1,67 @@
+"""Entry ranges to read a tree in: along its baskets' common boundaries where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from vortex_hep.readers.root.ttree import layout
+from vortex_hep.readers.root.ttree.layout import BranchPlan
+from vortex_hep.readers.root.ttree.streamed import StreamedBranch
+
+#: A boundary counts as common where baskets holding this fraction of the data share it.
+_COMMON = 0.5
+
+
+def cluster_ranges(
+    plans: Sequence[BranchPlan],
+    branches: Sequence[StreamedBranch],
+    entries: int,
+    target_bytes: int,
+) -> list[tuple[int, int]]:
+    """Entry ranges that cover the tree, each near ``target_bytes`` of uncompressed data."""
+    if entries == 0:
+        return []
+    weights: dict[int, int] = {}
+    total = 0
+    for plan, branch in zip(plans, branches, strict=True):
+        if plan.kind in (layout.NONE, layout.STORED):
+            continue
+        size = branch_bytes(plan, branch)
+        total += size
+        for ref in plan.baskets:
+            weights[ref.start] = weights.get(ref.start, 0) + size
+    common = sorted(
+        start for start, weight in weights.items() if weight >= _COMMON * total and start > 0
+    )
+    return near_target(common, entries, total, target_bytes)
+
+
+def near_target(
+    common: Sequence[int], entries: int, total: int, target_bytes: int
+) -> list[tuple[int, int]]:
+    """Ranges near ``target_bytes`` that keep to the ``common`` boundaries where they can."""
+    if entries == 0:
+        return []
+    step = max(1, round(target_bytes * entries / max(total, 1)))
+    bounds = [0]
+    for stop in [*(start for start in common if start < entries), entries]:
+        bounds += _split(bounds[-1], stop, step)
+    merged = [0]
+    for low, high in zip(bounds[1:], [*bounds[2:], None], strict=True):
+        # Take in clusters as long as the next one would not go beyond the target.
+        if high is None or high - merged[-1] > step * 1.25:
+            merged.append(low)
+    return list(pairwise(merged))
+
+
+def _split(start: int, stop: int, step: int) -> list[int]:
+    pieces = max(1, round((stop - start) / step))
+    return [start + (stop - start) * (i + 1) // pieces for i in range(pieces)]
+
+
+def branch_bytes(plan: BranchPlan, branch: StreamedBranch) -> int:
+    """Uncompressed bytes of a branch, nearly."""
+    if plan.kind == layout.FIXED:
+        return (plan.stop - plan.first) * plan.stride
+    return max(layout.data_bytes(plan, branch), 0)

@@ -1,0 +1,1 @@
+"""Other codecs and formats, each at its best settings."""
