@@ -17,8 +17,8 @@ from vortex_hep.core.schema import TableData
 from vortex_hep.nn.coding.engine import Engine
 from vortex_hep.nn.coding.links import Sources, stack_rows
 from vortex_hep.nn.coding.tablechunk import NETWORK, covers, number_column, pack_array
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.network import Cluster, Network, group_to_encode
 from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
@@ -72,7 +72,7 @@ class NetworkRun:
     def __init__(
         self,
         model: TableModel,
-        net: cpu.Network,
+        net: Network,
         rows: RowSet,
         tokens: Tokenised,
         lane_buckets: Array,
@@ -139,17 +139,18 @@ class NetworkRun:
         n_tokens = self.tokens.tokens.shape[1]
         space = stack_rows(self.model, self._sources, self.tokens.tokens, self.rows)
         links = np.zeros((len(self.model.links), len(self.rows.lane)), np.int64)
-        none = np.zeros(0, np.uint32)
+        cluster = Cluster(
+            self.rows.offsets, space.tokens, space.buckets, links, space.source_offsets,
+            self.lane_buckets, self._given,
+        )  # fmt: skip
 
         def work(g: int) -> tuple[Array, Array]:
-            freq = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
-            cum = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
-            engine.run_group(
-                self.net, self.groups.lanes[g], self.rows.offsets, self.groups.active[g],
-                space.tokens, space.buckets, links, space.source_offsets, self.lane_buckets,
-                self._given, False, freq, cum, self._bits[g], none,
+            group = group_to_encode(
+                self.groups.lanes[g], self.groups.active[g], self.groups.rows[g] * n_tokens,
+                self._bits[g],
             )  # fmt: skip
-            return freq, cum
+            engine.run_group(self.net, cluster, group, False)
+            return group.freq, group.cum
 
         self._symbols = list(pool.map(work, range(len(self.groups.lanes))))
 

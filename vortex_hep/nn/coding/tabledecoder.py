@@ -39,8 +39,8 @@ from vortex_hep.nn.coding.tablechunk import (
     too_large,
     unpack_array,
 )
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.network import Cluster, Network, group_to_decode, unpack
 from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
@@ -98,7 +98,7 @@ class TableDecoder:
         self.plan = plan
         self.specs = specs
         self.model = model
-        self.net = cpu.unpack(model) if model is not None else None
+        self.net = unpack(model) if model is not None else None
         self._pool = pool
         self._engine = engine or CompiledEngine()
 
@@ -302,16 +302,14 @@ class TableDecoder:
         reader.finish()
         space = stack_rows(model, sources, known.tokens, rows)
         links = np.zeros((len(model.links), len(rows.lane)), np.int64)
-        none = np.zeros(0, np.uint16)
+        cluster = Cluster(
+            rows.offsets, space.tokens, space.buckets, links, space.source_offsets, lane_buckets,
+            ~coded,
+        )  # fmt: skip
 
         def work(g: int) -> int:
-            return int(
-                self._engine.run_group(
-                    net, groups.lanes[g], rows.offsets, groups.active[g], space.tokens,
-                    space.buckets, links, space.source_offsets, lane_buckets, ~coded, True, none,
-                    none, np.zeros(0), streams[g],
-                )
-            )  # fmt: skip
+            group = group_to_decode(groups.lanes[g], groups.active[g], streams[g])
+            return self._engine.run_group(net, cluster, group, True)
 
         for g, used in enumerate(self._pool.map(work, range(len(groups.lanes)))):
             if used != len(streams[g]):
@@ -386,7 +384,7 @@ class TableDecoder:
         known: Tokenised,
         data: TableData,
         rows: RowSet,
-        net: cpu.Network,
+        net: Network,
         escaped: list[Array],
         values: RowValues,
     ) -> None:
@@ -415,7 +413,7 @@ class TableDecoder:
 
 
 def tokenise_known(
-    model: TableModel, coded: Array, data: TableData, rows: RowSet, net: cpu.Network
+    model: TableModel, coded: Array, data: TableData, rows: RowSet, net: Network
 ) -> Tokenised:
     """Tokens of the fields that are not coded; zero where the network is to fill them in."""
     # What these are differences to is not known before the network has run.

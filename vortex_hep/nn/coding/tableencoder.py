@@ -42,8 +42,8 @@ from vortex_hep.nn.coding.tablechunk import (
     stores_counts,
     too_large,
 )
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.network import unpack
 from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
@@ -118,7 +118,7 @@ class TableEncoder:
         self.specs = specs
         self.model = model
         self.effort = effort
-        self.net = cpu.unpack(model) if model is not None else None
+        self.net = unpack(model) if model is not None else None
         self._pool = pool
         self._engine = engine or CompiledEngine()
 
