@@ -44,7 +44,6 @@ class CompiledEngine:
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """One group: its caches should stay in the processor's."""
-        del lane_bytes
         return group
 
     def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:

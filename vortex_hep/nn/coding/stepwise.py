@@ -37,12 +37,10 @@ class ReferenceEngine:
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
         """Return :class:`vortex_hep.nn.sequence.reference.Reference`."""
-        del pool, parts
         return Reference(model)
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """One group."""
-        del lane_bytes
         return group
 
     def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:

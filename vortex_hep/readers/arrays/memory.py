@@ -176,7 +176,6 @@ def restore_file(
     options: RestoreOptions,
 ) -> None:
     """There is no file to write; see :mod:`vortex_hep.readers.kinds`."""
-    del blobs, trees, read_cluster, options
     raise UnsupportedFeatureError(
         "made from arrays in memory, so that there is no file to restore",
         path=os.fspath(out_path),
@@ -186,5 +185,4 @@ def restore_file(
 
 def content_of(name: str, blob: bytes) -> Any:
     """Return the blob."""
-    del name
     return blob
