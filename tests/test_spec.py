@@ -42,7 +42,7 @@ from vortex_hep.models.model import Model
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies
 from vortex_hep.nn.coding.tablechunk import HEAD, MAX_CELLS
 from vortex_hep.nn.event import weights
-from vortex_hep.nn.event.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
 from vortex_hep.nn.event.reference import frequencies_of_rows
 from vortex_hep.nn.event.tablemodel import (
     MAX_FIELDS,

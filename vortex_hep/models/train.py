@@ -15,7 +15,6 @@ from vortex_hep.codec.plan import CORE
 from vortex_hep.core.options import (
     DEFAULT_RECIPE,
     EVENT_TABLE,
-    TrainOptions,
     check_device,
     check_effort,
     check_family,
@@ -27,6 +26,7 @@ from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 
 if TYPE_CHECKING:
     from vortex_hep.nn.event.tablemodel import TableModel

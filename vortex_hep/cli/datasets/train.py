@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     """Train and write the model."""
     from vortex_hep.batch.plan.learning import train_on_dataset
     from vortex_hep.cli.common.progress import progress_for
-    from vortex_hep.core.options import TrainOptions
     from vortex_hep.core.text import format_duration, plural
+    from vortex_hep.models.options import TrainOptions
 
     if args.output is None:
         args.usage_error("-o is needed: where the model goes")

@@ -140,12 +140,8 @@ def by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> Levels:
     return Levels([groups[k] for k in sorted(groups)], sources)
 
 
-def link_sources(
-    model: TableModel | None, found: Mapping[str, Source | None]
-) -> list[Source | None]:
+def link_sources(model: TableModel, found: Mapping[str, Source | None]) -> list[Source | None]:
     """Rows that a model's links may point to; None for tables that the file does not have."""
-    if model is None:
-        return []
     return [found.get(link.source) for link in model.links]
 
 
@@ -157,13 +153,12 @@ def flat_fields(
 
 
 def lane_context(
-    model: TableModel | None,
+    model: TableModel,
     fields: Mapping[str, tuple[Field, ...]],
     found: Mapping[str, Source | None],
     entries: int,
 ) -> Array:
     """Buckets of the context that a model has of each entry."""
-    context = () if model is None else model.lane_context
     # By name: other threads may be adding to what is found.
     known = {plan: found.get(plan) for plan in fields}
-    return entry_buckets(context, fields, known, entries)
+    return entry_buckets(model.lane_context, fields, known, entries)

@@ -197,7 +197,6 @@ class _SharedTask:
 
     def check(self, rows: int, bits: float) -> None:
         """Raise if the training was called off; to be called after every step."""
-        del rows, bits
         if self.stop.is_set():
             raise CancelledError
 

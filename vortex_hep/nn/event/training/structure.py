@@ -16,8 +16,8 @@ from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.codec.tokens.rows import RowSet
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.core.schema import ColumnSpec
-from vortex_hep.nn.event.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
 from vortex_hep.nn.event.training.estimates import cost_estimate, trailing_zeros
 
 Array = npt.NDArray[Any]
