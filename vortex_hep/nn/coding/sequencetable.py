@@ -75,7 +75,7 @@ def _knows(part: RecordColumn, spec: ColumnSpec | None) -> bool:
 
 
 class SequenceRun:
-    """A pass of a sequence model over a cluster; its fields are the model's columns.
+    """A pass of a transformer over a cluster; its fields are the model's columns.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def coded_tokens(model: SequenceModel, coded: Array) -> Array:
 
 
 class SequenceEncoder(TableEncoder):
-    """Encodes clusters of one plan by a sequence model.
+    """Encodes clusters of one plan by a transformer.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ class SequenceEncoder(TableEncoder):
 
 
 class SequenceDecoder(TableDecoder):
-    """Decodes table chunks of one plan by a sequence model.
+    """Decodes table chunks of one plan by a transformer.
 
     Parameters
     ----------
@@ -376,7 +376,7 @@ def encoder_of(
     engine: Engine | None,
     choice: LaneChoice | None = None,
 ) -> TableEncoder:
-    """Return the encoder of a plan: of its table model, its sequence model, or of neither."""
+    """Return the encoder of a plan: of its event model, its transformer, or of neither."""
     if isinstance(model, SequenceModel):
         return SequenceEncoder(model, plan, specs, effort, pool, engine, choice)
     return TableEncoder(plan, specs, model, effort, pool, engine)
