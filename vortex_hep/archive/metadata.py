@@ -9,6 +9,7 @@ from typing import Any
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.core.schema import (
     COLUMN_DTYPES,
+    MAX_COMPONENTS,
     VARBYTES,
     ColumnSpec,
     Member,
@@ -17,9 +18,6 @@ from vortex_hep.core.schema import (
 )
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
-
-#: Items that a row of a column may have.
-MAX_COMPONENTS = 1 << 24
 
 
 def pack_tables(

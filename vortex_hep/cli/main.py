@@ -75,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
-    parser.set_defaults(program=PROGRAM)
+    # The demo runs other commands, and gets from here what parses them.
+    parser.set_defaults(program=PROGRAM, parse=parser.parse_args)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND [options]", required=True)
     for module in COMMANDS:
         module.register(commands)

@@ -1,11 +1,11 @@
-"""Options and reports of the public functions."""
+"""Options of the public functions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vortex_hep.errors import UnsupportedTypeError
 
@@ -148,35 +148,3 @@ class TrainOptions:
     independent: bool = False
     base: Model | None = None
     without: Sequence[str] = ()
-
-
-@dataclass
-class CompressReport:
-    """What a compression made.
-
-    Parameters
-    ----------
-    path : str
-        The archive.
-    stored_bytes, model_bytes, remainder_bytes : int
-        The whole archive; of it, the embedded model, and what is not columns.
-    raw_bytes : int
-        Bytes of all columns, uncompressed.
-    source_bytes : int
-        Bytes of the source file; 0 where it is not known.
-    columns : list of dict
-        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
-    messages : list of str
-        What the user should know: columns the model did not know, say.
-    seconds : float
-    """
-
-    path: str
-    stored_bytes: int
-    model_bytes: int
-    remainder_bytes: int
-    raw_bytes: int
-    source_bytes: int
-    columns: list[dict[str, Any]]
-    messages: list[str]
-    seconds: float

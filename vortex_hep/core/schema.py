@@ -26,6 +26,9 @@ COLUMN_DTYPES: tuple[str, ...] = (
 #: dtype string of a column of variable-length byte strings (strings, opaque records).
 VARBYTES = "bytes"
 
+#: Items that a row of a column may have.
+MAX_COMPONENTS = 1 << 24
+
 
 @dataclass(frozen=True)
 class ColumnSpec:

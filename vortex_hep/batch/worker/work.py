@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, cast
 
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.compress import compress_file
-from vortex_hep.archive.restore import restore, verify
+from vortex_hep.archive.restore import restore
+from vortex_hep.archive.verify import verify
 from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome
 from vortex_hep.batch.worker.attempt import Attempt, attempted, dask_worker

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.archive.metadata import MAX_COMPONENTS
-from vortex_hep.core.schema import Array
+from vortex_hep.core.schema import MAX_COMPONENTS, Array
 from vortex_hep.readers.hdf5.chunks.filters import Pipeline, pack_pipeline, unpack_pipeline
 from vortex_hep.readers.hdf5.chunks.recordtype import Part, gaps, pack_part, unpack_part
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
-from vortex_hep.archive.metadata import MAX_COMPONENTS
-from vortex_hep.core.schema import Array
+from vortex_hep.core.schema import MAX_COMPONENTS, Array
 
 _COMPLEX = getattr(h5t, "COMPLEX", -100)
 _IEEE = {

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from vortex_hep.readers.root.file.tkey import Key, unpack_tstring
 from vortex_hep.readers.root.ttree.basket import BasketHeader
 
@@ -278,3 +280,14 @@ def tree_zip_bytes(data: Sequence[int] | bytes | bytearray, class_name: str) -> 
     except struct.error:
         return None
     return position + 16
+
+
+def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tuple[int, int]]:
+    """Offset and size of all baskets that a streamed tree names."""
+    out: list[tuple[int, int]] = []
+    for branch in branches:
+        count = max(min(branch.write_basket, branch.max_baskets), 0)
+        seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
+        sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()
+        out += [(seek, size) for seek, size in zip(seeks, sizes, strict=True) if seek]
+    return out
