@@ -45,8 +45,9 @@ class TrainOptions:
         Workers; the weights of event models do not depend on it. Transformers are trained by
         torch, which otherwise chooses for itself.
     checkpoint : str, optional
-        File that keeps finished tables; a later call with the same data goes on from it. For a
-        transformer one file per table, named after this one, keeps the state of its training.
+        File that keeps finished tables; a later call with the same data resumes from it. Of a
+        transformer, snapshots of its training are kept in one file per table, named after this
+        one.
     log_dir : str, optional
         Folder for TensorBoard; transformers only.
     expected_rows : int, optional

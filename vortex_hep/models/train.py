@@ -258,7 +258,7 @@ def _fit_transformers(
 ) -> Model:
     """Train a compressive transformer on the rows of every table."""
     from vortex_hep.nn.loop.recipes import load_recipe
-    from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
+    from vortex_hep.nn.sequence.fit import fit_sequences, snapshot_path
     from vortex_hep.nn.sequence.jobs import check_recipe, why_not
 
     recipe = load_recipe(options.recipe)
@@ -276,7 +276,7 @@ def _fit_transformers(
         for name, group in trees.items():
             checkpoint, log_dir = options.checkpoint, options.log_dir
             if len(trees) > 1:
-                checkpoint = None if checkpoint is None else checkpoint_path(checkpoint, name)
+                checkpoint = None if checkpoint is None else snapshot_path(checkpoint, name)
                 log_dir = None if log_dir is None else Path(log_dir) / name.replace("/", "_")
             # What one tree did not use is for those after it.
             share = sizes[name] / sum(sizes.values())

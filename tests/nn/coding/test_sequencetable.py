@@ -278,7 +278,7 @@ def test_groups_of_too_many_lanes_are_refused(model, chunk, pool, log2):
 
 
 def test_folded_lists_are_refused(model, pool):
-    """Lists of two rows, told to be folded: a sequence model knows no such rows."""
+    """Lists of two rows, told to be folded: a transformer knows no such rows."""
     plan = Plan("t", "t", ("w",), "nW", True)
     specs = (ColumnSpec("w", "|u1"),)
     counts = np.full(5, 2)

@@ -30,7 +30,7 @@ KIND_MODEL = 2
 KIND_WEIGHTS = 3
 FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model", KIND_WEIGHTS: "compressed weights file"}
 
-#: Required-feature bit: there may be sequence models (SPEC 9).
+#: Required-feature bit: there may be transformers (SPEC 9).
 FEATURE_SEQUENCES = 1
 #: Required-feature bits this release understands.
 KNOWN_FEATURES = FEATURE_SEQUENCES

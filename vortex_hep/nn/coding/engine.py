@@ -27,10 +27,10 @@ class Engine(Protocol):
         """
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int, /) -> Operations:
-        """Return what a sequence model's passes are made of; ``parts`` threads may share them."""
+        """Return what a transformer's passes are made of; ``parts`` threads may share them."""
 
     def lanes_together(self, group: int, lane_bytes: int, /) -> int:
-        """Lanes of a sequence model to run at once, given those of a group and their caches."""
+        """Lanes of a transformer to run at once, given those of a group and their caches."""
 
 
 class CompiledEngine:

@@ -207,7 +207,7 @@ def coded_tokens(model: SequenceModel, coded: Array) -> Array:
 
 
 class SequenceEncoder:
-    """Encodes clusters of one plan by a sequence model.
+    """Encodes clusters of one plan by a transformer.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ class SequenceEncoder:
 
 
 class SequenceDecoder:
-    """Decodes table chunks of one plan by a sequence model.
+    """Decodes table chunks of one plan by a transformer.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class TreeEncoder:
     engine : Engine, optional
         Computes the frequencies; all engines give the same. The compiled one by default.
     choice : LaneChoice, optional
-        How sequence models cut rows into lanes.
+        How transformers cut rows into lanes.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class TreeEncoder:
         return self._decoder[1]
 
     def _use(self, name: str) -> None:
-        """Note that a plan's model is needed, and those of the plans that it leans on."""
+        """Note that a plan's model is needed, and those of its dependencies."""
         model = self._models.get(name)
         if name in self.used or (model is None and name not in self._sequences):
             return

@@ -67,7 +67,7 @@ class FitOptions:
     device : str
         As :class:`vortex_hep.models.options.TrainOptions` has it.
     across : bool
-        Whether tables may lean on one another; what is read then costs the tables it leans on.
+        Whether tables may depend on one another; reading one then costs its dependencies as well.
     seconds : float, optional
         Time for the whole of :func:`fit_tree`; tables get their share of it by their size.
     without : frozenset of str
