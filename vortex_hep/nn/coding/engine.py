@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.event import cpu
@@ -70,7 +71,7 @@ def _torch(device: str) -> Engine:
     if importlib.util.find_spec("torch") is None:
         raise UnsupportedFeatureError(
             f"device {device!r} needs torch, which is not installed",
-            hint="pip install 'vortex-hep[gpu]', or use device 'cpu'",
+            hint=f"{install_hint('gpu')}, or use device 'cpu'",
         )
     from vortex_hep.nn.coding import torch_engine
 
