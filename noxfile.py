@@ -7,8 +7,8 @@
 """The checks and builds of this project, each in an environment of its own.
 
 ``nox`` runs lint, types and tests; ``nox --list`` names what else there is. The commands are those
-of ``.ci/run``, and a test compares the two. Whoever has an environment already (CONTRIBUTING.md) can
-type the commands themselves.
+of ``.ci/run``, and a test compares the two. With an environment at hand (CONTRIBUTING.md), they can
+be typed as they are.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def wheel(session: nox.Session) -> None:
     session.run("vortex-hep", "info", "in.vxc")
     session.run("vortex-hep", "verify", "in.vxc", "--against", "in.root")
     session.run("vortex-hep", "decompress", "in.vxc", "-o", "out.root", "--overwrite")
-    session.run("vortex-hep", "dataset", "compress", "--help")
+    session.run("vortex-hep", "jobs", "site", "htcondor")
 
 
 if __name__ == "__main__":
