@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -64,6 +63,8 @@ class XrootdServer:
         self.root = base / "root" / "data"
         self._admin = base / "admin"
         self._config = base / "xrootd.cfg"
+        import pwd  # not on Windows, where there is no server either
+
         self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None

@@ -15,6 +15,7 @@ from vortex_hep.cli import main
 from vortex_hep.cli.common.sequences import sequence_gains
 from vortex_hep.cli.vortex_compress import main as vortex_compress
 from vortex_hep.cli.vortex_decompress import main as vortex_decompress
+from vortex_hep.core.install import install_hint
 
 RECIPE = """\
 hardware: any
@@ -191,7 +192,7 @@ def test_what_is_not_installed_is_named(folder, tmp_path, capsys, monkeypatch, m
     assert run(main, "train", folder / "train.bin", *out) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
-    assert "pip install 'vortex-hep[train]'" in line
+    assert install_hint("train") in line
 
 
 def test_no_gpu_is_said(folder, tmp_path, capsys, monkeypatch):

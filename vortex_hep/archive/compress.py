@@ -13,6 +13,7 @@ from vortex_hep.archive.exact import exact_source
 from vortex_hep.archive.write import CompressReport, Settings, write_archive
 from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     check_device,
     check_effort,
@@ -255,7 +256,7 @@ def _own_model(file: FileSource, how: Settings, device: str, messages: list[str]
         return Model({})
     if not can_train():
         messages.append(
-            "no network was fitted, for torch is not installed: pip install 'vortex-hep[train]',"
+            f"no network was fitted, for torch is not installed: {install_hint('train')},"
             " or pass a trained model"
         )
         return Model({})

@@ -287,7 +287,7 @@ class Handle:
             )  # fmt: skip
         options, model = self._options, self._options["model"]
         if isinstance(model, (str, os.PathLike)):
-            options = {**options, "model": absolute(model)}
+            options = {**options, "model": storage.absolute(model)}
         return partial(_arrived, place, self.reader.fingerprint, **options), ()
 
     def close(self) -> None:

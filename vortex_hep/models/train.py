@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.codec.plan import CORE
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     DEFAULT_RECIPE,
     EVENT_TABLE,
@@ -172,7 +173,7 @@ def fit_model(
     if not can_train():
         raise UnsupportedTypeError(
             "fitting a model needs torch, which is not installed",
-            hint="pip install 'vortex-hep[train]', or pass a trained model",
+            hint=f"{install_hint('train')}, or pass a trained model",
         )
     if options.family == "transformer":
         return _fit_transformers(trees, options, progress)

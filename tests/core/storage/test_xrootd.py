@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from tests.xrootd import XrootdServer, free_port
 from vortex_hep.core import storage
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.xrootd import client as xrootd_client
 from vortex_hep.core.storage.xrootd import reading as xrootd_reading
@@ -328,7 +330,7 @@ def test_root_urls_need_a_client(monkeypatch):
     for name in ("XRootD", "XRootD.client"):
         monkeypatch.setitem(sys.modules, name, None)
     xrootd_client.xrootd.cache_clear()
-    with pytest.raises(UnsupportedFeatureError, match=r"pip install 'vortex-hep\[grid\]'"):
+    with pytest.raises(UnsupportedFeatureError, match=re.escape(install_hint("grid"))):
         storage.stat("root://host//in.root")
     with (
         pytest.raises(UnsupportedFeatureError, match="not installed: XRootD"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Protocol
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.event import cpu
@@ -55,7 +56,7 @@ def _torch(device: str) -> Engine:
     if importlib.util.find_spec("torch") is None:
         raise UnsupportedFeatureError(
             f"device {device!r} needs torch, which is not installed",
-            hint="pip install 'vortex-hep[gpu]', or use device 'cpu'",
+            hint=f"{install_hint('gpu')}, or use device 'cpu'",
         )
     from vortex_hep.nn.coding import torch_engine
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import (
     NotFoundError,
     SourceError,
@@ -243,7 +244,7 @@ def _parsed(text: str, path: str) -> dict[Any, Any]:
     except ImportError as error:
         raise UnsupportedFeatureError(
             "PyYAML is not installed: recipes cannot be read", path=path,
-            hint="pip install 'vortex-hep[train]'",
+            hint=install_hint("train"),
         ) from error  # fmt: skip
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
