@@ -1,4 +1,4 @@
-"""Sequence models of the golden archive, and the clusters that they code."""
+"""Transformers of the golden archive, and the clusters that they code."""
 
 from __future__ import annotations
 

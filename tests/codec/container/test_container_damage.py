@@ -1,4 +1,4 @@
-"""Cut, damaged, hostile and foreign files: always an error, never wrong data."""
+"""Tests of truncated, damaged, hostile and foreign files: always an error, never wrong data."""
 
 from __future__ import annotations
 

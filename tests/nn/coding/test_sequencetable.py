@@ -1,4 +1,4 @@
-"""Table chunks by sequence models come back bit for bit; damaged and hostile ones are refused."""
+"""Tests of table chunks coded by transformers: lossless; damaged and hostile ones are refused."""
 
 from __future__ import annotations
 

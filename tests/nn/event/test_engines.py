@@ -1,4 +1,4 @@
-"""Every engine computes the same integers as the definition."""
+"""Tests that every engine of the event model computes the integers of the definition."""
 
 import importlib.util
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Network streams: damage, overhead, and words that may never change."""
+"""Tests of network streams: damage, overhead, pinned words."""
 
 import importlib.util
 
