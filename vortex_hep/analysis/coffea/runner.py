@@ -85,8 +85,10 @@ class Runner(processor.Runner):  # type: ignore[misc]
     align_archives : bool
         Whether chunks of archives end where their clusters do, so that no cluster is decoded by
         two tasks. A chunk then is at least ``chunksize`` entries, up to the end of a cluster.
-    **options
-        As of :class:`coffea.processor.Runner`; ``format`` stays ``"root"``.
+
+    Notes
+    -----
+    Further keywords are those of coffea's ``processor.Runner``; ``format`` stays ``"root"``.
 
     Raises
     ------
