@@ -13,8 +13,9 @@ from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.files import Files, FileSpec, find_files, tree_of
 from vortex_hep.analysis.steps import cluster_steps
 from vortex_hep.archive.archive import Archive, OpenOptions
-from vortex_hep.archive.handle import absolute, check_fingerprint
+from vortex_hep.archive.handle import check_fingerprint
 from vortex_hep.archive.view import Filter
+from vortex_hep.core.storage.paths import absolute
 from vortex_hep.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 from vortex_hep.archive.cache import CacheLike, open_cache
 from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_WEIGHTS, ContainerReader
 from vortex_hep.codec.container.container_format import kind_with_article
-from vortex_hep.core import storage
 from vortex_hep.core.options import thread_count
+from vortex_hep.core.storage.paths import absolute
 from vortex_hep.errors import (
     ChangedError,
     CorruptionError,
@@ -36,18 +36,6 @@ class OpenOptions(TypedDict, total=False):
     threads: int | None
     device: str
     cache: CacheLike
-
-
-def absolute(place: str | os.PathLike[str]) -> str:
-    """Return the path under which another process finds a local file; URLs as they are.
-
-    Examples
-    --------
-    >>> absolute("root://host//a.vxc")
-    'root://host//a.vxc'
-    """
-    name = os.fspath(place)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
 
 
 def check_fingerprint(found: str, known: str, path: str, *, hint: str = "open it anew") -> None:

@@ -18,6 +18,7 @@ from vortex_hep.batch.plan.preflight import check
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerReader
 from vortex_hep.core import storage
 from vortex_hep.core import version as _version
+from vortex_hep.core.storage.paths import absolute
 from vortex_hep.errors import ModelMismatchError, UnsupportedTypeError, VortexError
 from vortex_hep.models.find import find_model, load_model
 from vortex_hep.models.model import Model
@@ -53,7 +54,7 @@ class Plan:
     model_path : str or None
         Where it was read from.
     inputs : tuple of str
-        As they were given.
+        As they were given, but by absolute paths: workers have other working folders.
     """
 
     command: str
@@ -129,8 +130,8 @@ def make_plan(
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
     given = tuple(os.fspath(one) for one in inputs)
-    folder = None if output is None else _absolute(output)
-    compared = None if against is None else _absolute(against)
+    folder = None if output is None else absolute(output)
+    compared = None if against is None else absolute(against)
     options = options or JobOptions()
     if command == "compress":
         files = _placed(_found(given), folder, ARCHIVE_SUFFIX)
@@ -149,19 +150,20 @@ def make_plan(
     return Plan(
         command, files, _journal(command, folder, journal), options, folder,
         compared, loaded,
-        _absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
+        absolute(model) if isinstance(model, (str, os.PathLike)) else None,
+        tuple(map(_absolute_input, given)),
     )  # fmt: skip
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    """A path that means the same on workers, which have other working folders."""
-    name = os.fspath(path)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
+def _absolute_input(path: str) -> str:
+    """An input, or ``@`` and a list of inputs, by its absolute path."""
+    mark = "@" if path.startswith("@") else ""
+    return mark + absolute(path.removeprefix(mark))
 
 
 def _found(inputs: Sequence[str], suffixes: Sequence[str] | None = None) -> list[InputFile]:
     files = find_inputs(inputs, suffixes=suffixes)
-    return [replace(file, source=_absolute(file.source)) for file in files]
+    return [replace(file, source=absolute(file.source)) for file in files]
 
 
 def _placed(

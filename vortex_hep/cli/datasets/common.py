@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,22 +112,6 @@ def job_options(args: argparse.Namespace, *names: str) -> JobOptions:
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Parse and run; failures become one line and an exit code."""
     return run_parsed(parser.parse_args(arguments))
-
-
-def absolute(path: str) -> str:
-    """A path as workers can find it, whose working folder is another; URLs stay as they are.
-
-    Examples
-    --------
-    >>> absolute("root://host//store/a.root"), absolute("@/data/../files.txt")
-    ('root://host//store/a.root', '@/files.txt')
-    """
-    from vortex_hep.core.storage import is_url
-
-    if is_url(path):
-        return path
-    mark = "@" if path.startswith("@") else ""
-    return mark + os.path.abspath(path.removeprefix(mark))  # noqa: PTH100 - a str in, a str out
 
 
 def run_job(args: argparse.Namespace, plan: Callable[[], Plan]) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from vortex_hep.cli.common.options import add_effort, add_model, add_overwrite, add_tree
 from vortex_hep.cli.datasets.common import (
-    absolute,
     add_job,
     dataset_parser,
     job_options,
@@ -80,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
         args,
         lambda: plan(
             "compress",
-            [absolute(path) for path in args.inputs],
+            args.inputs,
             model=args.model,
-            output=args.output and absolute(args.output),
+            output=args.output,
             options=options,
             journal=args.journal,
         ),

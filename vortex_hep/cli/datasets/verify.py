@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from vortex_hep.cli.common.options import add_model
 from vortex_hep.cli.datasets.common import (
-    absolute,
     add_job,
     dataset_parser,
     job_options,
@@ -52,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
         args,
         lambda: plan(
             "verify",
-            [absolute(path) for path in args.inputs],
+            args.inputs,
             model=args.model,
-            against=args.against and absolute(args.against),
+            against=args.against,
             options=options,
             journal=args.journal,
         ),
