@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vortex_hep import errors
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.container import container_format as fmt
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter, xxh3
+from vortex_hep.core import zstd
 from vortex_hep.core.magic import MAGIC
 
 PAYLOADS = [b"first payload", b"", bytes(range(40))]
