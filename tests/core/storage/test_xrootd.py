@@ -274,9 +274,9 @@ def test_a_file_that_is_another_one_after_a_restart(xrootd, data_url):
 
 def test_a_silent_server_is_given_up(xrootd, data_url, monkeypatch):
     # The client's own time-outs are set once for a process; these are given with each request.
-    monkeypatch.setattr("vortex_hep.core.storage.xrootd.backend.REQUEST_SECONDS", 1)
     assert storage.exists(data_url)
     xrootd.freeze()
+    monkeypatch.setattr("vortex_hep.core.storage.xrootd.backend.REQUEST_SECONDS", 1)
     with pytest.raises(NetworkError, match="does not answer"):
         storage.stat(data_url)
     xrootd.thaw()
