@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -67,6 +66,8 @@ class XrootdServer:
         self.root = base / "root" / "data"
         self._admin = base / "admin"
         self._config = base / "xrootd.cfg"
+        import pwd  # not on Windows, where there is no server either
+
         self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,4 +1,4 @@
-"""Damage raises, always, and never gives wrong data."""
+"""Tests of damaged files: an error always, never wrong data."""
 
 import copy
 import gc

@@ -1,4 +1,4 @@
-"""Writing archives: a file's trees cluster by cluster, then everything else it holds."""
+"""Compressing files: a file's trees cluster by cluster, then everything else it holds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from vortex_hep.archive.exact import exact_source
-from vortex_hep.archive.write import Settings, write_archive
+from vortex_hep.archive.write import CompressReport, Settings, write_archive
 from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
-    CompressReport,
-    TrainOptions,
     check_device,
     check_effort,
     thread_count,
@@ -30,6 +29,7 @@ from vortex_hep.errors import (
     UnsupportedTypeError,
 )
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.record_width import width_for
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence.coder import LaneChoice
@@ -256,7 +256,7 @@ def _own_model(file: FileSource, how: Settings, device: str, messages: list[str]
         return Model({})
     if not can_train():
         messages.append(
-            "no network was fitted, for torch is not installed: pip install 'vortex-hep[train]',"
+            f"no network was fitted, for torch is not installed: {install_hint('train')},"
             " or pass a trained model"
         )
         return Model({})

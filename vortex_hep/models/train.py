@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.codec.plan import CORE
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     DEFAULT_RECIPE,
     EVENT_TABLE,
-    TrainOptions,
     check_device,
     check_effort,
     check_family,
@@ -27,6 +27,7 @@ from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 
 if TYPE_CHECKING:
     from vortex_hep.nn.event.tablemodel import TableModel
@@ -91,7 +92,7 @@ def train(
     if isinstance(sources, (str, os.PathLike)) or not isinstance(sources, Sequence):
         sources = [sources]
     if not sources:
-        raise UnsupportedTypeError("no files to learn from")
+        raise UnsupportedTypeError("no files to train on", hint="give at least one file")
     with contextlib.ExitStack() as stack:
         files: list[FileSource] = []
         for source in sources:
@@ -103,7 +104,7 @@ def train(
         path = files[0].path
     if not model.trees:
         raise UnsupportedTypeError(
-            "no table has enough rows to learn from", path=path,
+            "no table has enough rows to train on", path=path,
             hint="train on more or larger files; small files compress well without a model",
         )  # fmt: skip
     return model
@@ -161,7 +162,7 @@ def fit_model(
         torch is not installed, an option has a value that does not exist or is not of the family,
         or a transformer finds nothing to learn from.
     UnsupportedFeatureError
-        The recipe, or the device, is none that can be used.
+        The recipe, or the device, cannot be used.
     """
     check_effort(options.effort)
     check_device(options.device)
@@ -172,7 +173,7 @@ def fit_model(
     if not can_train():
         raise UnsupportedTypeError(
             "fitting a model needs torch, which is not installed",
-            hint="pip install 'vortex-hep[train]', or pass a trained model",
+            hint=f"{install_hint('train')}, or pass a trained model",
         )
     if options.family == "transformer":
         return _fit_transformers(trees, options, progress)
@@ -258,7 +259,7 @@ def _fit_transformers(
 ) -> Model:
     """Train a compressive transformer on the rows of every table."""
     from vortex_hep.nn.loop.recipes import load_recipe
-    from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
+    from vortex_hep.nn.sequence.fit import fit_sequences, snapshot_path
     from vortex_hep.nn.sequence.jobs import check_recipe, why_not
 
     recipe = load_recipe(options.recipe)
@@ -276,7 +277,7 @@ def _fit_transformers(
         for name, group in trees.items():
             checkpoint, log_dir = options.checkpoint, options.log_dir
             if len(trees) > 1:
-                checkpoint = None if checkpoint is None else checkpoint_path(checkpoint, name)
+                checkpoint = None if checkpoint is None else snapshot_path(checkpoint, name)
                 log_dir = None if log_dir is None else Path(log_dir) / name.replace("/", "_")
             # What one tree did not use is for those after it.
             share = sizes[name] / sum(sizes.values())

@@ -1,4 +1,4 @@
-"""Conformance of every classical coder: exact in bits, strict, old payloads decode for ever."""
+"""Conformance of every classical coder: lossless, strict, old payloads decode for ever."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""XRootD servers with the habits and faults of real ones."""
+"""Tests of XRootD servers, with the quirks and faults of real ones."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from tests.xrootd import XrootdServer, free_port
 from vortex_hep.core import storage
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.xrootd import backend as xrootd_backend
 from vortex_hep.core.storage.xrootd import client as xrootd_client
@@ -371,7 +373,7 @@ def test_root_urls_need_a_client(monkeypatch):
     for name in ("XRootD", "XRootD.client"):
         monkeypatch.setitem(sys.modules, name, None)
     xrootd_client.xrootd.cache_clear()
-    with pytest.raises(UnsupportedFeatureError, match=r"pip install 'vortex-hep\[grid\]'"):
+    with pytest.raises(UnsupportedFeatureError, match=re.escape(install_hint("grid"))):
         storage.stat("root://host//in.root")
     with (
         pytest.raises(UnsupportedFeatureError, match="not installed: XRootD"),

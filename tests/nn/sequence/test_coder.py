@@ -1,4 +1,4 @@
-"""Records through the sequence coder: lanes, groups, streams, and what must be refused."""
+"""Tests of coding records by a transformer: lanes, groups, streams, refused input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All engines give the integers of the reference, however the tokens are fed."""
+"""Tests that all engines of the transformer give the integers of the reference."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Tasks: groups of files that go to a worker together, and what runs there."""
+"""Tasks: groups of files sent to a worker together, and the function that runs there."""
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ def _work(order: Order, how: How, sha256: str | None) -> Outcome:
 
 
 def _fail(error: Exception, attempt: Attempt) -> dict[str, object]:
-    del attempt
     raise error
 
 

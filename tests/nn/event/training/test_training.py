@@ -1,4 +1,4 @@
-"""The fused training kernel, against torch's own gradients and against what is paid."""
+"""Tests of the fused training kernel, against torch's gradients and the coded size."""
 
 from typing import Any
 
