@@ -228,7 +228,7 @@ def test_tables_of_sines_and_gates_9_3():
     assert arithmetic.silu_table().tolist() == list(plain.GATES.values())
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(
     seed=st.integers(0, 99), window=st.integers(1, 9), chunk=st.integers(1, 9),
     rate=st.integers(1, 5), types=st.integers(1, 4), memory=st.booleans(),

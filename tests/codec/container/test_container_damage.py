@@ -86,7 +86,7 @@ def test_flips_in_a_file_longer_than_the_tail_are_noticed():
             data[at] ^= mask
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_cut_out_or_repeated_stretches_are_noticed(data):
     start = data.draw(st.integers(0, len(SMALL)))

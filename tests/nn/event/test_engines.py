@@ -192,7 +192,7 @@ def test_context_of_blocks_belongs_to_rows():
     assert (changed % 5 == 4).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1 << 30),
     widths=st.lists(st.integers(1, 64), min_size=1, max_size=4),
