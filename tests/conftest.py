@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 VARIABLE = "VORTEX_HEP_DATA"
-_STATUS = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,26 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     missing = [name for name in ("generated", "real") if not (root / name).is_dir()]
     if missing:
         raise pytest.UsageError(f"shared data folder {root}: no sub-folder {missing[0]!r}")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remember the outcome for the end of the process."""
-    session.config.stash[_STATUS] = int(exitstatus)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the process with the tests' own outcome, as soon as all of it is told.
-
-    Files that tests leave open have C libraries (HDF5, XRootD) call the interpreter while it is
-    being taken down, which may crash it.
-    """
-    status = config.stash.get(_STATUS, None)
-    if status is not None and "PYTEST_XDIST_WORKER" not in os.environ:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        atexit._run_exitfuncs()
-        os._exit(status)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -114,7 +114,7 @@ def low(logits: list[int], x: int) -> list[int]:
 
 
 class Plain:
-    """A sequence model.
+    """A transformer.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ from vortex_hep.models.model import Model
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies
 from vortex_hep.nn.coding.tablechunk import HEAD, MAX_CELLS
 from vortex_hep.nn.event import weights
-from vortex_hep.nn.event.cpu import MAX_LINK_VALUES
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
 from vortex_hep.nn.event.reference import frequencies_of_rows
 from vortex_hep.nn.event.tablemodel import (
     MAX_FIELDS,
@@ -85,7 +85,7 @@ def test_frequencies_5_3():
 
 
 def worked_model() -> TableModel:
-    """The table model of section 5.4."""
+    """The event model of section 5.4."""
     segments = Segments(np.array([0], np.uint64), np.array([31], np.uint64))
     field = Field(("x",), 0, "|u1", 0, 0, segments, np.array([16], np.uint64))
     shape = Shape(1, 2, 8, 8, 0, True)
@@ -425,7 +425,7 @@ def test_documents_that_must_be_rejected_5_2(old: bytes, new: bytes):
 
 
 def document_of(model: TableModel) -> tuple[bytes, Callable[[bytes], TableModel]]:
-    """Document of a table model, and what reads the model with another document."""
+    """Document of an event model, and what reads the model with another document."""
     reader = Reader(weights.dump(model))
     head, arrays = reader.section(), reader.section()
 

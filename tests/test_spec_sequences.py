@@ -45,7 +45,7 @@ CUT = Cut(4, 3, memory=True, log2=1)
 
 
 def worked_model() -> SequenceModel:
-    """The sequence model of section 9.6, made by the rules in its table."""
+    """The transformer of section 9.6, made by the rules in its table."""
     rows = [row for row in table_rows(WORKED) if len(row) == 10 and row[1].isdigit()]
     rules = {half[0]: map(int, half[1:]) for row in rows for half in (row[:5], row[5:]) if half[0]}
     assert rules.keys() == SHAPE.arrays().keys()

@@ -1,7 +1,7 @@
 """Command line of the measurements of transformers: comparison, ablation, speed.
 
 ``compare``, ``ablate`` and ``rates`` each write one JSON file into the results of this machine;
-``report`` makes the tables of ``docs/architecture.md`` and a plot of them. With ``--check`` it
+``report`` makes the tables of ``docs/transformers.md`` and a plot of them. With ``--check`` it
 writes nothing and fails if the tables do not say what the results say.
 
 Examples

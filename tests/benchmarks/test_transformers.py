@@ -208,7 +208,7 @@ def test_ablation_goes_on_where_it_stopped(streams, ablated, monkeypatch):
 @pytest.fixture
 def document(tmp_path, monkeypatch):
     """A document with markers and a folder of results, in place of the real ones."""
-    path = tmp_path / "architecture.md"
+    path = tmp_path / "transformers.md"
     names = ("comparison", "picture", "variants", "rates")
     path.write_text("\n".join(f"{n}:\n<!-- {n}: begin -->\n<!-- {n}: end -->" for n in names))
     monkeypatch.setattr(report, "DOCUMENT", path)
@@ -237,7 +237,7 @@ def test_report_writes_what_the_check_wants(compared, ablated, document, tmp_pat
     changed["runs"][0]["bits_per_byte"] += 0.5
     command.write(results, "ablate", changed)
     assert report.run(check=True, results=results) == 1
-    assert "architecture.md, transformers.png; run python -m" in capsys.readouterr().out
+    assert "transformers.md, transformers.png; run python -m" in capsys.readouterr().out
     document.write_text("no markers")
     with pytest.raises(SystemExit, match="comparison: begin"):
         report.run(check=True, results=results)

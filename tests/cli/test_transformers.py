@@ -222,7 +222,7 @@ def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
     text = RECIPE.format(steps=10**6).replace("eval_every: 30", "eval_every: 3")
     recipe.write_text(text + "patience: 1000000")
     script = (
-        "import sys, vortex_hep.nn.sequence.fit as fit; fit._CHECKPOINT_EVERY = 0.0\n"
+        "import sys, vortex_hep.nn.sequence.fit as fit; fit._SNAPSHOT_EVERY = 0.0\n"
         "from vortex_hep.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     command = ["train", folder / "train.bin", "-o", tmp_path / "m.vxm", "--threads", 1]

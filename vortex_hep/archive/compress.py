@@ -15,7 +15,6 @@ from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
 from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
-    TrainOptions,
     check_device,
     check_effort,
     thread_count,
@@ -30,6 +29,7 @@ from vortex_hep.errors import (
     UnsupportedTypeError,
 )
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.record_width import width_for
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence.coder import LaneChoice

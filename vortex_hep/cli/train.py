@@ -103,7 +103,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--independent",
         action="store_true",
-        help="of an event model: let no table lean on another, so that single collections read"
+        help="of an event model: code every table by itself, so that single collections read"
         " faster; archives are larger",
     )
     parser.add_argument(
@@ -184,4 +184,4 @@ def _tell_what_is_kept(args: argparse.Namespace) -> None:
     if kept:
         note(args, f"{', '.join(kept)}: the same command again goes on from here")
     else:
-        note(args, "nothing of the training is kept: the first checkpoint comes after a minute")
+        note(args, "nothing of the training is kept: the first snapshot comes after a minute")

@@ -46,7 +46,7 @@ def _form(model: AnyModel) -> Any:
 
 
 class Model:
-    """Event models and sequence models by tree and plan.
+    """Event models and transformers by tree and plan.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class Model:
         return FEATURE_SEQUENCES if sequences else 0
 
     def table_models(self, tree: str) -> dict[str, TableModel]:
-        """Event models of a tree's plans, by plan name, without sequence models."""
+        """Event models of a tree's plans, by plan name, without transformers."""
         return {n: m for n, m in self.tables(tree).items() if isinstance(m, TableModel)}
 
     def tables(self, tree: str) -> dict[str, AnyModel]:

@@ -16,7 +16,6 @@ from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     DEFAULT_RECIPE,
     EVENT_TABLE,
-    TrainOptions,
     check_device,
     check_effort,
     check_family,
@@ -28,6 +27,7 @@ from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 
 if TYPE_CHECKING:
     from vortex_hep.nn.event.tablemodel import TableModel
@@ -259,7 +259,7 @@ def _fit_transformers(
 ) -> Model:
     """Train a compressive transformer on the rows of every table."""
     from vortex_hep.nn.loop.recipes import load_recipe
-    from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
+    from vortex_hep.nn.sequence.fit import fit_sequences, snapshot_path
     from vortex_hep.nn.sequence.jobs import check_recipe, why_not
 
     recipe = load_recipe(options.recipe)
@@ -277,7 +277,7 @@ def _fit_transformers(
         for name, group in trees.items():
             checkpoint, log_dir = options.checkpoint, options.log_dir
             if len(trees) > 1:
-                checkpoint = None if checkpoint is None else checkpoint_path(checkpoint, name)
+                checkpoint = None if checkpoint is None else snapshot_path(checkpoint, name)
                 log_dir = None if log_dir is None else Path(log_dir) / name.replace("/", "_")
             # What one tree did not use is for those after it.
             share = sizes[name] / sum(sizes.values())

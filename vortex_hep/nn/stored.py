@@ -47,7 +47,7 @@ def unpack(
     ----------
     payload : bytes
     what : str
-        "a table model", for errors.
+        "an event model", for errors.
     build : callable
         Makes the model of its document and of a reader of its arrays, which it reads to the end.
     document_of : callable

@@ -16,6 +16,7 @@ from vortex_hep import errors
 from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.container import container_format as fmt
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter, xxh3
+from vortex_hep.core.magic import MAGIC
 
 PAYLOADS = [b"first payload", b"", bytes(range(40))]
 
@@ -69,7 +70,7 @@ def test_every_flip_of_every_byte_of_a_small_file_is_noticed():
             with pytest.raises((errors.CorruptionError, errors.NotVortexError)) as caught:
                 verify(bytes(data))
             assert caught.value.offset is not None
-            if at >= len(fmt.MAGIC):
+            if at >= len(MAGIC):
                 assert caught.type is errors.CorruptionError
         data[at] = original
 

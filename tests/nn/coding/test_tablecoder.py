@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vortex_hep.codec.columns import classical
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.tokens.fields import LINKED_ROW, NO_REFERENCE, PREVIOUS_ROW, Field
 from vortex_hep.codec.tokens.rows import Source
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.core.schema import ColumnSpec, TableData, VarBytes
 from vortex_hep.errors import CorruptionError
+from vortex_hep.nn.coding.eventtable import EventDecoder, EventEncoder
 from vortex_hep.nn.coding.tablechunk import decoded_bytes
 from vortex_hep.nn.coding.tabledecoder import TableDecoder
 from vortex_hep.nn.coding.tableencoder import TableEncoder
@@ -109,18 +111,18 @@ def make_source(data: TableData, seed: int) -> Source:
 
 def round_trip(
     data: TableData,
-    model: TableModel | None,
-    effort: str = "fast",
+    model: TableModel,
+    effort: classical.Effort = "fast",
     sources: Sequence[Source | None] = (),
 ) -> set[str]:
     lanes = len(data.offsets) - 1
     empty = np.zeros((lanes, 0), np.uint8)
     with ThreadPoolExecutor(2) as pool:
-        encoder = TableEncoder(PLAN, SPECS, model, effort, pool)  # type: ignore[arg-type]
+        encoder = EventEncoder(model, PLAN, SPECS, effort, pool)
         rows, tokens = encoder.tokenise(data, sources)
         chunk = encoder.encode(data, rows, tokens, empty, sources)
-        decoder = TableDecoder(PLAN, SPECS, model, pool)
-        back, compact = decoder.decode(chunk.payload, lanes, None, empty, sources)
+        decoder = EventDecoder(model, PLAN, SPECS, pool)
+        back, compact = decoder.decode(chunk.payload, lanes, None, lambda: empty, sources)
     if tokens is not None and compact is not None:  # what other tables will see of this one
         for ours, theirs in zip(tokens.compact, compact, strict=True):
             np.testing.assert_array_equal(ours, theirs)
@@ -130,7 +132,7 @@ def round_trip(
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("effort", ["fast", "normal"])
-def test_network_and_classical_columns_round_trip(seed: int, effort: str) -> None:
+def test_network_and_classical_columns_round_trip(seed: int, effort: classical.Effort) -> None:
     assert "strings" in round_trip(make_data(seed), make_model(seed), effort)
 
 
@@ -182,17 +184,26 @@ def test_columns_of_another_type_are_left_to_classical_coders() -> None:
     lanes = len(data.offsets) - 1
     empty = np.zeros((lanes, 0), np.uint8)
     with ThreadPoolExecutor(1) as pool:
-        encoder = TableEncoder(PLAN, specs, make_model(3), "fast", pool)
+        encoder = EventEncoder(make_model(3), PLAN, specs, "fast", pool)
         chunk = encoder.encode(data, *encoder.tokenise(data), empty)
-        back, _ = TableDecoder(PLAN, specs, make_model(3), pool).decode(
-            chunk.payload, lanes, None, empty
+        back, _ = EventDecoder(make_model(3), PLAN, specs, pool).decode(
+            chunk.payload, lanes, None, lambda: empty
         )
     assert decoded_bytes(PLAN, specs, back) == decoded_bytes(PLAN, specs, data)
 
 
-@pytest.mark.parametrize("model", [None, make_model(1, network_wins=False)])
-def test_without_a_network(model: TableModel | None) -> None:
-    assert "network" not in round_trip(make_data(1), model)
+def test_a_network_that_loses_codes_nothing() -> None:
+    assert "network" not in round_trip(make_data(1), make_model(1, network_wins=False))
+
+
+def test_without_a_network() -> None:
+    data = make_data(1)
+    with ThreadPoolExecutor(2) as pool:
+        chunk = TableEncoder(PLAN, SPECS, "fast", pool).encode(data)
+    back = TableDecoder(PLAN, SPECS).decode(chunk.payload, len(data.offsets) - 1, None)
+    assert decoded_bytes(PLAN, SPECS, back) == decoded_bytes(PLAN, SPECS, data)
+    assert not chunk.uses_network
+    assert "network" not in {c.coder for c in chunk.columns}
 
 
 @pytest.mark.parametrize("lanes", [0, 1, 3])
@@ -205,26 +216,25 @@ def test_network_loses_to_the_classical_coders() -> None:
     data = make_data(4)
     lanes = len(data.offsets) - 1
     empty = np.zeros((lanes, 0), np.uint8)
-    sizes = []
     with ThreadPoolExecutor(1) as pool:
-        for model in (None, make_model(4)):
-            encoder = TableEncoder(PLAN, SPECS, model, "max", pool)
-            sizes.append(len(encoder.encode(data, *encoder.tokenise(data), empty).payload))
-    assert sizes[1] <= sizes[0] + 64
+        plain = TableEncoder(PLAN, SPECS, "max", pool).encode(data)
+        encoder = EventEncoder(make_model(4), PLAN, SPECS, "max", pool)
+        chunk = encoder.encode(data, *encoder.tokenise(data), empty)
+    assert len(chunk.payload) <= len(plain.payload) + 64
 
 
 def test_every_cut_of_a_chunk_is_refused() -> None:
     data = make_data(5, 40)
     empty = np.zeros((40, 0), np.uint8)
     with ThreadPoolExecutor(1) as pool:
-        encoder = TableEncoder(PLAN, SPECS, make_model(5), "fast", pool)
+        encoder = EventEncoder(make_model(5), PLAN, SPECS, "fast", pool)
         payload = encoder.encode(data, *encoder.tokenise(data), empty).payload
-        decoder = TableDecoder(PLAN, SPECS, make_model(5), pool)
+        decoder = EventDecoder(make_model(5), PLAN, SPECS, pool)
         for cut in range(0, len(payload), 7):
             with pytest.raises(CorruptionError):
-                decoder.decode(payload[:cut], 40, None, empty)
+                decoder.decode(payload[:cut], 40, None, lambda: empty)
         with pytest.raises(CorruptionError):
-            decoder.decode(payload + b"\0", 40, None, empty)
+            decoder.decode(payload + b"\0", 40, None, lambda: empty)
 
 
 FOLDED = Plan("W", "W", ("w", "v"), "nW", True)
@@ -276,9 +286,9 @@ def test_lists_of_one_length_are_folded(length: int, monkeypatch: pytest.MonkeyP
     data, model = folded_case(length, 600)
     empty = np.zeros((600, 0), np.uint8)
     with ThreadPoolExecutor(2) as pool:
-        encoder = TableEncoder(FOLDED, FOLDED_SPECS, model, "fast", pool)
+        encoder = EventEncoder(model, FOLDED, FOLDED_SPECS, "fast", pool)
         chunk = encoder.encode(data, *encoder.tokenise(data), empty)
-        decoder = TableDecoder(FOLDED, FOLDED_SPECS, model, pool)
-        back, _ = decoder.decode(chunk.payload, 600, np.full(600, length), empty)
+        decoder = EventDecoder(model, FOLDED, FOLDED_SPECS, pool)
+        back, _ = decoder.decode(chunk.payload, 600, np.full(600, length), lambda: empty)
     assert chunk.uses_network == (length == 3)
     assert decoded_bytes(FOLDED, FOLDED_SPECS, back) == decoded_bytes(FOLDED, FOLDED_SPECS, data)

@@ -292,7 +292,7 @@ def test_missing_plans_and_columns(coder_of: Any, names: Any, classical: set[str
 
 
 def test_missing_table_models(coder_of: Any) -> None:
-    """Context of a plan without table model is 0; its columns predict all the same."""
+    """Context of a plan without event model is 0; its columns predict all the same."""
     for name in ("", "E", "S"):
         models = make_models()
         del models[name]

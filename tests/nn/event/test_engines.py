@@ -25,8 +25,8 @@ from tests.nn.event.cases import (
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError
 from vortex_hep.nn.coding import engine as engines
 from vortex_hep.nn.coding.engine import DEVICES, Engine, cuda_available, get_engine
-from vortex_hep.nn.coding.stepwise import Group, ReferenceEngine
-from vortex_hep.nn.event.cpu import UNKNOWN, link_values, unpack
+from vortex_hep.nn.coding.stepwise import ReferenceEngine
+from vortex_hep.nn.event.network import UNKNOWN, Group, link_values, unpack
 from vortex_hep.nn.event.reference import frequencies_of_rows
 from vortex_hep.nn.event.tablemodel import Link
 
@@ -272,20 +272,16 @@ def test_groups_in_lock_step(name, links):
         )
         for g in range(len(cut.lanes))
     ]  # fmt: skip
-    coder.run_groups(
-        case.net, groups, case.rows.offsets, case.stacked(case.tokens), buckets, link_row,
-        case.source_offsets, case.lane_buckets, none_given, False,
-    )  # fmt: skip
+    cluster = case.cluster(case.stacked(case.tokens), buckets, link_row, none_given)
+    coder.run_groups(case.net, cluster, groups, False)
     for g, group in enumerate(groups):
         assert np.array_equal(group.freq, coded.freq[g])
         assert np.array_equal(group.cum, coded.cum[g])
         assert np.allclose(group.bits, coded.bits[g])
-    groups[1].words = groups[1].words[:9]  # one that fails must not disturb the others
+    # One that fails must not disturb the others.
+    groups[1] = groups[1]._replace(words=groups[1].words[:9])
     tokens = case.stacked(case.known())
-    used = coder.run_groups(
-        case.net, groups, case.rows.offsets, tokens, buckets, link_row, case.source_offsets,
-        case.lane_buckets, none_given, True,
-    )  # fmt: skip
+    used = coder.run_groups(case.net, cluster._replace(tokens=tokens), groups, True)
     assert used == [len(w) if g != 1 else -1 for g, w in enumerate(coded.words)]
     others = np.flatnonzero(~np.isin(case.rows.lane, cut.lanes[1]))
     assert np.array_equal(tokens[others], case.tokens[others])

@@ -13,7 +13,7 @@ from vortex_hep.codec.tokens.fields import Field, write_tokens
 from vortex_hep.codec.tokens.rows import row_set
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import get_engine
-from vortex_hep.nn.event import cpu
+from vortex_hep.nn.event import network
 from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
 
 NAMES = ["cpu", "reference"]
@@ -94,7 +94,7 @@ def pinned_case(foreign: bool) -> Case:
     }
     leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
     model = TableModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
-    net = cpu.unpack(model)
+    net = network.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]
     if foreign:
@@ -109,8 +109,8 @@ def pinned_case(foreign: bool) -> Case:
     n = 10 if foreign else 0
     there = (np.arange(n * n_tokens) * 5 % 16).astype(np.uint8).reshape(n, n_tokens)
     there[::3] = tokens[:n:3]
-    there[1::4, -2] = cpu.UNKNOWN
-    there[:, : net.field_start[links]] = cpu.UNKNOWN
+    there[1::4, -2] = network.UNKNOWN
+    there[:, : net.field_start[links]] = network.UNKNOWN
     seen = (np.arange(n * 6) * 11 % 32).astype(np.uint8).reshape(n, 6)
     rows.link = targets(model, net, rows, tokens, offsets)
     return Case(model, net, rows, tokens, buckets, there, seen, offsets)

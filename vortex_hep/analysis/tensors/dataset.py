@@ -33,7 +33,7 @@ _OPENERS = 8
 class Jagged(NamedTuple):
     """Lists of any length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (items of all lists, ...)
     offsets : int64 Tensor, shape (entries + 1,)
@@ -47,7 +47,7 @@ class Jagged(NamedTuple):
 class Padded(NamedTuple):
     """Lists of one length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (entries, pad, ...)
         Zero behind the end of a list.

@@ -53,7 +53,7 @@ class Plan:
     model_path : str or None
         Where it was read from.
     inputs : tuple of str
-        As they were given.
+        As they were given, with absolute paths.
     """
 
     command: str
@@ -130,9 +130,9 @@ def make_plan(
         )
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
-    given = tuple(os.fspath(one) for one in inputs)
-    folder = None if output is None else _absolute(output)
-    compared = None if against is None else _absolute(against)
+    given = tuple(_absolute_input(os.fspath(one)) for one in inputs)
+    folder = None if output is None else storage.absolute(output)
+    compared = None if against is None else storage.absolute(against)
     options = options or JobOptions()
     if command == "compress":
         files = _placed(_found(given), folder, ARCHIVE_SUFFIX)
@@ -151,19 +151,26 @@ def make_plan(
     return Plan(
         command, files, _journal(command, folder, journal), options, folder,
         compared, loaded,
-        _absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
+        storage.absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
     )  # fmt: skip
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    """A path that means the same on workers, which have other working folders."""
-    name = os.fspath(path)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
+def _absolute_input(text: str) -> str:
+    """An input whose path means the same on workers, which have other working folders.
+
+    Examples
+    --------
+    >>> _absolute_input("@/data/../files.txt")
+    '@/files.txt'
+    """
+    mark = "@" if text.startswith("@") else ""
+    return mark + storage.absolute(text.removeprefix(mark))
 
 
 def _found(inputs: Sequence[str], suffixes: Sequence[str] | None = None) -> list[InputFile]:
     files = find_inputs(inputs, suffixes=suffixes)
-    return [replace(file, source=_absolute(file.source)) for file in files]
+    # Lists name files from their own folder, which leaves ".." in the paths.
+    return [replace(file, source=storage.absolute(file.source)) for file in files]
 
 
 def _placed(

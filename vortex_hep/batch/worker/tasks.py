@@ -88,7 +88,6 @@ def _work(order: Order, how: How, sha256: str | None) -> Outcome:
 
 
 def _fail(error: Exception, attempt: Attempt) -> dict[str, object]:
-    del attempt
     raise error
 
 

@@ -5,38 +5,33 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol
 
 from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.cpu import Network
+from vortex_hep.nn.event.network import Cluster, Group, Network
 
 if TYPE_CHECKING:
     from vortex_hep.nn.sequence.model import SequenceModel
     from vortex_hep.nn.sequence.session import Operations
 
-Array = npt.NDArray[Any]
-
 
 class Engine(Protocol):
-    """Runs the network over groups of lanes; see :func:`vortex_hep.nn.event.cpu.run_group`."""
+    """Runs networks over what is to be coded; all engines compute the same integers."""
 
-    def run_group(
-        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array, /,
-    ) -> int:  # fmt: skip
-        """Fill ``freq``, ``cum`` and ``bits``, or decode ``words``."""
+    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool, /) -> int:
+        """Fill ``group.freq``, ``cum`` and ``bits``, or decode ``group.words``.
+
+        Returns the words read, or -1 where the stream is too short or does not end as it began.
+        """
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int, /) -> Operations:
-        """Return what a sequence model's passes are made of; ``parts`` threads may share them."""
+        """Return what a transformer's passes are made of; ``parts`` threads may share them."""
 
     def lanes_together(self, group: int, lane_bytes: int, /) -> int:
-        """Lanes of a sequence model to run at once, given those of a group and their caches."""
+        """Lanes of a transformer to run at once, given those of a group and their caches."""
 
 
 class CompiledEngine:
@@ -50,21 +45,11 @@ class CompiledEngine:
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """One group: its caches should stay in the processor's."""
-        del lane_bytes
         return group
 
-    def run_group(
-        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array,
-    ) -> int:  # fmt: skip
+    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
         """Call :func:`vortex_hep.nn.event.cpu.run_group`."""
-        return int(
-            cpu.run_group(
-                net, lanes, offsets, active, tokens, buckets, link_row, source_offsets,
-                lane_buckets, given, decode, freq, cum, bits, words,
-            )
-        )  # fmt: skip
+        return int(cpu.run_group(net, cluster, group, decode))
 
 
 def _torch(device: str) -> Engine:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from vortex_hep.codec.tokens.rows import RowSet, Source, Stacked, resolve_links, stack, usable
 from vortex_hep.codec.tokens.values import RowValues
 from vortex_hep.core.schema import TableData, VarBytes
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import nearest
+from vortex_hep.nn.event.network import Network
 from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
@@ -52,7 +52,7 @@ def own_link(model: TableModel) -> int | None:
 
 
 def mothers(
-    model: TableModel, net: cpu.Network, columns: Mapping[str, Array | VarBytes], rows: RowSet
+    model: TableModel, net: Network, columns: Mapping[str, Array | VarBytes], rows: RowSet
 ) -> Array | None:
     """Linked rows within the list, as the decoder will see them: an escape counts as 0."""
     k = own_link(model)
@@ -70,7 +70,7 @@ def mothers(
 
 
 def foreign_rows(
-    model: TableModel, net: cpu.Network, k: int, compact: Array, rows: RowSet, offsets: Array
+    model: TableModel, net: Network, k: int, compact: Array, rows: RowSet, offsets: Array
 ) -> Array:
     """Rows of another table that link ``k`` leads to, or -1 (int64, shape (rows,)).
 
@@ -111,7 +111,7 @@ def row_values(
 
 
 def lead(
-    values: RowValues, model: TableModel, net: cpu.Network, k: int, compact: Array, rows: RowSet
+    values: RowValues, model: TableModel, net: Network, k: int, compact: Array, rows: RowSet
 ) -> None:
     """Tell ``values`` where link ``k`` leads, if it leads to a table it has."""
     source = model.links[k].source

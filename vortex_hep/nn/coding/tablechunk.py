@@ -73,14 +73,12 @@ def too_large(model: TableModel, rows: int, lanes: int) -> bool:
     return rows * model.shape.tokens + lanes * model.shape.lane_fields > MAX_CELLS
 
 
-def fold_length(
-    plan: Plan, specs: Sequence[ColumnSpec], model: TableModel | None, offsets: Array
-) -> int:
+def fold_length(plan: Plan, specs: Sequence[ColumnSpec], model: TableModel, offsets: Array) -> int:
     """Length of the lists if the model has them folded and they are all as long, else 0.
 
     The decoder must know the lengths beforehand, from a counter.
     """
-    if model is None or not model.fold or plan.counter is None or not foldable(specs):
+    if not model.fold or plan.counter is None or not foldable(specs):
         return 0
     return model.fold if common_length(offsets) == model.fold else 0
 

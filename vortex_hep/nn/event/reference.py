@@ -21,7 +21,7 @@ from vortex_hep.codec.tokens import rans
 from vortex_hep.codec.tokens.rows import RowSet
 from vortex_hep.nn import arithmetic
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, TRUNK_SHIFT
-from vortex_hep.nn.event.cpu import UNKNOWN, Network, unpack
+from vortex_hep.nn.event.network import UNKNOWN, Network, unpack
 from vortex_hep.nn.event.tablemodel import MATCHES, TableModel
 
 Array = npt.NDArray[Any]

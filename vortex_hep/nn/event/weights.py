@@ -89,13 +89,13 @@ def _document(model: TableModel) -> dict[str, Any]:
 
 
 def canonical(model: TableModel) -> bytes:
-    """Return the bytes whose SHA-256 names a table model; no coder takes part in them."""
+    """Return the bytes whose SHA-256 names an event model; no coder takes part in them."""
     parts = [stored.document_bytes(_document(model))] + [a.tobytes() for _, a in _integers(model)]
     return join(parts)
 
 
 def dump(model: TableModel) -> bytes:
-    """Return a table model as it is stored."""
+    """Return an event model as it is stored."""
     if model.stored is not None:
         return model.stored
     return stored.pack(_document(model), (a for _, a in _integers(model)), "normal")

@@ -33,7 +33,7 @@ from vortex_hep.nn.schedule import EarlyStopping, Pace
 #: Learning rate at the end over the peak.
 _FLOOR = 0.01
 #: Options that may differ when a training goes on: they do not say what it is.
-_FREE = ("seconds", "checkpoint", "checkpoint_every", "log_dir", "compile")
+_FREE = ("seconds", "snapshot", "snapshot_every", "log_dir", "compile")
 
 
 def mean_bits(
@@ -85,7 +85,7 @@ def run_loop(
     ----------
     module : Module
         On the device to train on. Random generators that it or its parts have as attributes are
-        part of what a checkpoint keeps.
+        part of its snapshots.
     loss_of : callable
         Of a batch on that device: mean bits per byte, a scalar tensor.
     batches : iterable of Tensor
@@ -108,7 +108,7 @@ def run_loop(
     Raises
     ------
     ModelMismatchError
-        The checkpoint is of another training.
+        The snapshot is of another training.
     UnsupportedFeatureError
         The device lacks the precision asked for, or TensorBoard is not installed.
 
@@ -157,7 +157,7 @@ def _compiles(device: torch.device) -> bool:
 
 
 class _Run:
-    """A training from its start, or from its checkpoint, to its end."""
+    """A training from its start, or from its snapshot, to its end."""
 
     def __init__(
         self,
@@ -261,10 +261,10 @@ class _Run:
         return "patience" if self._stopping.stop else None
 
     def _due(self) -> bool:
-        return time.monotonic() - self._saved >= self._options.checkpoint_every
+        return time.monotonic() - self._saved >= self._options.snapshot_every
 
     def _save(self) -> None:
-        if self._options.checkpoint is None:
+        if self._options.snapshot is None:
             return
         folders: dict[str, Mapping[str, Tensor]] = {
             "module": self._module.state_dict(),
@@ -289,13 +289,13 @@ class _Run:
             ],
         }
         tensors = {f"{f}/{k}": v for f, part in folders.items() for k, v in part.items()}
-        save_snapshot(self._options.checkpoint, tensors, document)
+        save_snapshot(self._options.snapshot, tensors, document)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        if self._options.checkpoint is None:
+        if self._options.snapshot is None:
             return
-        snapshot = load_snapshot(self._options.checkpoint, self._made_from)
+        snapshot = load_snapshot(self._options.snapshot, self._made_from)
         if snapshot is None:
             return
         document = snapshot.document
@@ -324,7 +324,7 @@ def _copy_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _fingerprint(module: nn.Module, options: LoopOptions) -> str:
-    """What says that a checkpoint is of this training."""
+    """The identity of a training, by which its snapshots are recognised."""
     chosen = {k: v for k, v in asdict(options).items() if k not in _FREE}
     shapes = [(name, str(t.dtype), tuple(t.shape)) for name, t in module.state_dict().items()]
     return hashlib.sha256(json.dumps([chosen, shapes]).encode()).hexdigest()

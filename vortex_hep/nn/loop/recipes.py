@@ -54,7 +54,8 @@ class Recipe:
         As :class:`~vortex_hep.nn.loop.options.LoopOptions` has them, and so with ``seconds``,
         ``weight_decay``, ``precision``, ``compile``, ``eval_every`` and ``patience``.
     checkpointing : bool
-        Compute activations again in the backward pass instead of keeping them.
+        Activation recomputation: compute activations again in the backward pass instead of
+        keeping them.
     device : {"cuda", "cpu"}
         Kind of device that estimates are made for; ROCm's is "cuda". It selects nothing.
 

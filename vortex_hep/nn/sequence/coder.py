@@ -82,7 +82,7 @@ def cache_bytes(model: SequenceModel, cut: Cut) -> int:
 
 @dataclass(frozen=True)
 class LaneChoice:
-    """What an encoder may choose where a sequence model codes; the archive records it.
+    """What an encoder may choose where a transformer codes; the archive records it.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def lane_groups(rows: int, cut: Cut) -> list[LaneGroup]:
 
 
 class SequenceCoder:
-    """Codes records (rows of tokens) by a sequence model.
+    """Codes records (rows of tokens) by a transformer.
 
     Parameters
     ----------

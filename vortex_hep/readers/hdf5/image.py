@@ -21,6 +21,7 @@ from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexEr
 from vortex_hep.readers.hdf5.chunks.encoding import LIBRARY, ZLIB, How
 from vortex_hep.readers.hdf5.chunks.layout import Layout, pack_layout, unpack_layout
 from vortex_hep.readers.hdf5.datasets.survey import HOLE, KEPT, StoredDataset
+from vortex_hep.readers.hdf5.pythonfile import open_python_file
 from vortex_hep.readers.holes import kept_ranges, pieces
 
 _VERSION = 1
@@ -301,6 +302,6 @@ def skeleton_file(blobs: Mapping[str, bytes]) -> h5py.File:
     """
     image = _SkeletonImage(blobs)
     try:
-        return h5py.File(image, "r")
+        return open_python_file(image)
     except Exception as error:
         raise CorruptionError(f"the HDF5 file's skeleton cannot be opened: {error}") from error

@@ -197,7 +197,6 @@ class _SharedTask:
 
     def check(self, rows: int, bits: float) -> None:
         """Raise if the training was called off; to be called after every step."""
-        del rows, bits
         if self.stop.is_set():
             raise CancelledError
 
@@ -270,7 +269,7 @@ def fit_tree(
     worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE]
     if not worthy:
         return {}
-    # What others lean on is trained too, whether or not it pays for itself.
+    # Dependencies of others are trained too, whether or not they pay for themselves.
     needed = _needed(prepared, {p.name for p in worthy}) | {CORE}
     worthy = [p for p in prepared if p in worthy or p.name in needed]
     steps = _share_steps(worthy, options)
@@ -334,7 +333,7 @@ def _linked(prepared: Sequence[Prepared]) -> set[str]:
 def _that_pay(
     prepared: Sequence[Prepared], models: Mapping[str, TableModel | None], options: FitOptions
 ) -> dict[str, TableModel]:
-    """Leave out models that cost more than they save, with all that lean on them."""
+    """Leave out models that cost more than they save, with all that depend on them."""
     kept = {p.name: m for p in prepared if (m := models.get(p.name)) is not None}
     saved = {}
     for p in prepared:
@@ -343,15 +342,15 @@ def _that_pay(
             cost = _total_bits(p, model.expected[:, 0], rows, stored_size(model.weights))
             saved[p.name] = float(p.classical_bits.sum()) * rows - cost
     while True:
-        leaning = _leaning(kept)
-        bad = next((n for n in kept if sum(saved[d] for d in leaning[n]) <= 0), None)
+        dependents = _dependents(kept)
+        bad = next((n for n in kept if sum(saved[d] for d in dependents[n]) <= 0), None)
         if bad is None:
             return kept
-        kept = {n: m for n, m in kept.items() if n not in leaning[bad]}
+        kept = {n: m for n, m in kept.items() if n not in dependents[bad]}
 
 
-def _leaning(models: Mapping[str, TableModel]) -> dict[str, set[str]]:
-    """For each plan those that cannot do without its model: itself, and what leans on it."""
+def _dependents(models: Mapping[str, TableModel]) -> dict[str, set[str]]:
+    """For each plan those that need its model: itself, and all that depend on it."""
     out = {name: {name} for name in models}
     for name in models:
         todo = [name]
@@ -367,7 +366,7 @@ def _leaning(models: Mapping[str, TableModel]) -> dict[str, set[str]]:
 
 
 def _needed(prepared: Sequence[Prepared], wanted: set[str]) -> set[str]:
-    """Plans that those in ``wanted`` lean on, and so on."""
+    """Dependencies of the plans in ``wanted``, and theirs, and so on."""
     by_name = {p.name: p for p in prepared}
     needed: set[str] = set()
     todo = list(wanted)

@@ -65,13 +65,13 @@ class FitOptions:
     seed : int
     threads : int
     device : str
-        As :class:`vortex_hep.core.options.TrainOptions` has it.
+        As :class:`vortex_hep.models.options.TrainOptions` has it.
     across : bool
-        Whether tables may lean on one another; what is read then costs the tables it leans on.
+        Whether tables may depend on one another; reading one then costs its dependencies as well.
     seconds : float, optional
         Time for the whole of :func:`fit_tree`; tables get their share of it by their size.
     without : frozenset of str
-        Parts to leave out, as :class:`vortex_hep.core.options.TrainOptions` has them.
+        Parts to leave out, as :class:`vortex_hep.models.options.TrainOptions` has them.
     """
 
     steps: int = 900

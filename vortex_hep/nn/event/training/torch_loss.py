@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, SHARED, TRUNK_SHIFT
-from vortex_hep.nn.event.cpu import UNKNOWN
+from vortex_hep.nn.event.network import UNKNOWN
 from vortex_hep.nn.event.tablemodel import MATCHES
 from vortex_hep.nn.event.training.train_kernel import Rows
 

@@ -186,7 +186,6 @@ class _Baskets:
         return replace(key, nbytes=size, seek=seek, directory=self._directory)
 
     def put(self, row: int, branch: int, key: Key, rest: bytes, payload: bytes | memoryview) -> Key:
-        del branch
         self._sink.put(self._first + row, key.pack() + rest, payload)
         return key
 
@@ -201,7 +200,6 @@ class _Pages:
         self._sink, self._first, self._offsets, self._sizes = sink, first, offsets, sizes
 
     def put(self, page: int, settings: int, plain: bytes, *, checksum: bool) -> tuple[int, int]:
-        del settings
         item = self._first + page
         self._sink.put(item, b"", plain, checksum=checksum)
         size = int(self._sizes[item]) - (PAGE_CHECKSUM if checksum else 0)

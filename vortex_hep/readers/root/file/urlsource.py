@@ -30,7 +30,6 @@ class UrlSource(uproot.source.chunk.Source):  # type: ignore[misc]
     """
 
     def __init__(self, file_path: str, **options: Any) -> None:
-        del options
         super().__init__()
         self._file_path = file_path
         self._open()
