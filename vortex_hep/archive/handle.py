@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 from vortex_hep.archive.cache import CacheLike, open_cache
 from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_WEIGHTS, ContainerReader
 from vortex_hep.codec.container.container_format import kind_with_article
+from vortex_hep.core import storage
 from vortex_hep.core.options import thread_count
 from vortex_hep.errors import (
     ChangedError,

@@ -1,4 +1,4 @@
-"""What a job would do, printed for a trial run."""
+"""The plan of a job as text, for trial runs."""
 
 from __future__ import annotations
 

@@ -57,18 +57,6 @@ def local_path(path: str) -> str:
     return unquote(rest.removeprefix("localhost"))
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
-    """Return the path under which another process finds a local file; URLs as they are.
-
-    Examples
-    --------
-    >>> absolute("root://host//a.vxc")
-    'root://host//a.vxc'
-    """
-    text = os.fspath(path)
-    return text if is_url(text) else os.path.abspath(text)  # noqa: PTH100 - a str in, a str out
-
-
 def split_url(url: str) -> tuple[str, str]:
     """Server (with scheme) and absolute path on it, without what follows a ``?`` on XRootD.
 
