@@ -30,7 +30,7 @@ from vortex_hep.models.model import Model
 from vortex_hep.models.options import TrainOptions
 
 if TYPE_CHECKING:
-    from vortex_hep.nn.event.tablemodel import TableModel
+    from vortex_hep.nn.event.model import EventModel
     from vortex_hep.nn.event.training.prepare import TableSample
     from vortex_hep.nn.sequence.model import SequenceModel
 
@@ -185,7 +185,7 @@ def fit_model(
     if options.expected_rows is not None:
         fit = fit.with_reuse(max(1.0, options.expected_rows / max(1, total)))
     checkpoint = Checkpoint(options.checkpoint, fit, trees, options.base)
-    models: dict[str, dict[str, TableModel]] = {}
+    models: dict[str, dict[str, EventModel]] = {}
     classical: dict[str, list[str]] = {}
     for name, group in trees.items():
         samples = _samples(group, options, progress)

@@ -28,9 +28,9 @@ from vortex_hep.nn.coding import engine as engines
 from vortex_hep.nn.coding.engine import Engine, get_engine
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.devices import cuda_available
-from vortex_hep.nn.event.network import UNKNOWN, Group, link_values, unpack
+from vortex_hep.nn.event.model import Link
+from vortex_hep.nn.event.network import UNKNOWN, GroupArrays, link_values, unpack
 from vortex_hep.nn.event.reference import frequencies_of_rows
-from vortex_hep.nn.event.tablemodel import Link
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
@@ -268,7 +268,7 @@ def test_groups_in_lock_step(name, links):
     link_row = np.zeros((len(links), len(case.tokens)), np.int64)
     none_given = np.zeros(fields, np.bool_)
     groups = [
-        Group(
+        GroupArrays(
             cut.lanes[g], cut.active[g], np.zeros_like(coded.freq[g]),
             np.zeros_like(coded.cum[g]), np.zeros(fields), coded.words[g],
         )

@@ -14,7 +14,7 @@ from vortex_hep.codec.tokens.rows import row_set
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event import network
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 
 NAMES = ["cpu", "reference"]
 if importlib.util.find_spec("torch") is not None:
@@ -93,7 +93,7 @@ def pinned_case(foreign: bool) -> Case:
         for k, (name, size) in enumerate(shape.weight_shapes().items())
     }
     leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
-    model = TableModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
+    model = EventModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
     net = network.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]

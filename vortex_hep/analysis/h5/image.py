@@ -11,7 +11,7 @@ import numpy as np
 
 from vortex_hep.core.storage.readonly import ReadOnlyFile
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.image import Plan
+from vortex_hep.readers.hdf5.image import HDF5Plan
 from vortex_hep.readers.holes import kept_ranges, pieces
 
 #: Pieces of what was kept that are in memory at a time.
@@ -25,7 +25,7 @@ class FileImage(ReadOnlyFile):
     ----------
     blobs : callable
         Gives the remainder, a mapping of str to bytes; never the same in two processes.
-    plan : Plan
+    plan : HDF5Plan
     chunk : callable
         Gives the bytes of a hole, by its number in ``plan.holes``.
 
@@ -37,7 +37,10 @@ class FileImage(ReadOnlyFile):
     """
 
     def __init__(
-        self, blobs: Callable[[], Mapping[str, bytes]], plan: Plan, chunk: Callable[[int], bytes]
+        self,
+        blobs: Callable[[], Mapping[str, bytes]],
+        plan: HDF5Plan,
+        chunk: Callable[[int], bytes],
     ) -> None:
         super().__init__(plan.size)
         kept = [

@@ -13,7 +13,7 @@ from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.devices import torch_device
 from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.network import Cluster, Group, Network
+from vortex_hep.nn.event.network import Cluster, GroupArrays, Network
 
 if TYPE_CHECKING:
     from vortex_hep.nn.sequence.model import SequenceModel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Runs networks over what is to be coded; all engines compute the same integers."""
 
-    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool, /) -> int:
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool, /) -> int:
         """Fill ``group.freq``, ``cum`` and ``bits``, or decode ``group.words``.
 
         Returns the words read, or -1 where the stream is too short or does not end as it began.
@@ -49,7 +49,7 @@ class CompiledEngine:
         """One group: its caches should stay in the processor's."""
         return group
 
-    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
         """Call :func:`vortex_hep.nn.event.cpu.run_group`."""
         return int(cpu.run_group(net, cluster, group, decode))
 
