@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vortex_hep.cli.common.options import HelpFormatter, add_command
 from vortex_hep.cli.datasets.arguments import add_report, add_site, chosen_site
+from vortex_hep.core.install import install_hint
 
 if TYPE_CHECKING:
     from vortex_hep.batch.report.summary import JobSummary
@@ -108,7 +109,7 @@ def _register_report(actions: Any) -> None:
         "report",
         summary="write a job's HTML report",
         description="Write a job's figures, plots and failures as one HTML file that needs nothing"
-        " else.\nNeeds matplotlib (pip install 'vortex-hep[grid]').",
+        f" else.\nNeeds matplotlib and jinja2:\n\n  {install_hint('grid')}",
         examples="  vortex-hep jobs report ttbar.sqlite\n"
         "  vortex-hep jobs report ttbar.sqlite -o /eos/user/a/alice/www/job.html\n",
     )

@@ -14,12 +14,15 @@ from vortex_hep.cli.common.options import (
 )
 from vortex_hep.cli.common.running import note
 from vortex_hep.cli.datasets.arguments import dataset_command
+from vortex_hep.core.install import install_hint
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Learn a model from a data set, to compress all of its files with. Some files are taken, evenly over
 the list, and events evenly from each; one model is trained from them, here and now (with --device
-cuda on a GPU), and written in one piece. Needs torch (pip install 'vortex-hep[train]'); compressing
-with the finished model does not.
+cuda on a GPU), and written in one piece. Training needs torch, compressing with the finished model
+does not:
+
+  {install_hint("train")}
 """
 
 EXAMPLES = """\
@@ -68,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     """Train and write the model."""
     from vortex_hep.batch.plan.learning import train_on_dataset
     from vortex_hep.cli.common.progress import progress_for
-    from vortex_hep.core.options import TrainOptions
     from vortex_hep.core.text import format_duration, plural
+    from vortex_hep.models.options import TrainOptions
 
     if args.output is None:
         args.usage_error("-o is needed: where the model goes")
