@@ -18,7 +18,7 @@ from vortex_hep.analysis.h5.objects import Group
 from vortex_hep.archive.archive import Archive
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
-from vortex_hep.readers.hdf5.image import Plan, PlannedDataset, read_plan
+from vortex_hep.readers.hdf5.image import HDF5Plan, PlannedDataset, read_plan
 from vortex_hep.readers.hdf5.pythonfile import open_file_id
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class File(Group, h5py.File):  # type: ignore[misc]
         # The file holds the image, which holds datasets of the file: of itself that never ends.
         weakref.finalize(self, _close, self.id)
 
-    def _find(self, plan: Plan) -> None:
+    def _find(self, plan: HDF5Plan) -> None:
         """Find the datasets that are columns, each under whatever names it has."""
         for planned in plan.datasets:
             lay = planned.layout

@@ -42,14 +42,14 @@ from vortex_hep.nn.coding.tablechunk import (
 from vortex_hep.nn.coding.tabledecoder import Opened, TableDecoder
 from vortex_hep.nn.coding.tableencoder import TableEncoder
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.event.network import Cluster, Network, group_to_decode, unpack
-from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 
 
 def _refitted(
-    model: TableModel, columns: Mapping[str, Array | VarBytes], values: RowValues
+    model: EventModel, columns: Mapping[str, Array | VarBytes], values: RowValues
 ) -> Array:
     """First parameters of all predictors (float64), as they suit some data best."""
     out = model.parameters()
@@ -69,7 +69,7 @@ class EventEncoder:
 
     Parameters
     ----------
-    model : TableModel
+    model : EventModel
     plan, specs, effort, pool
         As :class:`~vortex_hep.nn.coding.tableencoder.TableEncoder` takes them.
     engine : Engine, optional
@@ -78,7 +78,7 @@ class EventEncoder:
 
     def __init__(
         self,
-        model: TableModel,
+        model: EventModel,
         plan: Plan,
         specs: tuple[ColumnSpec, ...],
         effort: classical.Effort,
@@ -163,14 +163,14 @@ class EventDecoder:
 
     Parameters
     ----------
-    model : TableModel
+    model : EventModel
     plan, specs, pool, engine
         As :class:`EventEncoder` takes them.
     """
 
     def __init__(
         self,
-        model: TableModel,
+        model: EventModel,
         plan: Plan,
         specs: tuple[ColumnSpec, ...],
         pool: Executor,
@@ -367,7 +367,7 @@ class EventDecoder:
 
 
 def tokenise_known(
-    model: TableModel, coded: Array, data: TableData, rows: RowSet, net: Network
+    model: EventModel, coded: Array, data: TableData, rows: RowSet, net: Network
 ) -> Tokenised:
     """Tokens of the fields that are not coded; zero where the network is to fill them in."""
     # What these are differences to is not known before the network has run.

@@ -136,7 +136,8 @@ class TableDecoder:
             or stored_lanes != lanes
             or log2 > MAX_LANES_LOG2
         ):
-            raise CorruptionError("a table chunk has a head that makes no sense")
+            msg = f"invalid head: flags {flags:#x}, {stored_lanes} of {lanes} lanes"
+            raise CorruptionError(msg)
         self._check_head(flags, log2, lanes, n, counts, decoded_size)
         length = 0
         specs = self.specs

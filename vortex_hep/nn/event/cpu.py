@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.codec.tokens.rans import LOWER, STATES
-from vortex_hep.nn.event.network import UNKNOWN, Cluster, Group, Network
-from vortex_hep.nn.event.tablemodel import MATCHES
+from vortex_hep.nn.event.model import MATCHES
+from vortex_hep.nn.event.network import UNKNOWN, Cluster, GroupArrays, Network
 from vortex_hep.nn.kernels import ROWS, add_embedded, product
 from vortex_hep.nn.vector import (
     add,
@@ -387,14 +387,14 @@ def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-unt
 
 
 @nb.njit(cache=True, nogil=True)
-def run_group(net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
+def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
     """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
 
     Parameters
     ----------
     net : Network
     cluster : Cluster
-    group : Group
+    group : GroupArrays
     decode : bool
 
     Returns

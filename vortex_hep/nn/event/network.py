@@ -1,7 +1,7 @@
-"""A table model and a cluster of rows as engines take them.
+"""An event model and a cluster of rows as engines take them.
 
 :class:`Network` is a model unpacked, :class:`Cluster` what the groups of a cluster share,
-:class:`Group` one group of lanes, which is coded on its own. They are named tuples of arrays,
+:class:`GroupArrays` one group of lanes, which is coded on its own. They are named tuples of arrays,
 so that compiled kernels take them as they are.
 """
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS, Field
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.event.tablemodel import MAX_LINKS, TableModel
+from vortex_hep.nn.event.model import MAX_LINKS, EventModel
 from vortex_hep.nn.vector import WIDTH
 
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ class Cluster(NamedTuple):
     given: Array
 
 
-class Group(NamedTuple):
+class GroupArrays(NamedTuple):
     """One group of lanes, coded independently of the others.
 
     Parameters
@@ -116,16 +116,16 @@ class Group(NamedTuple):
     words: Array
 
 
-def group_to_encode(lanes: Array, active: Array, symbols: int, bits: Array) -> Group:
+def group_to_encode(lanes: Array, active: Array, symbols: int, bits: Array) -> GroupArrays:
     """Return a group with room for ``symbols`` frequencies."""
     room = np.empty((2, symbols), np.uint16)
-    return Group(lanes, active, room[0], room[1], bits, np.zeros(0, np.uint32))
+    return GroupArrays(lanes, active, room[0], room[1], bits, np.zeros(0, np.uint32))
 
 
-def group_to_decode(lanes: Array, active: Array, words: Array) -> Group:
+def group_to_decode(lanes: Array, active: Array, words: Array) -> GroupArrays:
     """Return a group that is read from a stream."""
     none = np.zeros(0, np.uint16)
-    return Group(lanes, active, none, none, np.zeros(0), words)
+    return GroupArrays(lanes, active, none, none, np.zeros(0), words)
 
 
 #: A foreign row's token that has no counterpart there.
@@ -156,7 +156,7 @@ def widened(name: str, weights: Array) -> Array:
     return np.ascontiguousarray(np.pad(weights, room), np.float32)
 
 
-def unpack(model: TableModel) -> Network:
+def unpack(model: EventModel) -> Network:
     """Prepare a table model for engines."""
     w = {k: widened(k, v) for k, v in model.weights.items()}
     starts = np.cumsum([0] + [len(f.thresholds) for f in model.fields]).astype(np.int64)
