@@ -70,7 +70,7 @@ def hooks(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The documentation; any warning is an error."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.install("-c", "constraints-ci.txt", "-e", ".[docs]")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
