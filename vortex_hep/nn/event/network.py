@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 class Network(NamedTuple):
-    """A table model unpacked for engines; weights are float32 arrays of integers.
+    """A event model unpacked for engines; weights are float32 arrays of integers.
 
     ``link_values`` holds the values of all links one after the other, link ``k``'s from
     ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
@@ -157,7 +157,7 @@ def widened(name: str, weights: Array) -> Array:
 
 
 def unpack(model: EventModel) -> Network:
-    """Prepare a table model for engines."""
+    """Prepare an event model for engines."""
     w = {k: widened(k, v) for k, v in model.weights.items()}
     starts = np.cumsum([0] + [len(f.thresholds) for f in model.fields]).astype(np.int64)
     thresholds = np.concatenate([f.thresholds for f in model.fields] or [np.zeros(0, np.uint64)])
