@@ -6,8 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 VARIABLE = "VORTEX_HEP_DATA"
+
+
+# The same examples in every run, and no judgement by the clock: what fails on a busy machine must
+# fail on an idle one. Fixtures shared by the examples of a test are only read. To search further:
+# --hypothesis-profile=search.
+_FIXED = settings(
+    max_examples=100, deadline=None, derandomize=True, database=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+settings.register_profile("fixed", _FIXED)
+settings.register_profile("search", _FIXED, derandomize=False)
+settings.load_profile("fixed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 from tests.spec_text import TEXT, section, table_rows
 from vortex_hep.archive.archive import Archive
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.predictors import KINDS, Input, Predictor, functions
 from vortex_hep.codec.predictors.scans import take_key
 from vortex_hep.codec.sections import Reader, join
@@ -37,6 +36,7 @@ from vortex_hep.codec.tokens.transforms import (
     subtract_magnitude,
     subtract_reference,
 )
+from vortex_hep.core import zstd
 from vortex_hep.errors import CorruptionError
 from vortex_hep.models.model import Model
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import vortex_hep
+from tests.waiting import wait_until
 from tests.xrootd import XrootdServer, free_port, xrootd, xrootd_base
 from vortex_hep.batch.states import Order, Reason
 from vortex_hep.batch.worker.attempt import temporary_name, temporary_names
@@ -146,8 +147,8 @@ def test_two_attempts_at_the_same_time(tmp_path, source):
     target = tmp_path / "a.vxc"
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(compress_one, order(source, target, attempt=1), HOW, MODEL)
-        while not first.done() and not list(tmp_path.glob(".a.vxc.*-1.part")):
-            time.sleep(0.001)
+        part = ".a.vxc.*-1.part"
+        wait_until(lambda: first.done() or list(tmp_path.glob(part)), every=0.001)
         second = pool.submit(compress_one, order(source, target, attempt=2), HOW, MODEL)
         # The second removes what the first has written so far, as if it were a leftover.
         assert second.result().ok, second.result().error

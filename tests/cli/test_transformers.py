@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import vortex_hep
+from tests.waiting import PATIENCE
 from vortex_hep.cli import main
 from vortex_hep.cli.common.sequences import sequence_gains
 from vortex_hep.cli.vortex_compress import main as vortex_compress
@@ -240,7 +241,7 @@ def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
             break
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, "")

@@ -99,7 +99,7 @@ def cases(draw):
     return tuple(specs), TableData(np.arange(rows + 1), columns), order, memory, choice
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
 def test_tables_come_back_whatever_the_model_knows_of_them(pool, case):
     specs, data, parts, memory, choice = case

@@ -35,7 +35,7 @@ def test_truncated_streams_are_refused(name, case):
         assert used == [-1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(at=st.integers(0, 1 << 20), flip=st.integers(1, (1 << 32) - 1))
 def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     case = make_case(21, lanes=16, longest=6, widths=(3, 12), links=THREE)
@@ -46,7 +46,7 @@ def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     assert tokens.max() < 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=400), st.integers(0, 5))
 def test_random_words_end(garbage, seed):
     case = make_case(seed, lanes=16, longest=6, widths=(3, 12), links=THREE[seed % 2 :])

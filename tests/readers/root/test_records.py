@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vortex_hep.core.schema import VarBytes
@@ -43,8 +43,6 @@ def _there_and_back(nodes, entries, *, outer=None, bounded=True):
 nested = st.lists(st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=4), max_size=4), max_size=8)
 
 
-# The first example waits for the kernels to be compiled.
-@settings(deadline=None)
 @given(entries=nested, bounded=st.booleans())
 def test_vectors_of_vectors(entries, bounded):
     packed = [

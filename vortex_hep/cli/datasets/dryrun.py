@@ -1,4 +1,4 @@
-"""The trial run of a job: what it would do, printed."""
+"""The plan of a job as text, for trial runs."""
 
 from __future__ import annotations
 

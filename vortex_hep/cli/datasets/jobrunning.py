@@ -1,4 +1,4 @@
-"""Running a job, and what follows: summary, report, exit code."""
+"""Running a job for a dataset command: summary, report, exit code."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from vortex_hep.core.storage.operations import (
 )
 from vortex_hep.core.storage.output import OutputFile, create
 from vortex_hep.core.storage.paths import absolute, is_url, join, name, parent
-from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.core.storage.status import Stat
 from vortex_hep.core.storage.traffic import Count, counting
 

@@ -6,7 +6,6 @@ are holes, each the place of one chunk.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 
 from vortex_hep.core.schema import Array
+from vortex_hep.core.storage.readonly import ReadOnlyFile
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
 from vortex_hep.readers.hdf5.chunks.encoding import LIBRARY, ZLIB, ChunkEncoding
@@ -234,37 +234,19 @@ def skeleton_pieces(blobs: Mapping[str, bytes], plan: HDF5Plan) -> Iterator[tupl
             at += size
 
 
-class _SkeletonImage(io.RawIOBase):
+class _SkeletonImage(ReadOnlyFile):
     """A file in which holes read as zeros, without the memory for them."""
 
     def __init__(self, blobs: Mapping[str, bytes]) -> None:
         plan = read_plan(blobs)
+        super().__init__(plan.size)
         found = list(skeleton_pieces(blobs, plan))
-        self._size = plan.size
         self._offsets = np.array([offset for offset, _ in found], np.int64)
         self._parts = [part for _, part in found]
-        self._at = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        target = memoryview(buffer).cast("B")
-        start, stop = self._at, min(self._at + len(target), self._size)
-        if stop <= start:
-            return 0
-        target[: stop - start] = bytes(stop - start)
+    def fill(self, target: memoryview, start: int) -> int:
+        stop = start + len(target)
+        target[:] = bytes(len(target))
         number = max(0, int(np.searchsorted(self._offsets, start, "right")) - 1)
         while number < len(self._parts) and int(self._offsets[number]) < stop:
             offset, part = int(self._offsets[number]), self._parts[number]
@@ -272,8 +254,7 @@ class _SkeletonImage(io.RawIOBase):
             if low < high:
                 target[low - start : high - start] = part[low - offset : high - offset]
             number += 1
-        self._at = stop
-        return stop - start
+        return len(target)
 
 
 def skeleton_file(blobs: Mapping[str, bytes]) -> h5py.File:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vortex_hep.codec.plan import CORE
 from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.core.progress import SILENT, Progress, Task
+from vortex_hep.nn.devices import torch_device
 from vortex_hep.nn.event.linking import is_virtual
 from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.event.training.prepare import (
@@ -66,15 +67,6 @@ def _find_flat(fields: tuple[Field, ...], bits_per_row: Array) -> tuple[Field, .
     return tuple(out)
 
 
-def _device(name: str) -> str:
-    """Where to compute gradients: as asked for; for "auto" on a GPU if torch sees one."""
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class _Fit:
     """One network in training for one table."""
 
@@ -93,8 +85,8 @@ class _Fit:
         self.schedule = Schedule(steps, p.batch, rate, shrink, options.seed)
         self.trainer = TableTrainer(
             self.shape, p.rows, field_starts(self.fields), flat_bits(self.fields),
-            self.schedule, threads=options.threads, lines=p.train, device=_device(options.device),
-            start=start,
+            self.schedule, threads=options.threads, lines=p.train,
+            device=torch_device(options.device), start=start,
         )  # fmt: skip
 
     def mark_flat(self) -> None:
