@@ -3,9 +3,15 @@
 Examples
 --------
 >>> import vortex_hep
->>> model = vortex_hep.train(["train.root"])                       # doctest: +SKIP
->>> vortex_hep.compress_file("in.root", "out.vxc", model=model)    # doctest: +SKIP
->>> vortex_hep.open("out.vxc")["Events"].arrays(["Jet_pt"])        # doctest: +SKIP
+>>> options = vortex_hep.TrainOptions(effort="fast", tables="Muon", expected_rows=10**7)
+>>> model = vortex_hep.train(["a.root", "b.root"], options=options)
+>>> report = vortex_hep.compress_file("c.root", "out.vxc", model=model)
+>>> report.stored_bytes < report.source_bytes
+True
+>>> with vortex_hep.open("out.vxc") as archive:
+...     muons = archive["Events"].arrays(["Muon_pt", "Muon_eta"])
+>>> vortex_hep.verify("out.vxc", against="c.root").ok
+True
 """
 
 from __future__ import annotations

@@ -16,10 +16,6 @@ def without_braces(docstring: str) -> str:
     griffe takes the first of ``{"fast", "normal", "max"}`` for the default, which here is in the
     signature alone.
 
-    Examples
-    --------
-    >>> without_braces('effort : {"fast", "normal", "max"}')
-    'effort : "fast", "normal" or "max"'
     """
 
     def words(match: re.Match[str]) -> str:

@@ -1,11 +1,11 @@
 """The Python interface of jobs: compress, verify or restore a data set, and resume.
 
 >>> from vortex_hep.batch.jobs import compress_dataset
->>> summary = compress_dataset(
-...     ["/data/ttbar"], model="ttbar.vxm", output="archives"
-... )  # doctest: +SKIP
->>> summary.done, summary.failed  # doctest: +SKIP
-(100, 0)
+>>> from vortex_hep.batch.site.site import Site
+>>> site = Site(workers=1)  # one process of this machine
+>>> summary = compress_dataset(["*.root"], model="ttbar.vxm", output="archives", site=site)
+>>> summary.done, summary.failed
+(3, 0)
 
 Workers are processes that import the script they are started from: keep such calls in it behind
 ``if __name__ == "__main__":``.

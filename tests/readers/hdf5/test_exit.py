@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vortex_hep.core.storage.failstop import FailStopSource, SourceFile
-from vortex_hep.core.storage.source import PathSource
+from vortex_hep.core.storage.local import PathSource
 from vortex_hep.errors import NetworkError
 from vortex_hep.readers.hdf5.pythonfile import open_python_file
 

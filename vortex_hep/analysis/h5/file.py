@@ -196,9 +196,11 @@ def h5(
     Examples
     --------
     >>> import vortex_hep
-    >>> with vortex_hep.h5("flavtag.vxc") as f:                        # doctest: +SKIP
+    >>> with vortex_hep.h5("jets.vxc") as f:
     ...     jets = f["jets"].fields(["pt", "eta"])[:1000]
     ...     tracks = f["tracks"][:1000]
+    >>> jets.dtype.names, tracks.shape
+    (('pt', 'eta'), (1000, 8))
     """
     archive = Archive(path, model=model, threads=threads, cache=cache)
     try:

@@ -278,10 +278,11 @@ def skeleton_file(blobs: Mapping[str, bytes]) -> h5py.File:
 
     Examples
     --------
-    >>> from vortex_hep import open as open_archive                    # doctest: +SKIP
-    >>> with open_archive("snapshot.vxc") as archive:                  # doctest: +SKIP
+    >>> import vortex_hep
+    >>> with vortex_hep.open("jets.vxc") as archive:
     ...     with skeleton_file(dict(archive.remainder())) as file:
-    ...         redshift = file["Header"].attrs["Redshift"]
+    ...         file["jets"].attrs["generator"]
+    'none: random numbers'
     """
     image = _SkeletonImage(blobs)
     try:

@@ -120,7 +120,7 @@ def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[BranchPart, ...]:
     Examples
     --------
     >>> flatten_dtype(np.dtype(">f4"), "pt")
-    (BranchPart(name='pt', dtype='<f4', inner=(), offset=0),)
+    (BranchPart(name='pt', dtype='<f4', inner=(), offset=0, output=0),)
     """
     parts = _flatten(dtype, name, 0)
     covered = 0
