@@ -1,4 +1,4 @@
-"""Table chunks whose network is an event model (docs/SPEC.md, "Table chunks")."""
+"""Table chunks coded by an event model (docs/SPEC.md, "Table chunks")."""
 
 from __future__ import annotations
 
