@@ -1,4 +1,4 @@
-"""Examples in docstrings and guides do what they say."""
+"""Tests of the examples in docstrings and guides."""
 
 import importlib
 import warnings

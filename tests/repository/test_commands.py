@@ -1,4 +1,4 @@
-"""The same checks, whoever runs them: nox, ``.ci/run``, GitHub, a developer with CONTRIBUTING."""
+"""Tests that nox, ``.ci/run``, GitHub and CONTRIBUTING name the same checks."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What is needed is named alike for pip, for conda and for developers."""
+"""Tests that pip, conda and developers' files name the same dependencies."""
 
 import importlib
 import re
