@@ -71,4 +71,4 @@ def run_page(path: Path, names: dict[str, Any]) -> None:
             continue
         tree = ast.parse("\n" * (block.line - 1) + block.text, str(path))
         if not block.reason:
-            exec(compile(tree, str(path), "exec"), names)  # noqa: S102 - our own documentation
+            exec(compile(tree, str(path), "exec"), names)

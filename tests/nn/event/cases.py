@@ -15,8 +15,15 @@ from vortex_hep.codec.tokens.fields import BUCKETS, Field, read_tokens, write_to
 from vortex_hep.codec.tokens.rows import RowSet, lay_out
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import Engine
-from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
+from vortex_hep.nn.event.model import WIDE, EventModel, Link, Shape
+from vortex_hep.nn.event.network import (
+    UNKNOWN,
+    Cluster,
+    Network,
+    group_to_decode,
+    group_to_encode,
+    unpack,
+)
 
 Array = npt.NDArray[Any]
 
@@ -25,8 +32,8 @@ Array = npt.NDArray[Any]
 class Case:
     """A model and rows for it, and the rows of other tables that they point to."""
 
-    model: TableModel
-    net: cpu.Network
+    model: EventModel
+    net: Network
     rows: RowSet
     tokens: Array
     lane_buckets: Array
@@ -54,6 +61,13 @@ class Case:
             own[:, : buckets.shape[1]] = buckets
         return np.concatenate([own, self.foreign_buckets])
 
+    def cluster(self, tokens: Array, buckets: Array, link_row: Array, given: Array) -> Cluster:
+        """The cluster for engines; ``tokens`` and ``buckets`` of own and foreign rows."""
+        return Cluster(
+            self.rows.offsets, tokens, buckets, link_row, self.source_offsets, self.lane_buckets,
+            given,
+        )  # fmt: skip
+
 
 def number_field(width: int, rng: np.random.Generator, flat: int = 0) -> Field:
     segments = Segments(np.zeros(1, np.uint64), np.array([(1 << width) - 1], np.uint64))
@@ -70,7 +84,7 @@ def link_field(dtype: str = "<i2") -> Field:
 
 
 def targets(
-    model: TableModel, net: cpu.Network, rows: RowSet, tokens: Array, source_offsets: Array
+    model: EventModel, net: Network, rows: RowSet, tokens: Array, source_offsets: Array
 ) -> Array | None:
     """Rows that all links of all rows point to, or -1; computed in another way than engines do."""
     out = np.full((len(model.links), len(tokens)), -1, np.int64)
@@ -138,7 +152,7 @@ def make_case(
         same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
         names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
         sources.append(Link("t" if kind == OWN else f"s{k}", names))
-    model = TableModel(
+    model = EventModel(
         "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources),
         block=block,
     )  # fmt: skip
@@ -154,7 +168,7 @@ def make_case(
     for r in range(1, len(tokens)):
         if rng.random() < 0.3:
             tokens[r] = tokens[r - 1]
-    net = cpu.unpack(model)
+    net = unpack(model)
     for k in range(len(links)):  # values that often lead somewhere
         near = rng.random(len(tokens)) < 0.7
         compact = rng.integers(0, longest + 2, len(tokens)).astype(np.uint64)
@@ -173,8 +187,8 @@ def make_case(
         there = np.zeros((int(counts.sum()), n_tokens), np.uint8)
         if len(tokens):
             there[:] = tokens[rng.integers(0, len(tokens), len(there))]
-        there[rng.random(there.shape) < 0.1] = cpu.UNKNOWN
-        there[:, ~net.has_match[k]] = cpu.UNKNOWN
+        there[rng.random(there.shape) < 0.1] = UNKNOWN
+        there[:, ~net.has_match[k]] = UNKNOWN
         foreign.append(there)
         at += len(there)
     # Numbers often equal those of the row that is pointed to.
@@ -186,7 +200,7 @@ def make_case(
         assert rows.link is not None
         for r in np.flatnonzero((rows.link[k] >= 0) & (rng.random(len(tokens)) < 0.4)).tolist():
             there = stacked[rows.link[k, r], numbers:]
-            keep = (there != cpu.UNKNOWN) & (rng.random(len(there)) < 0.9)
+            keep = (there != UNKNOWN) & (rng.random(len(there)) < 0.9)
             tokens[r, numbers:][keep] = there[keep]
     columns = max(len(fields), *seen, 0)
     foreign_buckets = rng.integers(0, BUCKETS, (at - len(tokens), columns)).astype(np.uint8)
@@ -235,22 +249,24 @@ def encode(
     fields = len(case.model.fields)
     given = np.zeros(fields, np.bool_) if given is None else given
     groups = cut_groups(case.rows.offsets, size)
+    bits = np.zeros((len(groups.lanes), fields))
+    coded = [
+        group_to_encode(groups.lanes[g], groups.active[g], n * case.n_tokens, bits[g])
+        for g, n in enumerate(groups.sizes)
+    ]
     out = Coded(
-        [np.zeros(n * case.n_tokens, np.uint16) for n in groups.sizes],
-        [np.zeros(n * case.n_tokens, np.uint16) for n in groups.sizes],
+        [g.freq for g in coded],
+        [g.cum for g in coded],
         [],
-        np.zeros((len(groups.lanes), fields)),
+        bits,
         case.stacked_buckets(),
         np.zeros((len(case.model.links), len(case.tokens)), np.int64),
     )
     tokens = case.stacked(case.tokens)
+    cluster = case.cluster(tokens, out.buckets, out.link_row, given)
 
     def work(g: int) -> None:
-        engine.run_group(
-            case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, out.buckets,
-            out.link_row, case.source_offsets, case.lane_buckets, given, False, out.freq[g],
-            out.cum[g], out.bits[g], np.zeros(0, np.uint32),
-        )  # fmt: skip
+        engine.run_group(case.net, cluster, coded[g], False)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(len(groups.lanes))))
@@ -284,13 +300,11 @@ def decode(
     tokens = case.stacked(np.where(known, case.tokens, case.known()))
     buckets = case.stacked_buckets()
     links = np.zeros((len(case.model.links), n), np.int64)
-    none = np.zeros(0, np.uint16)
+    cluster = case.cluster(tokens, buckets, links, given)
 
     def work(g: int) -> int:
-        return engine.run_group(
-            case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, buckets, links,
-            case.source_offsets, case.lane_buckets, given, True, none, none, np.zeros(0), words[g],
-        )  # fmt: skip
+        group = group_to_decode(groups.lanes[g], groups.active[g], words[g])
+        return engine.run_group(case.net, cluster, group, True)
 
     with ThreadPoolExecutor(threads) as pool:
         used = list(pool.map(work, range(len(groups.lanes))))

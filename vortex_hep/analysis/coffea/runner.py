@@ -60,12 +60,10 @@ class ArchiveMeta(FileMeta):  # type: ignore[misc]
 
     def populated(self, clusters: bool = False) -> bool:
         """Whether entries and clusters are known."""
-        del clusters
         return bool(super().populated(clusters=True))
 
     def chunks(self, target_chunksize: int, align_clusters: bool) -> Any:
         """Yield work items that end where clusters do."""
-        del align_clusters
         return super().chunks(target_chunksize, True)
 
 
