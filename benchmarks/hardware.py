@@ -1,4 +1,4 @@
-"""What the recipes take: the headers of their YAML files and the tables of ``docs/hardware.md``.
+"""Hardware requirements of the recipes: headers of YAML files, tables of ``docs/hardware.md``.
 
 ``python -m benchmarks.hardware`` writes parameter counts and estimates of memory into them. With
 ``--check`` it writes nothing and fails if they do not say what the code says.
@@ -89,7 +89,7 @@ def recipe_table(found: list[Recipe]) -> str:
 
 
 def memory_table(found: list[Recipe]) -> str:
-    """What a training step takes, in GB, and what it would with checkpointing the other way."""
+    """Memory of a training step in GB, and that with activation recomputation the other way."""
     lines = [
         "| recipe | parameters | gradients | optimiser | activations | total | there is | total "
         "without checkpointing | with |",

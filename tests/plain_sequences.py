@@ -1,4 +1,4 @@
-"""Section 9 of docs/SPEC.md once more, from its text alone: integers, lists and loops.
+"""A plain implementation of section 9 of docs/SPEC.md: integers, lists and loops.
 
 Slow on purpose, and without anything of the package's networks: what it has in common with the
 engines is the specification. Stored arrays are read by the package's coders, section 4.
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tests.spec_text import section
-from vortex_hep.codec.columns import classical, zstd
+from vortex_hep.codec.columns import classical
+from vortex_hep.core import zstd
 
 SINES = [round(127 * math.sin(2 * math.pi * k / 1024)) for k in range(1024)]
 GATES = {k: round(1024 * (k / 256) / (1 + math.exp(-k / 256))) for k in range(-4095, 4096)}
@@ -114,7 +115,7 @@ def low(logits: list[int], x: int) -> list[int]:
 
 
 class Plain:
-    """A sequence model.
+    """A transformer.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
-"""What to tell users who lack a package that only a part of the interface needs."""
+"""Error messages for missing optional packages."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 
 
@@ -17,7 +19,7 @@ def needs(extra: str) -> Iterator[None]:
     Parameters
     ----------
     extra : str
-        Name of the extra in ``pip install 'vortex-hep[extra]'``.
+        Name of the extra, as in pyproject.toml.
 
     Raises
     ------
@@ -29,8 +31,37 @@ def needs(extra: str) -> Iterator[None]:
     except ImportError as error:
         raise UnsupportedFeatureError(
             f"this needs another package, or another release of it: {error}",
-            hint=f"pip install 'vortex-hep[{extra}]'",
+            hint=install_hint(extra),
         ) from error
+
+
+@functools.cache
+def stand_in(name: str, reason: str, hint: str | None) -> type:
+    """A class in the place of one whose package is missing: to be seen, but not used.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    reason, hint : str
+        What is missing, and what to do about it.
+
+    Returns
+    -------
+    type
+        Its docstring says what is missing; to call it or to derive from it raises
+        UnsupportedFeatureError.
+    """
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnsupportedFeatureError(reason, hint=hint)
+
+    doc = f"Not available here: {reason} ({hint})."
+    body = {
+        "__doc__": doc, "__module__": "vortex_hep", "__new__": refuse,
+        "__init_subclass__": classmethod(refuse),
+    }  # fmt: skip
+    return type(name, (), body)
 
 
 def check_interface(owner: Any, names: Iterable[str], extra: str) -> None:
@@ -55,5 +86,5 @@ def check_interface(owner: Any, names: Iterable[str], extra: str) -> None:
         if found is None or (parameter and parameter not in inspect.signature(found).parameters):
             raise UnsupportedFeatureError(
                 f"this release of {owner.__module__.split('.')[0]} has no {owner.__name__}.{name}",
-                hint=f"pip install 'vortex-hep[{extra}]' brings one that has",
+                hint=f"{install_hint(extra)} brings one that has",
             )

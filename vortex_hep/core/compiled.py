@@ -163,7 +163,9 @@ class _Reach:
             if isinstance(value, ModuleType):
                 for attribute in names & vars(value).keys():
                     self.visit(attribute, vars(value)[attribute])
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
             self.visit(name, cell.cell_contents)
 
     def _visit_class(self, kind: type) -> None:

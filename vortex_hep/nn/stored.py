@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from vortex_hep.codec.columns import classical, zstd
+from vortex_hep.codec.columns import classical
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.core import zstd
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
 Array = npt.NDArray[Any]
@@ -46,7 +48,7 @@ def unpack(
     ----------
     payload : bytes
     what : str
-        "a table model", for errors.
+        "an event model", for errors.
     build : callable
         Makes the model of its document and of a reader of its arrays, which it reads to the end.
     document_of : callable
@@ -55,14 +57,14 @@ def unpack(
     Raises
     ------
     CorruptionError
-        The bytes are no such thing.
+        The bytes are something else.
     """
     reader = Reader(payload)
     head = reader.section()
     body = Reader(reader.section())
     reader.finish()
     if len(head) < _SIZE.size:
-        raise CorruptionError(f"{what} is cut short")
+        raise CorruptionError(f"{what} is truncated")
     (size,) = _SIZE.unpack_from(head)
     if size > _MAX_DOCUMENT:
         raise CorruptionError(f"the description of {what} is larger than the format allows")
@@ -74,7 +76,7 @@ def unpack(
     ) as error:  # fmt: skip
         if isinstance(error, CorruptionError):
             raise
-        raise CorruptionError(f"{what} holds values that make no sense") from error
+        raise CorruptionError(f"{what} is invalid: {fault_of(error)}") from error
     if document_bytes(document_of(model)) != text:
         raise CorruptionError(f"the description of {what} is not in its canonical form")
     return model

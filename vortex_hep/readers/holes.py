@@ -1,4 +1,4 @@
-"""Files as their own bytes with holes: what is kept of them, and how that is cut into blobs."""
+"""Kept bytes of files with holes, and the blobs they are stored in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array
 
-#: Bytes of one piece of what is kept.
+#: Bytes of one blob of kept bytes.
 PIECE = 1 << 24
 
 

@@ -1,1 +1,1 @@
-"""Conformance suites to import, example files of our own making, comparison with other codecs."""
+"""Conformance suites to import, example files, comparison with other codecs."""

@@ -1,4 +1,4 @@
-"""Weights come back bit for bit, whatever their type; damage and mismatches are told."""
+"""Tests of compressed weights: lossless for every type; damage and mismatches are detected."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_damage_is_found_before_anything_is_loaded():
     source = {"a": np.ones(3), "b": random_array("float32", (50, 20))}
     packed = dict(compress_model_weights(source))
     (part,) = packed["b"].parts
-    broken = weights_module.Part(part.payload, part.size, part.xxh3 ^ 1)
+    broken = weights_module.TensorPart(part.payload, part.size, part.xxh3 ^ 1)
     packed["b"] = weights_module.CompressedTensor(FORMATS["float32"], (50, 20), (broken,))
     target = {"a": np.zeros(3), "b": np.zeros((50, 20), "f4")}
     with pytest.raises(errors.CorruptionError, match="the tensor 'b' is damaged"):
@@ -228,9 +228,9 @@ def test_damage_is_found_before_anything_is_loaded():
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (3, "no tensor but a int"),
+        (3, "not a tensor but a int"),
         (np.zeros(2, ">f4"), "big-endian"),
-        (np.zeros(2, "U4"), "none of weights"),
+        (np.zeros(2, "U4"), "unsupported dtype"),
         (torch.zeros(2).to_sparse(), "only dense tensors"),
         (torch.zeros(2, device="meta"), "only dense tensors"),
     ],
@@ -448,14 +448,14 @@ def test_files_that_are_refused(tmp_path):
         load_compressed(hand_made([ENTRY], chunk=1))
     with pytest.raises(errors.CorruptionError):
         load_compressed(hand_made([ENTRY], metadata=[]))
-    with pytest.raises(errors.NotVortexError, match="this is a model, not a file of weights"):
+    with pytest.raises(errors.NotVortexError, match="a model, not a compressed weights file"):
         load_compressed(GOLDEN / "model-v1.vxm")
     path = tmp_path / "x.vxw"
     path.write_bytes(hand_made([ENTRY]).getvalue())
-    with pytest.raises(errors.NotVortexError, match="a file of weights, not an archive") as caught:
+    with pytest.raises(errors.NotVortexError, match="weights file, not an archive") as caught:
         vortex_hep.open(path)
     assert "compress-weights" in str(caught.value)
-    with pytest.raises(errors.NotVortexError, match="a file of weights, not a model"):
+    with pytest.raises(errors.NotVortexError, match="a compressed weights file, not a model"):
         vortex_hep.Model.load(path)
 
 

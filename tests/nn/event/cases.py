@@ -15,6 +15,7 @@ from vortex_hep.codec.tokens.fields import BUCKETS, Field, read_tokens, write_to
 from vortex_hep.codec.tokens.rows import RowSet, lay_out
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import Engine
+from vortex_hep.nn.event.model import WIDE, EventModel, Link, Shape
 from vortex_hep.nn.event.network import (
     UNKNOWN,
     Cluster,
@@ -23,7 +24,6 @@ from vortex_hep.nn.event.network import (
     group_to_encode,
     unpack,
 )
-from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 class Case:
     """A model and rows for it, and the rows of other tables that they point to."""
 
-    model: TableModel
+    model: EventModel
     net: Network
     rows: RowSet
     tokens: Array
@@ -84,7 +84,7 @@ def link_field(dtype: str = "<i2") -> Field:
 
 
 def targets(
-    model: TableModel, net: Network, rows: RowSet, tokens: Array, source_offsets: Array
+    model: EventModel, net: Network, rows: RowSet, tokens: Array, source_offsets: Array
 ) -> Array | None:
     """Rows that all links of all rows point to, or -1; computed in another way than engines do."""
     out = np.full((len(model.links), len(tokens)), -1, np.int64)
@@ -152,7 +152,7 @@ def make_case(
         same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
         names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
         sources.append(Link("t" if kind == OWN else f"s{k}", names))
-    model = TableModel(
+    model = EventModel(
         "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources),
         block=block,
     )  # fmt: skip

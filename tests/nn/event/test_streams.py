@@ -1,4 +1,4 @@
-"""Network streams: damage, overhead, and words that may never change."""
+"""Tests of network streams: damage, overhead, pinned words."""
 
 import importlib.util
 
@@ -14,7 +14,7 @@ from vortex_hep.codec.tokens.rows import row_set
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event import network
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 
 NAMES = ["cpu", "reference"]
 if importlib.util.find_spec("torch") is not None:
@@ -35,7 +35,7 @@ def test_truncated_streams_are_refused(name, case):
         assert used == [-1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(at=st.integers(0, 1 << 20), flip=st.integers(1, (1 << 32) - 1))
 def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     case = make_case(21, lanes=16, longest=6, widths=(3, 12), links=THREE)
@@ -46,7 +46,7 @@ def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     assert tokens.max() < 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=400), st.integers(0, 5))
 def test_random_words_end(garbage, seed):
     case = make_case(seed, lanes=16, longest=6, widths=(3, 12), links=THREE[seed % 2 :])
@@ -93,7 +93,7 @@ def pinned_case(foreign: bool) -> Case:
         for k, (name, size) in enumerate(shape.weight_shapes().items())
     }
     leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
-    model = TableModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
+    model = EventModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
     net = network.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]

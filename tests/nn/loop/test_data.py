@@ -1,4 +1,4 @@
-"""Windows of bytes from files, datasets and streams: each byte where it belongs, and only there."""
+"""Tests of byte windows from files, datasets and streams."""
 
 import pickle
 from itertools import pairwise
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("records")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4),
     window=st.integers(1, 40),

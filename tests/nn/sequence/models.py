@@ -1,4 +1,4 @@
-"""Sequence models with random integers, whose activations neither vanish nor saturate."""
+"""Transformers with random integers, whose activations neither vanish nor saturate."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""All engines give the integers of the reference, however the tokens are fed."""
+"""Tests that all engines of the transformer give the integers of the reference."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -59,7 +59,7 @@ def lanes_of(seed, lanes, tokens):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 3), lanes=st.integers(1, 9), tokens=st.integers(1, 40),
     chunk=st.integers(1, 16), memory=st.booleans(), known=st.booleans(),
@@ -125,7 +125,7 @@ def test_what_comes_later_does_not_matter():
 logits = st.lists(st.integers(-(1 << 20), 1 << 20), min_size=256, max_size=256)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logits, st.integers(0, 255))
 def test_compiled_frequencies_are_those_of_the_definition(values, byte):
     line = np.array([values], np.int64)

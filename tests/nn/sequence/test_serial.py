@@ -1,4 +1,4 @@
-"""Sequence models as bytes."""
+"""Tests of transformers as bytes."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_values_that_could_overflow_are_refused(model, name, value):
     weights = {k: v.copy() for k, v in model.weights.items()}
     weights[name].flat[0] = value
     payload = serial.dump(dataclasses.replace(model, weights=weights))
-    with pytest.raises(CorruptionError, match=f"values of {name}"):
+    with pytest.raises(CorruptionError, match=f"weights '{name}' out of range"):
         serial.load(payload)
 
 
@@ -77,7 +77,7 @@ def documents(payload, change):
     import json
     import struct
 
-    from vortex_hep.codec.columns import zstd
+    from vortex_hep.core import zstd
 
     reader = Reader(payload)
     head, body = reader.section(), reader.section()

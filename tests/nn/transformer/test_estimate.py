@@ -1,4 +1,4 @@
-"""Estimates against what models have and training steps take."""
+"""Tests of estimates of parameters and memory, against real models and training steps."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from vortex_hep.nn.transformer import (  # noqa: E402
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.sampled_from(MODELS),
     st.fixed_dictionaries(

@@ -1,4 +1,4 @@
-"""Branches of all types that ROOT writes: their tables, their values, the way back."""
+"""Tests of branches of all types that ROOT writes: tables, values, restoring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are not what their types say, or larger than 32-bit offsets reach."""
+"""Tests of files that differ from their types, or are larger than 32-bit offsets reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of tensors from archives, each entry exactly once, over workers and over processes."""
+"""Batches of tensors from archives, each entry exactly once, over workers and processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OPENERS = 8
 class Jagged(NamedTuple):
     """Lists of any length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (items of all lists, ...)
     offsets : int64 Tensor, shape (entries + 1,)
@@ -47,7 +47,7 @@ class Jagged(NamedTuple):
 class Padded(NamedTuple):
     """Lists of one length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (entries, pad, ...)
         Zero behind the end of a list.
@@ -119,8 +119,11 @@ class ArchiveDataset(IterableDataset[Batch]):
     Examples
     --------
     >>> options = ServeOptions(tree=("jets", "tracks"), batch=512, shuffle=True, pad=40)
-    >>> data = ArchiveDataset("train/*.vxc", options)                   # doctest: +SKIP
-    >>> loader = DataLoader(data, batch_size=None, num_workers=4)       # doctest: +SKIP
+    >>> data = ArchiveDataset("jets*.vxc", options)
+    >>> data.num_entries, data.columns[:2]
+    (2000, ['jets/pt', 'jets/eta'])
+    >>> next(iter(data))["tracks/d0"].values.shape
+    torch.Size([512, 40])
     """
 
     def __init__(
@@ -277,7 +280,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         names = dict.fromkeys(known if o.expressions is None else o.expressions)
         found = {n: known[n] for n in names if _matches(n, o.filter_name)}
         if not found:
-            raise NotFoundError("none of its columns is asked for", path=archive.path)
+            raise NotFoundError("no column matches expressions and filter_name", path=archive.path)
         for name, column in found.items():
             self._check(name, column, archive.path)
         return found
@@ -305,7 +308,7 @@ class ArchiveDataset(IterableDataset[Batch]):
             counts = {archive[name].num_entries for name in self._trees}
             if len(counts) > 1:
                 raise UnsupportedTypeError(
-                    f"the trees {', '.join(self._trees)} have not as many entries as one another",
+                    f"the trees {', '.join(self._trees)} differ in their numbers of entries",
                     path=path,
                 )
             known = self._find(archive)
@@ -315,8 +318,8 @@ class ArchiveDataset(IterableDataset[Batch]):
                     column.spec.dtype, column.spec.inner, column.is_list
                 ):  # fmt: skip
                     raise UnsupportedTypeError(
-                        f"of type {other.typename or other.dtype}, in the first file of type "
-                        f"{column.spec.typename or column.spec.dtype}",
+                        f"expected type {column.spec.typename or column.spec.dtype} as in the "
+                        f"first file, got {other.typename or other.dtype}",
                         path=path, branch=name,
                     )  # fmt: skip
             ranges = tuple(archive[self._trees[0]].cluster_ranges(0))
@@ -333,7 +336,7 @@ def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
             continue
         found = [path for path, _ in storage.glob(item)]
         if not found:
-            raise MissingError("no file fits this pattern", path=item)
+            raise MissingError("no file matches the pattern", path=item)
         out += found
     if not out:
         raise MissingError("no files are given")

@@ -1,4 +1,4 @@
-"""One model for a whole data set, learnt from some of its files."""
+"""Training one model for a whole data set on some of its files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.states import Reason, reason_of
 from vortex_hep.batch.worker.modelbytes import model_bytes
 from vortex_hep.core import storage
-from vortex_hep.core.options import TrainOptions
 from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.storage.failures import output_error
 from vortex_hep.core.text import one_line
@@ -27,6 +26,7 @@ from vortex_hep.errors import (
     VortexError,
 )
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.train import train
 from vortex_hep.readers import open_source
 
@@ -124,7 +124,7 @@ def train_on_dataset(
     began = time.monotonic()
     target = os.fspath(output)
     if sample_files < 1:
-        raise UnsupportedTypeError(f"{sample_files} files to learn from")
+        raise UnsupportedTypeError(f"sample_files must be at least 1, not {sample_files!r}")
     _check_output(target, overwrite=overwrite)
     files = find_inputs([os.fspath(one) for one in inputs])
     learner = _Learner(files, options or TrainOptions(), sample_files)

@@ -1,4 +1,4 @@
-"""Writing a file so that its name appears only once all of it is there."""
+"""Atomic output: a file gets its name only once it is complete."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     binary file
         A temporary file in the same folder; it is removed on any exception, KeyboardInterrupt
         included, and an existing file is then left as it was. At a URL, it is a
-        :class:`~vortex_hep.core.storage.Output`, which is written in order.
+        :class:`~vortex_hep.core.storage.OutputFile`, which is written in order.
 
     Raises
     ------

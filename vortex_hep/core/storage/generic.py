@@ -1,4 +1,4 @@
-"""Files that fsspec knows: ``https://``, ``memory://``, ``s3://`` and others."""
+"""Files through fsspec: ``https://``, ``memory://``, ``s3://`` and others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vortex_hep.core.storage import traffic
-from vortex_hep.core.storage.backend import Stat
 from vortex_hep.core.storage.bytesource import Range, check_ranges, short_read
 from vortex_hep.core.storage.failures import os_error, reading
 from vortex_hep.core.storage.paths import scheme
+from vortex_hep.core.storage.status import Stat
 from vortex_hep.errors import NetworkError, SourceError, UnsupportedFeatureError
 
 #: Seconds until a server that does not answer is given up.
@@ -94,7 +94,6 @@ class FsspecBackend:
 
     def checksum(self, path: str, size: int) -> int | None:
         """None: fsspec has no checksum that all file systems share."""
-        del path, size
         return None
 
     def sink(self, path: str) -> FsspecSink:
@@ -215,7 +214,6 @@ class FsspecSink:
 
     def abort(self, error: BaseException | None) -> None:
         """Close and remove."""
-        del error
         self._drop()
         with contextlib.suppress(Exception):
             if self._filesystem.exists(self._path):

@@ -1,4 +1,4 @@
-"""Names of files: local paths and URLs, taken apart and put together."""
+"""Local paths and URLs, split and joined."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     (True, False)
     """
     return "://" in os.fspath(path)
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Path under which a process with another working folder finds a file; URLs as they are.
+
+    Examples
+    --------
+    >>> absolute("root://host//store/a.root"), absolute("/data/../files.txt")
+    ('root://host//store/a.root', '/files.txt')
+    """
+    name = os.fspath(path)
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - a str in, a str out
 
 
 def scheme(path: str) -> str:

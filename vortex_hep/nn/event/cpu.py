@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.codec.tokens.rans import LOWER, STATES
-from vortex_hep.nn.event.network import UNKNOWN, Cluster, Group, Network
-from vortex_hep.nn.event.tablemodel import MATCHES
+from vortex_hep.nn.event.model import MATCHES
+from vortex_hep.nn.event.network import UNKNOWN, Cluster, GroupArrays, Network
 from vortex_hep.nn.kernels import ROWS, add_embedded, product
 from vortex_hep.nn.vector import (
     add,
@@ -87,7 +87,7 @@ class Step(NamedTuple):
     at: int
 
 
-def _scratch(net: Network, cluster: Cluster, group: Group) -> Scratch:
+def _scratch(net: Network, cluster: Cluster, group: GroupArrays) -> Scratch:
     """Room for a group."""
     hidden, head = net.gate.shape[1], net.bias.shape[1]
     n_links = len(net.link_fields)
@@ -112,14 +112,14 @@ def _scratch(net: Network, cluster: Cluster, group: Group) -> Scratch:
     )
 
 
-def run_group(net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
+def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
     """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
 
     Parameters
     ----------
     net : Network
     cluster : Cluster
-    group : Group
+    group : GroupArrays
     decode : bool
 
     Returns

@@ -1,4 +1,4 @@
-"""The definition: every operation of a sequence model in plain NumPy on 64-bit integers."""
+"""The definition of the transformer in integers: every operation in NumPy on 64-bit integers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ class Reference:
     def begin(self, lanes: int, capacity: int) -> None:
         """Start with empty caches and memory."""
         s = self.shape
-        del capacity
         empty = np.zeros((lanes, 0, s.heads, s.head_dim), np.int64)
         self._keys = [empty] * s.layers
         self._values = [empty] * s.layers

@@ -1,4 +1,4 @@
-"""One pass over lanes in lock step: the order of the operations, whichever engine does them."""
+"""One pass over lanes in lock step: the order of the operations, on any engine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Operations(Protocol):
 
 
 class Session:
-    """Feeds lanes of equal length to a sequence model.
+    """Feeds lanes of equal length to a transformer.
 
     Parameters
     ----------

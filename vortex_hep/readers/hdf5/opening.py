@@ -1,4 +1,4 @@
-"""Opening HDF5 files: by path or URL, or what h5py has open already."""
+"""Opening HDF5 files by path or URL, and objects that h5py has open."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.core.storage.ranges import ByteSource, open_binary
 from vortex_hep.core.storage.whole import whole_if_small
 from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
+from vortex_hep.readers.hdf5.pythonfile import open_python_file
 from vortex_hep.readers.hdf5.source import HDF5FileSource, check_in_use
 from vortex_hep.readers.hdf5.superblock import read_superblock
 from vortex_hep.readers.kinds import HEAD_SIZE
@@ -95,7 +96,7 @@ def _open_path(path: str, bytes_of: ByteSource, stack: contextlib.ExitStack) -> 
     try:
         if scheme(path) == "file":
             return stack.enter_context(h5py.File(local_path(path), "r"))
-        return stack.enter_context(h5py.File(SourceFile(bytes_of), "r"))
+        return stack.enter_context(open_python_file(SourceFile(bytes_of)))
     except VortexError:
         raise
     except BlockingIOError as error:
@@ -134,10 +135,10 @@ def _of_object(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSourc
         )  # fmt: skip
     try:
         image = io.BytesIO(file.id.get_file_image())
-        copy = stack.enter_context(h5py.File(image, "r"))
+        copy = stack.enter_context(open_python_file(image))
     except Exception as error:
         raise SourceError(
-            f"its bytes cannot be had from driver {file.driver!r}: {error}", path=path,
+            f"its bytes cannot be read through driver {file.driver!r}: {error}", path=path,
             hint="pass its path or URL",
         ) from error  # fmt: skip
     bytes_of = open_binary(image)

@@ -1,4 +1,4 @@
-"""The file while it is restored: skeleton, chunks in their places, then those that do not fit."""
+"""The file being restored: kept bytes, chunks in their places, then those that do not fit."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def work_file(out_path: str) -> Iterator[WorkFile]:
             finally:
                 work.close()
     except OSError as error:
-        # errors of this package are none of the operating system's, though some are OSErrors
+        # errors of this package are not the operating system's, though some are OSErrors
         if type(error).__module__.startswith("vortex_hep"):
             raise
         raise output_error(error, out_path) from error

@@ -12,7 +12,7 @@ import uproot
 from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.errors import MissingError, SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.opaque import OpaqueSource
-from vortex_hep.readers.root.exact.promise import NotPresentableError
+from vortex_hep.readers.root.contents import NotPresentableError
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.urlsource import UrlSource
 from vortex_hep.readers.root.rootfile import RootFileSource
@@ -45,7 +45,7 @@ def open_file(
     NotFoundError
         One of ``trees`` is not in the file.
     UnsupportedTypeError
-        ``trees`` are of a layout that is not known.
+        ``trees`` have an unsupported layout.
     UnsupportedFeatureError
         ``exact`` asks for all of the file, ``trees`` for a part of it.
     """

@@ -1,4 +1,4 @@
-"""What a table's network looks like, found from a sample of its rows: fields, order, references."""
+"""The structure of a table's network, from a sample of its rows: fields, order, references."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def find_fields(
     table : str
         Name of the table.
     foreign : str, optional
-        Column in ``columns``, of the data or made up, that links to another table.
+        Column in ``columns``, of the data or virtual, that links to another table.
     predictors : mapping of (str, int) to Predictor, optional
         For columns and components that are predicted.
     values : callable, optional

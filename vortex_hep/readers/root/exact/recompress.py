@@ -1,4 +1,4 @@
-"""Compressing a record again as it was compressed: methods that give known libraries' bytes.
+"""Compression of records as in the source file: methods of known libraries.
 
 A method is an algorithm and all that decides its output but the level. Which one made a record is
 found by trying; the record is then its uncompressed bytes, a method and a level.
@@ -15,9 +15,9 @@ from typing import Any
 import cramjam
 import xxhash
 
+from vortex_hep.core.zstd import zstd
 from vortex_hep.readers.root.exact import zstd14
 from vortex_hep.readers.root.file.compression import MAX_BLOCK, block_header
-from vortex_hep.readers.zstd import zstd
 
 #: Ids of methods; stored, so never to be used again with another meaning.
 KEPT, STORED, ZLIB, XZ, XZ_PRESET, LZ4, LZ4_HC, ZSTD, ZSTD_STREAM, ZSTD_14 = range(10)
@@ -84,7 +84,7 @@ def recompress(payload: bytes | memoryview, setting: Setting) -> bytes | memoryv
         There is no such method or level, the library refuses, or a block would not fit its header.
     """
     if setting.level not in LEVELS.get(setting.method, ()):
-        msg = f"compression method {setting.method} of level {setting.level} is not known"
+        msg = f"unknown compression method {setting.method}, level {setting.level}"
         raise ValueError(msg)
     if setting.method == STORED:
         return payload

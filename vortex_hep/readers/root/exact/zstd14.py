@@ -1,10 +1,10 @@
-"""Parameters of zstd 1.4.8, with which ROOT wrote for years; later releases choose others."""
+"""Compression parameters of zstd 1.4.8, as ROOT used for years; later releases choose others."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from vortex_hep.readers.zstd import zstd
+from vortex_hep.core.zstd import zstd
 
 _NAMES = (
     zstd.CompressionParameter.window_log,

@@ -1,4 +1,4 @@
-"""How the files of a job are to be worked on: what all of its orders have in common."""
+"""Options of a worker, the same for all files of a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHECKS = ("source", "checksum")
 
 
 @dataclass(frozen=True)
-class How:
+class WorkOptions:
     """What a worker is told about every file of a job.
 
     Parameters
