@@ -145,7 +145,7 @@ def jagged_counts(entries: int, *, seed: int = 0, longest: int = 4) -> Array:
 
 
 def odd_events(entries: int = 60, *, seed: int = 0) -> dict[str, Any]:
-    """Return arrays as ``vortex_hep.compress_tree`` takes them: scalars, lists, rows of every dtype.
+    """Return arrays as ``compress_tree`` takes them: scalars, lists and rows of every dtype.
 
     Parameters
     ----------

@@ -84,6 +84,4 @@ def damaged(payload: bytes, *, most: int = 3) -> st.SearchStrategy[bytes]:
         return bytes(out)
 
     change: Any = st.tuples(st.integers(0, len(payload) - 1), st.integers(0, 255))
-    return st.one_of(
-        st.lists(change, min_size=1, max_size=most).map(put), st.binary(max_size=60)
-    )
+    return st.one_of(st.lists(change, min_size=1, max_size=most).map(put), st.binary(max_size=60))
