@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -250,7 +250,7 @@ def _allowed(errors: ErrorsOf, damage: Damage) -> Errors:
     if isinstance(errors, tuple):
         return errors
     # A class can be called as well as a function can.
-    return errors if isinstance(errors, type) else cast("Errors", errors(damage))
+    return errors if isinstance(errors, type) else errors(damage)
 
 
 def _judge(
@@ -281,7 +281,7 @@ def same_data(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return set(a) == set(b) and all(same_data(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same_data, a, b))
+        return len(a) == len(b) and all(same_data(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
         return np.float64(a).tobytes() == np.float64(b).tobytes()
     return bool(a == b)
