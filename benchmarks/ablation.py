@@ -1,4 +1,4 @@
-"""Ablation: what each part of the modelling is worth on one data set.
+"""Ablation: what each part of the event model contributes on one data set.
 
 Trains a model with everything, then one without each part, all alike otherwise, and compresses the
 test files with each. Writes ``results/ablation-NAME.json``; ``benchmarks/report.py`` makes

@@ -1,4 +1,4 @@
-"""The pipeline beside a plain loop, and two workers beside one, on the same files.
+"""Timing of jobs: one worker beside a plain loop, and two workers beside one, on the same files.
 
 Equal files are compressed and verified against their sources by a loop over ``compress_file`` and
 ``verify``, and by the pipeline with one worker and with two: each run in a process of its own, in

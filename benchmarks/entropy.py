@@ -1,4 +1,4 @@
-"""How far from Shannon: a file whose exact entropy is known, column by column.
+"""Distance to the Shannon limit, column by column, on a file whose exact entropy is known.
 
 Writes ``results/known-entropy.json`` and ``KNOWN_ENTROPY.md``.
 

@@ -1,4 +1,4 @@
-"""What the recipes take: the headers of their YAML files and the tables of ``docs/hardware.md``.
+"""Hardware requirements of the recipes: headers of YAML files, tables of ``docs/hardware.md``.
 
 ``python -m benchmarks.hardware`` writes parameter counts and estimates of memory into them. With
 ``--check`` it writes nothing and fails if they do not say what the code says.

@@ -1,4 +1,4 @@
-"""Large files of every kind, quickly written: blocks of simulated content over and over.
+"""Large test files of every kind, written quickly by repeating blocks of simulated events.
 
 The blocks differ from one another and are not trivially constant, and each is larger than what is
 compressed at once, so that for memory and speed such a file is like one that never repeats.

@@ -1,4 +1,4 @@
-"""Memory that compressing, verifying and restoring a large file takes, at the peak.
+"""Peak memory of compressing, verifying and restoring large files.
 
 Writes a file of the kind and size asked for, works on it with a process for each step, and adds
 what was measured to ``results/memory.json``.

@@ -1,4 +1,4 @@
-"""Runner: measure the corpus on this machine.
+"""The benchmark runner: measures all files of the corpus on this machine.
 
 Writes one JSON per codec, file and machine to ``benchmarks/results/``; ``benchmarks/report.py``
 makes the tables and plots from them.

@@ -1,4 +1,4 @@
-"""The text of the report: tables in Markdown, made from comparisons."""
+"""Tables of the benchmark report in Markdown."""
 
 from __future__ import annotations
 

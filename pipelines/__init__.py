@@ -1,1 +1,1 @@
-"""Runnable pipelines around the package: they import ``vortex_hep``, never the reverse."""
+"""Runnable pipelines around the package; they import ``vortex_hep``, never the reverse."""

@@ -1,4 +1,4 @@
-"""``python -m pipelines.compress_dataset``: the command, for a checkout."""
+"""``python -m pipelines.compress_dataset``: entry point for a checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m pipelines.restore_dataset``: the command, for a checkout."""
+"""``python -m pipelines.restore_dataset``: entry point for a checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m pipelines.train_model``: the command, for a checkout."""
+"""``python -m pipelines.train_model``: entry point for a checkout."""
 
 from __future__ import annotations
 

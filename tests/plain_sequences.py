@@ -1,4 +1,4 @@
-"""Section 9 of docs/SPEC.md once more, from its text alone: integers, lists and loops.
+"""A plain implementation of section 9 of docs/SPEC.md: integers, lists and loops.
 
 Slow on purpose, and without anything of the package's networks: what it has in common with the
 engines is the specification. Stored arrays are read by the package's coders, section 4.

@@ -1,4 +1,4 @@
-"""What the README promises exists."""
+"""Tests that what the README promises exists."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The worked numbers of docs/SPEC.md, sections 5 to 8, are what the code computes."""
+"""Tests of the worked numbers of docs/SPEC.md, sections 5 to 8, against the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 9 of docs/SPEC.md: its numbers are what the code computes, and its text suffices.
+"""Tests of section 9 of docs/SPEC.md: its numbers, and that its text suffices.
 
 :mod:`tests.plain_sequences` was written from the text alone; what it gives is compared here with
 what the package gives.
@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import plain_sequences as plain
-from tests.nn.sequence.models import random_model
 from tests.spec_text import section, table_rows
 from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.sections import join
@@ -38,6 +37,7 @@ from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.nn.sequence.session import BEGIN, Session
+from vortex_hep.testing.conformance.engines.sequences import random_model
 
 WORKED = section("9.6")
 SHAPE = SequenceShape(4, 1, 2, 3, 4, 2, 2, memory=True)
@@ -196,7 +196,7 @@ def test_heads_too_wide_for_exact_sums_are_refused_9_2():
     """The document is refused before arrays are read, whatever these are."""
     head, arrays = plain.sections_of(serial.dump(worked_model()))
     text = zstd.decompress(head[4:], int.from_bytes(head[:4], "little"))
-    for width, words in ((1024, "count|bytes|items"), (1026, "too wide")):
+    for width, words in ((1024, "count|bytes|items"), (1026, "numbers a head")):
         other = text.replace(b'"width":4', b'"width":%d' % width)
         other = other.replace(b'"heads":2', b'"heads":1')
         packed = len(other).to_bytes(4, "little") + zstd.compress(other)

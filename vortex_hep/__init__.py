@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from vortex_hep.archive.compress import compress_file, compress_tree
     from vortex_hep.archive.exact import exact_forecast
     from vortex_hep.archive.foldercache import FolderCache
-    from vortex_hep.archive.restore import VerifyReport, restore, verify
-    from vortex_hep.core.options import CompressReport, TrainOptions
+    from vortex_hep.archive.restore import restore
+    from vortex_hep.archive.verify import VerifyReport, verify
+    from vortex_hep.archive.write import CompressReport
+    from vortex_hep.core.options import TrainOptions
     from vortex_hep.errors import VortexError
     from vortex_hep.models.model import Model
     from vortex_hep.models.train import train
@@ -36,9 +38,9 @@ _HOMES = {
     "Archive": "archive.archive", "ArchiveTree": "archive.archive", "open": "archive.archive",
     "compress_file": "archive.compress", "compress_tree": "archive.compress",
     "VortexError": "errors", "exact_forecast": "archive.exact", "Model": "models.model",
-    "LaneChoice": "nn.sequence.coder", "CompressReport": "core.options",
-    "TrainOptions": "core.options", "VerifyReport": "archive.restore",
-    "restore": "archive.restore", "verify": "archive.restore", "train": "models.train",
+    "LaneChoice": "nn.sequence.coder", "CompressReport": "archive.write",
+    "TrainOptions": "core.options", "VerifyReport": "archive.verify",
+    "restore": "archive.restore", "verify": "archive.verify", "train": "models.train",
     "dask": "analysis.collections", "h5": "analysis.h5", "iterate": "analysis.iterate",
     "nanoevents": "analysis.coffea.nano", "ArchiveDataset": "analysis.tensors",
     "FolderCache": "archive.foldercache", "MemoryCache": "archive.cache",

@@ -1,4 +1,4 @@
-"""Every failure a user can meet, as a class that says what failed, where, and what to do.
+"""Error classes: what failed, where, and what to do.
 
 All errors derive from :class:`VortexError` and from the nearest built-in, so that
 ``except ValueError`` in analysis code keeps working.
@@ -57,7 +57,7 @@ class VortexError(Exception):
 
 
 class NotVortexError(VortexError, ValueError):
-    """The file is not a vortex_hep archive, model or file of weights."""
+    """The file is not a vortex_hep archive, model or compressed weights file."""
 
 
 class UnsupportedVersionError(VortexError, ValueError):

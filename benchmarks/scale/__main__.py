@@ -1,4 +1,4 @@
-"""How long a job over many files takes, what it costs, and what would hold it up.
+"""Command line of the scaling model: time, cost and bottleneck of a job over many files.
 
 ``predict``, the default, prints that for one job. ``measure`` measures the constants of the model
 on this machine, ``simulate`` compares model and simulation, ``noop`` runs a real job of 100,000

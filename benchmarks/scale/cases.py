@@ -1,4 +1,4 @@
-"""Jobs that model and simulation are compared on, one for each thing that can hold up a job."""
+"""Jobs on which model and simulation are compared, one for each bottleneck."""
 
 from __future__ import annotations
 

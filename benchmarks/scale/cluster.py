@@ -1,4 +1,4 @@
-"""A scheduler in a process of its own, and many workers in one: what a cluster costs its scheduler.
+"""Load on a dask scheduler: a scheduler in its own process, and many workers in another.
 
 Run as ``python -m benchmarks.scale.cluster ADDRESS N``: connects ``N`` workers and keeps them.
 """

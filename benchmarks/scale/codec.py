@@ -1,4 +1,4 @@
-"""What a worker computes for a file without a network: whole calls, one thread."""
+"""Time of the codec for one file without a network: whole calls, one thread."""
 
 from __future__ import annotations
 

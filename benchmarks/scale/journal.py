@@ -1,4 +1,4 @@
-"""What the journal needs per file and per commit."""
+"""Time and size of the journal, per file and per commit."""
 
 from __future__ import annotations
 

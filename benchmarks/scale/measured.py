@@ -1,4 +1,4 @@
-"""What was measured, as tables: constants, the job without work, the pipeline."""
+"""Tables of the measured constants, of the job without work, and of the pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model on paper: how long a job takes, what it costs, and what holds it up.
+"""The analytic model of a job: its time, its cost, and its bottleneck.
 
 A file passes through stages; a stage lasts as long as the slower of its computing and its transfer,
 which overlap, and its requests come on top. Workers, storage, scheduler and journal each need a

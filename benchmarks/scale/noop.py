@@ -1,4 +1,4 @@
-"""Real jobs whose workers answer at once: what is left is driver, scheduler and journal.
+"""Real jobs whose workers return at once, which measure driver, scheduler and journal.
 
 Each runs in a process of its own. With two workers it holds the driver and the scheduler of a local
 cluster, so that its memory is that of both; many workers share a process, and a scheduler has one.

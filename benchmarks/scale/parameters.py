@@ -1,4 +1,4 @@
-"""What the model and the simulation take: the job, the data, the site, and measured costs.
+"""Parameters of model and simulation: the job, the data, the site, and measured costs.
 
 Costs are measured (``python -m benchmarks.scale measure``) and read from JSON. What only a site can
 know, bandwidth and prices above all, is a :class:`Site`: its defaults are assumptions, not

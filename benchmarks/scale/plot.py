@@ -1,4 +1,4 @@
-"""Time over workers and over files, as a picture."""
+"""Plot of the time of a job against workers and files."""
 
 from __future__ import annotations
 

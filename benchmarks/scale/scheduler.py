@@ -1,4 +1,4 @@
-"""What dask's scheduler and its client need per task and per worker."""
+"""Cost of a task and of a worker for dask's scheduler and its client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulation, event by event: a driver with its scheduler, workers, and the storage they share.
+"""Discrete-event simulation of a job: driver, scheduler, workers, and the storage they share.
 
 The model says what a job needs on average; here every task is submitted, waits its turn, shares
 the storage with others, and may lose its worker, so that queues, rounds and ends come out by

@@ -1,4 +1,4 @@
-"""Predictions as text: one job in lines, many jobs in tables."""
+"""Predictions of the model as text: a list for one job, tables for many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does for a file beside coding it: seconds, and requests to a server."""
+"""Overhead of a worker per file besides coding: seconds, and requests to a server."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Transformers measured: against the event model, variant by variant, and on other devices."""
+"""Measurements of transformers: against the event model, ablations, speed on other devices."""

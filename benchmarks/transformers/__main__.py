@@ -1,4 +1,4 @@
-"""Transformers measured: against the event model, variant by variant, and on other devices.
+"""Command line of the measurements of transformers: comparison, ablation, speed.
 
 ``compare``, ``ablate`` and ``rates`` each write one JSON file into the results of this machine;
 ``report`` makes the tables of ``docs/architecture.md`` and a plot of them. With ``--check`` it

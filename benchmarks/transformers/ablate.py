@@ -1,4 +1,4 @@
-"""Variants of one transformer, trained alike on the same data and measured on the same rows."""
+"""Ablation of one transformer: variants trained alike and measured on the same rows."""
 
 from __future__ import annotations
 

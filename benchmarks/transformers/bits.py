@@ -1,4 +1,4 @@
-"""What records cost under a transformer, in floating point and in integers, on the same lanes."""
+"""Bits of records under a transformer, in floating point and in integers, on the same lanes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transformers are trained and measured on."""
+"""Data sets on which the transformers are trained and measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings as a picture: bits per byte over seconds, with what there is to beat."""
+"""Plot of trainings: bits per byte against seconds, with the other codecs as references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speed of one transformer on several devices, and whether all make and read the same bytes."""
+"""Speed of one transformer on several devices, and whether all write and read the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ablation leaves out or replaces, and the data that each is tried on."""
+"""Variants of the ablation: what each leaves out or replaces, and its data."""
 
 from __future__ import annotations
 

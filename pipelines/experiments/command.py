@@ -1,4 +1,4 @@
-"""The command line of the experiments, which is the same for all of them."""
+"""The command line shared by all experiments."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _steps(text: str) -> tuple[str, ...]:
     chosen = tuple(part.strip() for part in text.split(",") if part.strip())
     for step in chosen:
         if step not in STEPS:
-            raise argparse.ArgumentTypeError(f"{step!r} is none of {', '.join(STEPS)}")
+            raise argparse.ArgumentTypeError(f"{step!r} is not one of {', '.join(STEPS)}")
     if not chosen:
         raise argparse.ArgumentTypeError(f"some of {', '.join(STEPS)}")
     return chosen

@@ -1,4 +1,4 @@
-"""What an experiment is: the contents of its ``experiment.toml``, checked."""
+"""The description of an experiment: the contents of its ``experiment.toml``, checked."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def load_experiment(folder: Path) -> Experiment:
         learning=_described(Learning, plain.pop("learning", {}), path),
     )
     if plain:
-        raise SourceError(f"does not know {', '.join(sorted(plain))!r}", path=str(path))
+        raise SourceError(f"unknown keys: {', '.join(sorted(plain))}", path=str(path))
     _check(experiment, path)
     return experiment
 
@@ -209,7 +209,7 @@ def load_experiment(folder: Path) -> Experiment:
 def _text(plain: dict[str, Any], key: str, path: Path) -> str:
     value = plain.pop(key, None)
     if not isinstance(value, str):
-        raise SourceError(f"needs {key!r}, a text", path=str(path))
+        raise SourceError(f"key {key!r} is missing, or not text", path=str(path))
     return value
 
 
@@ -220,12 +220,12 @@ def _described(kind: type[Described], plain: dict[str, Any], path: Path) -> Desc
     for key in plain:
         if key not in known:
             raise SourceError(
-                f"{section!r} does not know {key!r}", path=str(path),
-                hint=f"it knows {', '.join(known)}",
+                f"unknown key {key!r} in {section!r}", path=str(path),
+                hint=f"known are {', '.join(known)}",
             )  # fmt: skip
     for key, field in known.items():
         if field.default is MISSING and key not in plain:
-            raise SourceError(f"{section!r} needs {key!r}", path=str(path))
+            raise SourceError(f"key {key!r} is missing in {section!r}", path=str(path))
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
 
 
@@ -235,9 +235,10 @@ def _check(experiment: Experiment, path: Path) -> None:
     roles += [item.role for item in experiment.made]
     for role in roles:
         if role not in ROLES:
-            raise SourceError(f"role {role!r} is none of {', '.join(ROLES)}", path=str(path))
+            msg = f"'role' must be one of {', '.join(ROLES)}, not {role!r}"
+            raise SourceError(msg, path=str(path))
     for source in experiment.sources:
         if (source.url is None) == (source.folder is None):
-            raise SourceError("a source has either 'url' or 'folder'", path=str(path))
+            raise SourceError("'source' needs exactly one of 'url' and 'folder'", path=str(path))
     if not 0 < experiment.cutting.train_share < 1:
-        raise SourceError("'train_share' lies between 0 and 1", path=str(path))
+        raise SourceError("'train_share' must lie between 0 and 1", path=str(path))

@@ -1,4 +1,4 @@
-"""Downloads that are complete and right, or not there: resumed, checked, and renamed at the end."""
+"""Downloads of files: resumed, checked, and renamed once complete."""
 
 from __future__ import annotations
 

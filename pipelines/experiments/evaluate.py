@@ -1,4 +1,4 @@
-"""The step "evaluate": compress what was held out, restore it, compare bit for bit, and measure."""
+"""The step "evaluate": compress the held-out part, restore it, compare bit for bit, and measure."""
 
 from __future__ import annotations
 

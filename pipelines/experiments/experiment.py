@@ -1,4 +1,4 @@
-"""An experiment from the first step to the last."""
+"""Running an experiment: all of its steps in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step "fetch": the experiment's open data, or what stands in for them."""
+"""The step "fetch": the experiment's open data, or generated files in their place."""
 
 from __future__ import annotations
 

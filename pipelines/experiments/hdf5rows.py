@@ -1,4 +1,4 @@
-"""Some rows of an HDF5 file as a file: same groups, types, attributes, chunks and filters."""
+"""Cutting HDF5 files by rows: same groups, types, attributes, chunks and filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some events of a HepMC text as a text: the lines of whole events, untouched."""
+"""Cutting HepMC text between events; the lines of each event stay as they are."""
 
 from __future__ import annotations
 

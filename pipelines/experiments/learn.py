@@ -1,4 +1,4 @@
-"""The step "train": a model of one family, from the part to learn from."""
+"""The step "train": a model of one family, from the training part."""
 
 from __future__ import annotations
 

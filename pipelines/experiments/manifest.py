@@ -1,4 +1,4 @@
-"""What each step made, from what and how: so that a step that has nothing new to do is skipped."""
+"""The manifest of an experiment: what each step made, so that finished steps are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step "prepare": a part to learn from and a part to measure, cut between events.
+"""The step "prepare": a training part and a test part, cut between events.
 
 Nothing is cast, padded, clipped or left out; a file that needs no cutting is used as it is.
 """

@@ -1,4 +1,4 @@
-"""Results as JSON, as a Markdown table and as a plot."""
+"""The report of an experiment: JSON, a Markdown table and a plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first entries of a tree of a ROOT file as a file: for trials, not for figures."""
+"""Cutting ROOT files: the first entries of a tree, for trials only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading remote files from a byte on, so that transfers can be resumed."""
+"""Remote files read from a given byte on, so that transfers can be resumed."""
 
 from __future__ import annotations
 

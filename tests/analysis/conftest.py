@@ -1,4 +1,4 @@
-"""Archives, and what was decoded of them."""
+"""Fixtures of the analysis tests: archives, and counters of decoded columns."""
 
 from __future__ import annotations
 

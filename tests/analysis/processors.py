@@ -1,4 +1,4 @@
-"""Processors that coffea's workers import."""
+"""Coffea processors that workers import."""
 
 from __future__ import annotations
 

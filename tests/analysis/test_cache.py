@@ -1,4 +1,4 @@
-"""Caches of decoded chunks."""
+"""Tests of the caches of decoded chunks."""
 
 import gc
 import os
@@ -176,7 +176,7 @@ def test_ways_to_name_a_cache(tmp_path):
     assert on_disk.folder.is_dir()
     memory = MemoryCache(10)
     assert open_cache(memory) is memory
-    with pytest.raises(UnsupportedTypeError, match="a cache cannot be a int"):
+    with pytest.raises(UnsupportedTypeError, match="expected a cache, got int"):
         open_cache(3)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedTypeError, match="not a size in bytes"):
         MemoryCache("-1 MB")

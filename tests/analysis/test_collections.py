@@ -1,4 +1,4 @@
-"""Collections of dask-awkward decode what is used, on real workers too."""
+"""Tests of dask-awkward collections: only what is used is decoded, on real workers too."""
 
 import os
 import pickle

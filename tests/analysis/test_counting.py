@@ -1,4 +1,4 @@
-"""What is transferred and decoded over a real XRootD server."""
+"""Tests of what is transferred and decoded over a real XRootD server."""
 
 import shutil
 

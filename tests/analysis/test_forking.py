@@ -1,4 +1,4 @@
-"""Archives that were in use when the process forked, as data loaders and executors do."""
+"""Tests of archives in use when the process forks, as data loaders and executors do."""
 
 import os
 from multiprocessing import get_context

@@ -1,4 +1,4 @@
-"""Archives find models that they do not hold, and a process loads each once."""
+"""Tests of finding models outside archives, each loaded once per process."""
 
 import io
 import shutil
@@ -67,7 +67,7 @@ def test_what_lies_there_is_checked(nameless_archive, model, tmp_path):
     shutil.copy(nameless_archive, tmp_path / "a.vxc")
     beside = tmp_path / model_file_name(model.sha256)
     Model({}).save(beside)
-    with pytest.raises(ModelMismatchError, match=r"this is model .* not what its name says"):
+    with pytest.raises(ModelMismatchError, match=r"expected the model .* got"):
         read(tmp_path / "a.vxc")
     model.save(beside, overwrite=True)
     data = bytearray(beside.read_bytes())

@@ -1,4 +1,4 @@
-"""NanoEvents of an archive are those of the ROOT file, and decode what is touched."""
+"""Tests of NanoEvents over archives, against those of the ROOT file."""
 
 import gc
 import pickle

@@ -1,4 +1,4 @@
-"""The guide's notebook runs from beginning to end, and its code is code."""
+"""Tests of the guide's notebook: it runs from beginning to end."""
 
 import ast
 import importlib

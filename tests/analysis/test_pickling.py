@@ -1,4 +1,4 @@
-"""Archives and what belongs to them travel by their path."""
+"""Tests of pickling archives, which travel by their path."""
 
 import io
 import pickle
@@ -37,7 +37,7 @@ def test_what_arrives(nameless_archive, model, tmp_path, monkeypatch):
     again, branch = pickle.loads(state)
     assert again.path == str(nameless_archive)
     assert again.cache.folder == tmp_path
-    assert branch._tree._archive is again
+    assert branch._tree._handle is again._handle
     assert ak.array_equal(branch.array(), expected)
     again.close()
 

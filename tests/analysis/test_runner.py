@@ -1,4 +1,4 @@
-"""coffea's Runner gives the same histograms on archives as on ROOT files."""
+"""Tests of coffea's Runner: the same histograms on archives as on ROOT files."""
 
 import pickle
 from typing import Any

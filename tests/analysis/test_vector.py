@@ -1,4 +1,4 @@
-"""Behaviours of vector work on what is read."""
+"""Tests of vector's behaviours on arrays read from archives."""
 
 import awkward as ak
 import numpy as np

@@ -1,4 +1,4 @@
-"""Files, models and archives that the tests of the public interface share."""
+"""Fixtures of the public interface's tests: files, models and archives."""
 
 from __future__ import annotations
 

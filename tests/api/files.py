@@ -1,4 +1,4 @@
-"""Files that the tests of the public interface write."""
+"""Writers of the files used in the tests of the public interface."""
 
 from __future__ import annotations
 

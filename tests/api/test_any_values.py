@@ -1,4 +1,4 @@
-"""A model meets values that it never saw: the archive grows, and nothing else happens."""
+"""Tests of models on values that they never saw: larger archives, and no other effect."""
 
 import awkward as ak
 import numpy as np

@@ -1,4 +1,4 @@
-"""The same input gives the same bytes, whatever the machine is busy with."""
+"""Tests of determinism: the same input gives the same bytes, whatever the machine's load."""
 
 import vortex_hep
 from vortex_hep.archive import compress as compressing

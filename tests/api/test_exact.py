@@ -1,4 +1,4 @@
-"""Archives that promise the bytes of their source, whatever kind of file that is."""
+"""Tests of archives that promise the bytes of their source, for every kind of file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong is said in one line, and leaves nothing behind."""
+"""Tests of failures: one line of explanation, and nothing left behind."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Archives of files of every kind: what version 1 wrote restores for ever."""
+"""Golden archives of files of every kind: what version 1 wrote is restored for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is imported when: nothing heavy without need, and torch never for reading."""
+"""Tests of imports: nothing heavy without need, no torch for reading, layers in order."""
 
 import ast
 import subprocess

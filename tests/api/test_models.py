@@ -1,4 +1,4 @@
-"""Models: saved and loaded, named by what they compute, and used on files that differ a little."""
+"""Tests of models: saved, loaded, named by what they compute, used on slightly different files."""
 
 import io
 

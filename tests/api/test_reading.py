@@ -1,4 +1,4 @@
-"""Reading archives gives what uproot gives for the source, bit for bit."""
+"""Tests of reading archives, against uproot on the source, bit for bit."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +15,15 @@ from vortex_hep.models.model import Model
 
 
 @pytest.fixture
-def tree(example_archive):
+def archive(example_archive):
     path, model = example_archive
     with vortex_hep.open(path, model=model) as archive:
-        yield archive["Events"]
+        yield archive
+
+
+@pytest.fixture
+def tree(archive):
+    return archive["Events"]
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +106,25 @@ def test_branches(tree, truth, bits):
     assert len(tree) == len(truth) == len(list(tree))
 
 
-def test_cost_is_that_of_the_chunks_to_fetch(tree):
+def test_cost_is_that_of_the_chunks_to_fetch(archive, tree):
     whole, jets = tree.cost(), tree.cost(filter_name="Jet_pt")
     assert set(jets) == {"", "Jet"}  # the counters come along
     assert jets["Jet"] == whole["Jet"] > 0
     assert tree.cost(filter_name="nothing") == {}
     assert sum(whole.values()) == sum(
         table["stored_bytes"]
-        for t in tree._archive.info()["trees"] if t["name"] == tree.name
+        for t in archive.info()["trees"] if t["name"] == tree.name
         for table in t["tables"]
     )  # fmt: skip
 
 
-def test_names_that_are_not_there(tree):
+def test_names_that_are_not_there(archive, tree):
     with pytest.raises(NotFoundError, match=r"did you mean .*'Jet_pt'"):
         tree.arrays(["Jet_ptt"])
     with pytest.raises(NotFoundError, match="no such branch"):
         tree["nope"]
     with pytest.raises(NotFoundError, match="did you mean 'Events'"):
-        tree._archive["Event"]
+        archive["Event"]
     with pytest.raises(UnsupportedTypeError, match="pandas"):
         tree.arrays("run", library="pandas")
     with pytest.raises(UnsupportedTypeError, match="step_size"):

@@ -1,4 +1,4 @@
-"""Files of experiments go into an archive and come back, bit for bit."""
+"""Tests on files of experiments: compressed and restored, bit for bit."""
 
 import pytest
 

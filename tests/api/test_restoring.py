@@ -1,4 +1,4 @@
-"""The way back: files that uproot cannot tell from their source, and proof of it."""
+"""Tests of restoring: files that uproot cannot tell from their source."""
 
 import numpy as np
 import pytest

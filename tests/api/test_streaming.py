@@ -1,4 +1,4 @@
-"""Archives and files written to what is open, to memory and to servers, all parts at once."""
+"""Tests of writing archives and files to open files, to memory and to servers."""
 
 from __future__ import annotations
 

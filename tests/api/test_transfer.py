@@ -1,4 +1,4 @@
-"""Models on other data than they were trained on: several files, fine-tuning, new branches."""
+"""Tests of models on other data than they were trained on: fine-tuning, new branches."""
 
 from __future__ import annotations
 

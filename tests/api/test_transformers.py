@@ -1,4 +1,4 @@
-"""Transformers from training to the restored file, as event models are used."""
+"""Tests of transformers from training to the restored file."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What tests of jobs share: small files, and workers that are started once per module."""
+"""Fixtures of the job tests: small files, and workers that are started once per module."""
 
 from __future__ import annotations
 

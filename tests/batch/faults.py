@@ -1,4 +1,4 @@
-"""Workers that meet their end with certain files."""
+"""Workers that crash on certain files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job whose files and outcomes are invented: what there is to show, without any work."""
+"""A job with fabricated files and outcomes, to test reports without any work."""
 
 from __future__ import annotations
 

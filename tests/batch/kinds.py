@@ -1,4 +1,4 @@
-"""Small files of every kind that jobs meet."""
+"""Small files of every kind, as inputs of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands over data sets, on real workers: what they make, say and return."""
+"""Tests of the dataset commands on real workers: outputs, messages, exit codes."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Workers and drivers that are killed: nothing is lost, nothing is done twice, nothing is left."""
+"""Tests of killed workers and drivers: nothing lost, nothing done twice, nothing left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is full: nothing partial has a name, and a job goes on once there is room."""
+"""Tests of full disks: no partial outputs, and the job goes on once there is space."""
 
 from __future__ import annotations
 

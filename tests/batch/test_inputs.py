@@ -1,4 +1,4 @@
-"""From files, folders, patterns and lists to one list of files."""
+"""Tests of job inputs: files, folders, patterns and lists as one list of files."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def test_filesets_of_coffea(tree):
     [
         ("empty.txt", b"# nothing\n\n", "names no file"),
         ("empty.json", b"{}", "names no file"),
-        ("binary.txt", b"root\x00\xff\xfe", "no list of files, it holds other data"),
-        ("nul.txt", b"root\x00", "no list of files"),
-        ("control.txt", b"a.root\nb\x1b[1m.root\n", "line 2 is no path"),
-        ("broken.json", b"{", "no JSON"),
-        ("number.json", b"3", "no fileset"),
+        ("binary.txt", b"root\x00\xff\xfe", "not a list of files: it is not text"),
+        ("nul.txt", b"root\x00", "not a list of files"),
+        ("control.txt", b"a.root\nb\x1b[1m.root\n", "line 2 is not a path"),
+        ("broken.json", b"{", "not JSON"),
+        ("number.json", b"3", "not a fileset"),
         ("form.json", b'{"tt": {"files": {"a.root": 3}}}', "not a file and its tree"),
         ("form.json", b'{"tt": "a.root"}', "dataset 'tt': no files"),
     ],

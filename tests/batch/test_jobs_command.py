@@ -1,4 +1,4 @@
-"""``vortex-hep jobs``: what it shows of jobs, and what bad input gets."""
+"""Tests of ``vortex-hep jobs``."""
 
 import json
 import sqlite3

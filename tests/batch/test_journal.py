@@ -1,4 +1,4 @@
-"""The journal: what it keeps, through crashes too, and who may write it."""
+"""Tests of the journal: its contents, also after crashes, and its one writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model for many files."""
+"""Tests of training one model for many files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where outputs go."""
+"""Tests of output places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found wrong before a job begins."""
+"""Tests of the checks before a job begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see of a job: progress, names, figures, and the page."""
+"""Tests of a job's progress, task names, figures, and HTML report."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""Jobs from the first file to the last, and again: retries, failures, what is skipped."""
+"""Tests of whole jobs: retries, failures, and skipping what is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that is lost at any moment of the work on a file: nothing wrong, nothing left."""
+"""Tests of servers lost at any moment of the work on a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites: their files, the workers they give, and the scripts of their jobs."""
+"""Tests of sites: their files, their workers, and the scripts of their batch jobs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def test_the_examples_are_sites(tmp_path, kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: local\nworker: 3", r"a site has no 'worker' \(did you mean 'workers'\?\)"),
-        ("kind: condor", r"no kind of site 'condor' \(did you mean 'htcondor'\?\)"),
-        ("kind: htcondor", "number of workers is missing"),
+        ("kind: local\nworker: 3", r"unknown key 'worker' \(did you mean 'workers'\?\)"),
+        ("kind: condor", r"unknown kind of site 'condor' \(did you mean 'htcondor'\?\)"),
+        ("kind: htcondor", "key 'workers' is missing"),
         ("kind: address", "address of a scheduler"),
         ("address: tcp://host:1", "address of a scheduler"),
         ("workers: many", "workers must be a whole number from 1 on, not 'many'"),

@@ -1,4 +1,4 @@
-"""Sixty files of all kinds on a real server, and everything breaks that can break."""
+"""Test of a job over sixty files of all kinds on a real server, with every kind of fault."""
 
 from __future__ import annotations
 

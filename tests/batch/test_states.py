@@ -1,4 +1,4 @@
-"""Why a file failed, told from what was raised."""
+"""Tests of the classification of failures."""
 
 from __future__ import annotations
 

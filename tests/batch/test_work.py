@@ -1,4 +1,4 @@
-"""What becomes of one file on a worker, in all ways that it can go; without dask."""
+"""Tests of a worker's work on one file, in all of its outcomes; without dask."""
 
 from __future__ import annotations
 

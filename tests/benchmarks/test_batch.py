@@ -1,4 +1,4 @@
-"""The benchmark of the pipeline: what it compares, and what it demands."""
+"""Tests of the benchmark of jobs."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""The corpus: well formed, and the right files where the data folder is there."""
+"""Tests of the corpus: well formed, and the right files where the data folder is there."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Headers of recipes and tables of the guide say what the code says."""
+"""Tests that headers of recipes and tables of the guide agree with the code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The measurement of memory: large files of every kind are what they are called."""
+"""Tests of the large files that the measurement of memory writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report says what the results say."""
+"""Tests that the report agrees with the results."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The model of jobs at scale: cases worked out by hand, limits, and a simulation that agrees."""
+"""Tests of the scaling model: cases worked out by hand, limits, agreement with the simulation."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Comparison, ablation and rates of transformers on tiny data, and the tables made of them."""
+"""Tests of the measurements of transformers, on tiny data, and of their tables."""
 
 import copy
 import json

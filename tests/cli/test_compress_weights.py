@@ -1,4 +1,4 @@
-"""Checkpoints of torch and of safetensors through the command line and back."""
+"""Tests of ``vortex-hep compress-weights``: weights files of torch and safetensors, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from vortex_hep.cli import main
 from vortex_hep.codec.weights.files import (
     compress_weights_file,
-    read_checkpoint,
+    read_weights_file,
     restore_weights_file,
 )
 from vortex_hep.codec.weights.safetensors import read_safetensors, write_safetensors
@@ -127,7 +127,7 @@ def test_torch_to_safetensors_keeps_the_tensors(saved, tmp_path, capsys):
     assert main(["compress-weights", str(packed), "--restore", "-o", str(out)]) == 0
     assert "was left out" in capsys.readouterr().out
     arrays, _ = read_safetensors(out)
-    tensors, _ = read_checkpoint(saved)
+    tensors, _ = read_weights_file(saved)
     assert set(arrays) == set(tensors)
     for name, tensor in tensors.items():
         assert arrays[name].tobytes() == tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
@@ -164,13 +164,13 @@ class Other:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"model": Other()}, "torch does not load it as weights"),
+        ({"model": Other()}, "torch refuses to load it as weights"),
         ({"x": {"y": torch.float32}}, "'x.y' is a dtype, neither a tensor nor JSON"),
-        ({(1, 2): 3}, r"the key (1, 2) in the checkpoint is neither"),
+        ({(1, 2): 3}, r"the key (1, 2) in the top level is neither"),
         ({"x": {1.5: 3}}, "the key 1.5 in 'x' is neither"),
     ],
 )
-def test_checkpoints_that_are_refused(tmp_path, capsys, content, words):
+def test_weights_files_that_are_refused(tmp_path, capsys, content, words):
     path = tmp_path / "x.pt"
     torch.save(content, path)
     assert main(["compress-weights", str(path)]) == 1
@@ -180,7 +180,7 @@ def test_checkpoints_that_are_refused(tmp_path, capsys, content, words):
     assert not (tmp_path / "x.vxw").exists()
 
 
-def test_files_that_are_no_checkpoints(tmp_path, capsys, saved):
+def test_files_that_hold_no_weights(tmp_path, capsys, saved):
     path = tmp_path / "x.pt"
     for content in (
         b"",
@@ -195,7 +195,7 @@ def test_files_that_are_no_checkpoints(tmp_path, capsys, saved):
     assert main(["compress-weights", str(tmp_path / "gone.pt")]) == 1
     assert "gone.pt" in capsys.readouterr().err
     assert main(["compress-weights", str(GOLDEN / "archive-v1.vxc"), "-o", str(path) + "w"]) == 1
-    assert "a file of vortex_hep, not a checkpoint" in capsys.readouterr().err
+    assert "a vortex_hep file, not a weights file" in capsys.readouterr().err
 
 
 def test_outputs_that_are_refused(safe, saved, tmp_path, capsys):
@@ -208,7 +208,7 @@ def test_outputs_that_are_refused(safe, saved, tmp_path, capsys):
     assert main(["compress-weights", str(saved), "-o", str(packed), "--overwrite"]) == 0
     assert packed.read_bytes() != before
     assert main(["compress-weights", str(packed), "--restore", "-o", str(tmp_path / "x.npz")]) == 1
-    assert ".npz is no format of checkpoints" in capsys.readouterr().err
+    assert "unsupported suffix '.npz' of a weights file" in capsys.readouterr().err
 
 
 def test_what_does_not_decode_is_not_written(safe, tmp_path, monkeypatch):

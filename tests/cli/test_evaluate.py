@@ -1,4 +1,4 @@
-"""``vortex-hep evaluate``: what it prints, writes and refuses."""
+"""Tests of ``vortex-hep evaluate``."""
 
 import json
 

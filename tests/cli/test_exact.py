@@ -1,4 +1,4 @@
-"""The commands on archives that promise the bytes of their source."""
+"""Tests of the commands on archives that promise the bytes of their source."""
 
 import gzip
 import json

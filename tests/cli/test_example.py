@@ -1,4 +1,4 @@
-"""``vortex-hep example``."""
+"""Tests of ``vortex-hep example``."""
 
 import uproot
 

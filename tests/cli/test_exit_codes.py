@@ -1,4 +1,4 @@
-"""Failures become one line on stderr and a documented exit code."""
+"""Tests of failures on the command line: one line on stderr and a documented exit code."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Names of outputs."""
+"""Tests of default output names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: one line, exit code 130, nothing half-written."""
+"""Tests of Ctrl-C: one line, exit code 130, nothing half-written."""
 
 import signal
 import subprocess

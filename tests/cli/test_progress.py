@@ -1,4 +1,4 @@
-"""Progress in lines, in bars, and not at all."""
+"""Tests of progress in lines, in bars, and switched off."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The command answers at once: nothing heavy is imported before a sub-command runs."""
+"""Tests of the command's start: nothing heavy is imported before a sub-command runs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The commands with transformers: a dump of floats there and back, and what is said on the way."""
+"""Tests of the commands with transformers, on a file of raw floats."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The commands that stand alone: any file to an archive, and its bytes back."""
+"""Tests of ``vortex-compress`` and ``vortex-decompress``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands on real archives, from training to the restored file."""
+"""Tests of the commands on real archives, from training to the restored file."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Streams made with torchac: they decode, cost what they should, and misuse is refused."""
+"""Tests of arithmetic coding with torchac: round trips, size, refused misuse."""
 
 import os
 import shutil

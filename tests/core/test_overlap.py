@@ -1,4 +1,4 @@
-"""Threads ahead and behind: order, bounds, and errors that end all of them."""
+"""Tests of threads that read ahead and write behind: order, bounds, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and tables as text."""
+"""Tests of numbers and tables as text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files of every kind, small, and archives of them: what is stored of a file beside its columns.
+"""Small files of every kind, and golden archives of them: what is stored beside the columns.
 
 ``python -m tests.golden.golden_files --write`` writes those that are missing. Only what no library
 may do otherwise one day is in them: no deflate, no zstd.

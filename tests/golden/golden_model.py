@@ -1,4 +1,4 @@
-"""Table models of the golden model and archive."""
+"""Event models of the golden model and archive."""
 
 from __future__ import annotations
 

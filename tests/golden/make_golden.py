@@ -1,4 +1,4 @@
-"""Write the golden files that are missing: ``python -m tests.golden.make_golden --write``.
+"""Writing of missing golden files: ``python -m tests.golden.make_golden --write``.
 
 A golden file says for ever what a format version means, so an existing one is never replaced.
 """

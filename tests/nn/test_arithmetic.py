@@ -1,4 +1,4 @@
-"""Properties of the shared integer arithmetic."""
+"""Tests of the shared integer arithmetic."""
 
 import numpy as np
 from hypothesis import given

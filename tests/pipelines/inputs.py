@@ -1,4 +1,4 @@
-"""Tiny files of every kind, where the experiments look for generated ones."""
+"""Tiny files of every kind, placed where the experiments look for generated ones."""
 
 import gzip
 

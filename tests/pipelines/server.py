@@ -1,4 +1,4 @@
-"""A web server on this machine, with the habits and faults of real ones."""
+"""A local web server with the quirks and faults of real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting files between events: both parts together hold what the file held, bit for bit."""
+"""Tests of cutting files between events: both parts together hold all of the file."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Downloads against a real server: complete and right, or not there."""
+"""Tests of downloads against a real server: complete and right, or absent."""
 
 import socket
 import sys

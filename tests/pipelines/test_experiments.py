@@ -1,4 +1,4 @@
-"""The experiments: what they describe, each of them once in small, and when steps are skipped."""
+"""Tests of the experiments: descriptions, small runs, skipped steps."""
 
 import json
 import shutil
@@ -53,13 +53,19 @@ def test_generated_files_are_there(name, shared_data):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("title = 3", "needs 'title'"),
+        ("title = 3", "key 'title' is missing, or not text"),
         ("[", "cannot be read as TOML"),
-        ("[cutting]\nkind = 'root'\nrows = 1", "'cutting' does not know 'rows'"),
-        ("[cutting]\ntree = 'x'", "'cutting' needs 'kind'"),
-        ("[cutting]\nkind = 'root'\n[[source]]\nrole = 'both'\nurl = 'x'", "role 'both'"),
-        ("[cutting]\nkind = 'root'\n[[source]]\nrole = 'test'", "either 'url' or 'folder'"),
-        ("[cutting]\nkind = 'root'\n[other]", "does not know 'other'"),
+        ("[cutting]\nkind = 'root'\nrows = 1", "unknown key 'rows' in 'cutting'"),
+        ("[cutting]\ntree = 'x'", "key 'kind' is missing in 'cutting'"),
+        (
+            "[cutting]\nkind = 'root'\n[[source]]\nrole = 'both'\nurl = 'x'",
+            "'role' must be one of .*, not 'both'",
+        ),
+        (
+            "[cutting]\nkind = 'root'\n[[source]]\nrole = 'test'",
+            "exactly one of 'url' and 'folder'",
+        ),
+        ("[cutting]\nkind = 'root'\n[other]", "unknown keys: other"),
     ],
 )
 def test_a_wrong_description_is_refused(tmp_path, text, said):

@@ -1,4 +1,4 @@
-"""What the guide for production managers says is so: commands, queries, sites, reasons."""
+"""Tests of the guide for production managers: its commands, queries, sites, reasons."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""Trees of one folder that go together."""
+"""Tests of bundles: trees of one folder coded as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as records of bytes: there and back whatever the bytes, and read in parts."""
+"""Tests of files as records of bytes: round trips whatever the bytes, partial reads."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_archives_that_are_not_of_records_are_refused(tmp_path):
         with pytest.raises(CorruptionError, match=r"out\.bin"):
             records.restore_file(blobs, trees, lambda *_, c=cluster: c, out, options)
         assert list(tmp_path.iterdir()) == []
-    with pytest.raises(CorruptionError, match="other trees"):
+    with pytest.raises(CorruptionError, match="expected the tree 'bytes'"):
         records.width_of({}, "a.vxc")
 
 

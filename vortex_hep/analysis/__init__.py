@@ -1,1 +1,1 @@
-"""Archives where ROOT files are used: loops over files, coffea, dask-awkward."""
+"""Archives in analysis tools: loops over files, coffea, dask-awkward, h5py, torch."""

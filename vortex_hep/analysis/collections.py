@@ -1,4 +1,4 @@
-"""Collections of dask-awkward over archives, of which only the columns in use are decoded."""
+"""dask-awkward collections over archives; only the columns in use are decoded."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def dask(
     UnsupportedFeatureError
         dask-awkward is missing.
     UnsupportedTypeError
-        The files' branches differ in type, or one of the options is none that can be.
+        The files' branches differ in type, or an option is invalid.
     VortexError
         As :func:`vortex_hep.open`. The footer of every file is read here, and nothing else.
 

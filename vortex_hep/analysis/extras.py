@@ -1,4 +1,4 @@
-"""What to tell users who lack a package that only a part of the interface needs."""
+"""Error messages for missing optional packages."""
 
 from __future__ import annotations
 

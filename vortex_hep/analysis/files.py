@@ -1,4 +1,4 @@
-"""Which archives and trees a user means, in the ways in which uproot takes them."""
+"""Selection of archives and trees, in the forms that uproot accepts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FileSpec:
         """
         for start, stop in self.steps or ():
             if stop > tree.num_entries:
-                msg = f"there are no entries {start} to {stop}, but {tree.num_entries} in all"
+                msg = f"entries {start} to {stop} are outside the tree's {tree.num_entries}"
                 raise UnsupportedTypeError(msg, path=self.path, tree=tree.name)
         return self.steps
 
@@ -119,7 +119,7 @@ def find_files(files: Files) -> list[FileSpec]:
     MissingError
         Nothing matches a pattern, or the list is empty.
     UnsupportedTypeError
-        It is none of these.
+        It is something else.
     """
     found = list(_find(files))
     if not found:
@@ -140,7 +140,7 @@ def _find(files: Any) -> Iterator[FileSpec]:
     elif isinstance(files, Mapping):
         for key, wanted in files.items():
             if not isinstance(key, (str, os.PathLike)):
-                raise UnsupportedTypeError(f"{key!r} is no path")
+                raise UnsupportedTypeError(f"expected a path, got {key!r}")
             tree_name, steps = _wanted(wanted, os.fspath(key))
             yield from (FileSpec(p, tree_name, steps) for p in _expand(os.fspath(key)))
     elif isinstance(files, Iterable) and not isinstance(files, (bytes, Archive)):
@@ -148,7 +148,7 @@ def _find(files: Any) -> Iterator[FileSpec]:
             yield from _find(item)
     else:
         raise UnsupportedTypeError(
-            f"files cannot be a {type(files).__name__}",
+            f"expected files, got {type(files).__name__}",
             hint="pass paths, patterns, {path: tree}, trees, or a list of these",
         )
 

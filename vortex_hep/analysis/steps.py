@@ -1,4 +1,4 @@
-"""Entry ranges in which trees are read."""
+"""Entry ranges for reading trees piece by piece."""
 
 from __future__ import annotations
 

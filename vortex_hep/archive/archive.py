@@ -1,54 +1,28 @@
-"""Reading archives as one reads ROOT files with uproot."""
+"""Open archives, read as one reads ROOT files with uproot."""
 
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vortex_hep.archive.cache import CacheLike, open_cache
-from vortex_hep.archive.handle import OpenFile, absolute, check_fingerprint
+from vortex_hep.archive.cache import CacheLike
+from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.codec.columns import classical
-from vortex_hep.codec.container.container import (
-    KIND_ARCHIVE,
-    KIND_WEIGHTS,
-    ContainerReader,
-    check_decoded,
-)
-from vortex_hep.codec.container.container_format import kind_with_article
+from vortex_hep.codec.container.container import ContainerReader, check_decoded
 from vortex_hep.core import arrays as build
-from vortex_hep.core.options import thread_count
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.errors import (
-    CorruptionError,
-    ModelMismatchError,
-    NotFoundError,
-    NotVortexError,
-    UnsupportedTypeError,
-)
-from vortex_hep.models.find import find_model, load_model
+from vortex_hep.core.text import fault_of
+from vortex_hep.errors import CorruptionError, NotFoundError
 from vortex_hep.models.model import CHUNK_REMAINDER, Model
-from vortex_hep.nn.coding.engine import get_engine
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Archive", "ArchiveBranch", "ArchiveTree", "OpenOptions", "open", "open_unowned"]
-
-
-class OpenOptions(TypedDict, total=False):
-    """How archives are opened: keywords of :class:`Archive`."""
-
-    model: Model | str | os.PathLike[str] | None
-    threads: int | None
-    device: str
-    cache: CacheLike
 
 
 class Archive(Mapping[str, TreeView]):
@@ -96,25 +70,17 @@ class Archive(Mapping[str, TreeView]):
         device: str = "auto",
         cache: CacheLike = None,
     ) -> None:
-        workers = thread_count(threads)
-        self.engine = get_engine(device)
-        self.cache = open_cache(cache)
-        given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
-        self._options: OpenOptions = {
-            "model": model, "threads": threads, "device": device, "cache": self.cache,
-        }  # fmt: skip
-        self._file = OpenFile(source, workers)
-        self.path = str(self.reader.path)
-        self._given = given
-        self._model: Model | None = None
+        self._adopt(Handle(source, model=model, threads=threads, device=device, cache=cache))
+
+    def _adopt(self, handle: Handle) -> None:
+        """Take the trees of an open file."""
+        self._handle = handle
+        self.path = handle.path
+        self.cache = handle.cache
         try:
-            self._check_kind()
-            metadata = self.reader.metadata
-            self.source: Mapping[str, Any] = self._part(metadata.get("source", {}), dict)
-            self._named = self._part(metadata.get("model"), (dict, type(None)))
-            self._remainder = self._part(metadata.get("remainder", []), list)
-            self._check_model()
-            trees = [ArchiveTree(self, d) for d in self._part(metadata.get("trees"), list)]
+            self.source: Mapping[str, Any] = handle.described("source", dict, {})
+            self._remainder = handle.described("remainder", list, [])
+            trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
         except BaseException:
@@ -124,47 +90,7 @@ class Archive(Mapping[str, TreeView]):
     @property
     def reader(self) -> ContainerReader:
         """The file."""
-        return self._file.reader
-
-    @property
-    def outer(self) -> Executor:
-        """Threads for the plans of a cluster."""
-        return self._file.outer
-
-    @property
-    def inner(self) -> Executor:
-        """Threads for the lane groups within a plan."""
-        return self._file.inner
-
-    def _check_kind(self) -> None:
-        if self.reader.kind != KIND_ARCHIVE:
-            hint = "archives end in .vxc and come from 'vortex-hep compress'"
-            if self.reader.kind == KIND_WEIGHTS:
-                hint = "vortex_hep.codec.weights.zipnn and 'vortex-hep compress-weights' read it"
-            msg = f"this is {kind_with_article(self.reader.kind)}, not an archive"
-            raise NotVortexError(msg, path=self.path, hint=hint)
-
-    def _part(self, value: Any, kind: Any) -> Any:
-        if not isinstance(value, kind):
-            raise CorruptionError("the archive's metadata make no sense", path=self.path)
-        return value
-
-    @property
-    def _embeds_model(self) -> bool:
-        return self._named is not None and self._named.get("tables") is not None
-
-    def _check_model(self) -> None:
-        """Compare names of models before anything is decoded."""
-        if self._named is None or self._given is None or self._embeds_model:
-            return
-        if self._given.sha256 != self._named.get("sha256"):
-            raise ModelMismatchError(
-                f"made with model {self._short_name()}, but given {self._given.sha256[:16]}...",
-                path=self.path, hint="pass the model that the archive names",
-            )  # fmt: skip
-
-    def _short_name(self) -> str:
-        return f"{str((self._named or {}).get('sha256'))[:16]}..."
+        return self._handle.reader
 
     @property
     def model(self) -> Model | None:
@@ -177,16 +103,7 @@ class Archive(Mapping[str, TreeView]):
         CorruptionError
             The model stored here, or beside it, is damaged.
         """
-        if self._model is None and self._named is not None:
-            if self._embeds_model:
-                self._model = Model.read_from(self.reader, self._named)
-            elif self._given is not None:
-                self._model = self._given
-            else:
-                self._model = find_model(
-                    str(self._named.get("sha256")), self._file.place, self.path
-                )
-        return self._model
+        return self._handle.model
 
     def _views(self) -> dict[str, TreeView]:
         """Trees as users know them: what is coded together comes apart."""
@@ -195,7 +112,9 @@ class Archive(Mapping[str, TreeView]):
             views: list[TreeView] = [MemberTree(tree, m) for m in tree.members]
             for view in views or [tree]:
                 if view.name in out:
-                    raise CorruptionError("two trees have one name", path=self.path, tree=view.name)
+                    raise CorruptionError(
+                        "two trees have this name", path=self.path, tree=view.name
+                    )
                 out[view.name] = view
         return out
 
@@ -217,16 +136,7 @@ class Archive(Mapping[str, TreeView]):
         return len(self.trees)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        place = self._file.place
-        if place is None:
-            raise UnsupportedTypeError(
-                "an archive opened from a file object cannot be pickled", path=self.path,
-                hint="open it by its path or URL",
-            )  # fmt: skip
-        options, model = self._options, self._options["model"]
-        if isinstance(model, (str, os.PathLike)):
-            options = {**options, "model": absolute(model)}
-        return partial(_arrived, place, self.fingerprint, **options), ()
+        return _of, (self._handle,)
 
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
@@ -250,7 +160,7 @@ class Archive(Mapping[str, TreeView]):
         row = self.reader.chunks[number]
         payload = self.reader.read(number)
         if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-            raise CorruptionError("a chunk of the remainder is none", path=self.path)
+            raise CorruptionError(f"chunk {number} is not of the remainder", path=self.path)
         coder = int.from_bytes(payload[:2], "little")
         blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
         check_decoded(row, blob, path=self.path)
@@ -263,7 +173,7 @@ class Archive(Mapping[str, TreeView]):
         Raises
         ------
         CorruptionError
-            They make no sense.
+            They are invalid.
         """
         found = self.source.get("exact")
         return None if found is None else Identity.parse(found)
@@ -272,9 +182,11 @@ class Archive(Mapping[str, TreeView]):
         try:
             entries = [(str(name), int(number)) for name, number in self._remainder]
         except (TypeError, ValueError) as error:
-            raise CorruptionError("the remainder's list makes no sense", path=self.path) from error
+            msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
         if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
-            raise CorruptionError("the remainder names no chunk", path=self.path)
+            msg = "'remainder' in the archive's metadata names a chunk that is missing"
+            raise CorruptionError(msg, path=self.path)
         return entries
 
     def info(self) -> dict[str, Any]:
@@ -288,7 +200,7 @@ class Archive(Mapping[str, TreeView]):
             bytes``) and ``trees``, a list.
         """
         sizes = self.reader.chunks["stored_size"]
-        named = self._named or {}
+        named = self._handle.named_model or {}
         trees = [tree_info(t, sizes) for t in self.coded.values()]
         return {
             "path": self.path,
@@ -300,7 +212,7 @@ class Archive(Mapping[str, TreeView]):
             "exact": None if self.identity is None else self.identity.document,
             "model": {
                 "sha256": named.get("sha256"),
-                "embedded": self._embeds_model,
+                "embedded": self._handle.embeds_model,
                 "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
@@ -313,7 +225,7 @@ class Archive(Mapping[str, TreeView]):
 
     def close(self) -> None:
         """Close the file and stop the workers."""
-        self._file.close()
+        self._handle.close()
 
     def __enter__(self) -> Archive:
         return self
@@ -349,7 +261,7 @@ class _Blobs(Mapping[str, bytes]):
 def open_unowned(
     path: str | os.PathLike[str] | BinaryIO, **options: Unpack[OpenOptions]
 ) -> Archive:
-    """Open an archive that nobody will close: its file is closed when nothing refers to it.
+    """Open an archive that nobody will close: its file is, when nothing refers to it or its trees.
 
     Parameters
     ----------
@@ -358,14 +270,14 @@ def open_unowned(
         As :class:`Archive` takes them.
     """
     archive = Archive(path, **options)
-    weakref.finalize(archive, archive._file.close_file)
+    archive._handle.close_when_unused()
     return archive
 
 
-def _arrived(path: str, fingerprint: str, **options: Unpack[OpenOptions]) -> Archive:
+def _of(handle: Handle) -> Archive:
     """Unpickle an archive."""
-    archive = open_unowned(path, **options)
-    check_fingerprint(archive.fingerprint, fingerprint, path)
+    archive = Archive.__new__(Archive)
+    archive._adopt(handle)
     return archive
 
 

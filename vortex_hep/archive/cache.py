@@ -122,6 +122,6 @@ def open_cache(cache: CacheLike) -> ChunkCache | None:
     if cache is None or (hasattr(cache, "get") and hasattr(cache, "put")):
         return cache
     raise UnsupportedTypeError(
-        f"a cache cannot be a {type(cache).__name__}",
+        f"expected a cache, got {type(cache).__name__}",
         hint="pass a folder, a size, vortex_hep.MemoryCache or vortex_hep.FolderCache",
     )

@@ -1,4 +1,4 @@
-"""Writing archives: a file's trees cluster by cluster, then everything else it holds."""
+"""Compressing files: a file's trees cluster by cluster, then everything else it holds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from vortex_hep.archive.exact import exact_source
-from vortex_hep.archive.write import Settings, write_archive
+from vortex_hep.archive.write import CompressReport, Settings, write_archive
 from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
 from vortex_hep.core.options import (
-    CompressReport,
     TrainOptions,
     check_device,
     check_effort,

@@ -1,4 +1,4 @@
-"""Whether a file can be restored byte for byte, before any work is done."""
+"""Forecast of whether a file can be restored byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of decoded chunks that outlives the process, and that many processes may share."""
+"""A persistent cache of decoded chunks in a folder, shared by many processes."""
 
 from __future__ import annotations
 

@@ -1,15 +1,41 @@
-"""What of an open archive belongs to one process: its file, and the threads that decode."""
+"""What an open archive and its trees share: file, threads, engine, cache and model."""
 
 from __future__ import annotations
 
 import os
+import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
-from vortex_hep.codec.container.container import ContainerReader
+from vortex_hep.archive.cache import CacheLike, open_cache
+from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_WEIGHTS, ContainerReader
+from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.core import storage
-from vortex_hep.errors import ChangedError, UnsupportedTypeError
+from vortex_hep.core.options import thread_count
+from vortex_hep.errors import (
+    ChangedError,
+    CorruptionError,
+    ModelMismatchError,
+    NotVortexError,
+    UnsupportedTypeError,
+)
+from vortex_hep.models.find import find_model, load_model
+from vortex_hep.models.model import Model
+from vortex_hep.nn.coding.engine import get_engine
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class OpenOptions(TypedDict, total=False):
+    """How archives are opened: keywords of :class:`~vortex_hep.archive.archive.Archive`."""
+
+    model: Model | str | os.PathLike[str] | None
+    threads: int | None
+    device: str
+    cache: CacheLike
 
 
 def absolute(place: str | os.PathLike[str]) -> str:
@@ -132,3 +158,162 @@ class OpenFile:
         """Close the file, unless it is another process's; threads end by themselves."""
         if self._held.process == os.getpid():
             self._held.reader.close()
+
+
+class Handle:
+    """An open archive, as far as its trees need it: they hold this, not the archive.
+
+    Parameters
+    ----------
+    source, model, threads, device, cache
+        As :class:`~vortex_hep.archive.archive.Archive` takes them.
+
+    Attributes
+    ----------
+    path : str
+    engine : Engine
+        Runs the network.
+    cache : ChunkCache or None
+        Keeps decoded chunks.
+    named_model : dict or None
+        What the metadata say of the model.
+
+    Raises
+    ------
+    VortexError
+        As :class:`~vortex_hep.archive.archive.Archive` lists them.
+
+    Notes
+    -----
+    Pickled, it is the path and the options, and is opened anew where it arrives.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        model: Model | str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        device: str = "auto",
+        cache: CacheLike = None,
+    ) -> None:
+        workers = thread_count(threads)
+        self.engine = get_engine(device)
+        self.cache = open_cache(cache)
+        given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+        self._options: OpenOptions = {
+            "model": model, "threads": threads, "device": device, "cache": self.cache,
+        }  # fmt: skip
+        self._file = OpenFile(source, workers)
+        self.path = str(self.reader.path)
+        self._given = given
+        self._model: Model | None = None
+        try:
+            self._check_kind()
+            self.named_model = self.described("model", (dict, type(None)))
+            self._check_model()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def reader(self) -> ContainerReader:
+        """The file."""
+        return self._file.reader
+
+    @property
+    def outer(self) -> Executor:
+        """Threads for the plans of a cluster."""
+        return self._file.outer
+
+    @property
+    def inner(self) -> Executor:
+        """Threads for the lane groups within a plan."""
+        return self._file.inner
+
+    def described(self, name: str, kind: Any, default: Any = None) -> Any:
+        """Give a part of the metadata.
+
+        Parameters
+        ----------
+        name : str
+        kind : type or tuple of types
+            What it must be.
+        default : object
+            Given where the metadata lack it.
+
+        Raises
+        ------
+        CorruptionError
+            It is something else.
+        """
+        value = self.reader.metadata.get(name, default)
+        if not isinstance(value, kind):
+            raise CorruptionError(f"invalid key {name!r} in the archive's metadata", path=self.path)
+        return value
+
+    def _check_kind(self) -> None:
+        if self.reader.kind != KIND_ARCHIVE:
+            hint = "archives end in .vxc and come from 'vortex-hep compress'"
+            if self.reader.kind == KIND_WEIGHTS:
+                hint = "vortex_hep.codec.weights.zipnn and 'vortex-hep compress-weights' read it"
+            msg = f"this is {kind_with_article(self.reader.kind)}, not an archive"
+            raise NotVortexError(msg, path=self.path, hint=hint)
+
+    @property
+    def embeds_model(self) -> bool:
+        """Whether the archive holds the model that it names."""
+        return self.named_model is not None and self.named_model.get("tables") is not None
+
+    def _check_model(self) -> None:
+        """Compare names of models before anything is decoded."""
+        named = self.named_model
+        if named is None or self._given is None or self.embeds_model:
+            return
+        if self._given.sha256 != named.get("sha256"):
+            short = f"{str(named.get('sha256'))[:16]}..."
+            raise ModelMismatchError(
+                f"made with model {short}, but given {self._given.sha256[:16]}...",
+                path=self.path, hint="pass the model that the archive names",
+            )  # fmt: skip
+
+    @property
+    def model(self) -> Model | None:
+        """The model of the archive; see :attr:`~vortex_hep.archive.archive.Archive.model`."""
+        named = self.named_model
+        if self._model is None and named is not None:
+            if self.embeds_model:
+                self._model = Model.read_from(self.reader, named)
+            elif self._given is not None:
+                self._model = self._given
+            else:
+                self._model = find_model(str(named.get("sha256")), self._file.place, self.path)
+        return self._model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self._file.place
+        if place is None:
+            raise UnsupportedTypeError(
+                "an archive opened from a file object cannot be pickled", path=self.path,
+                hint="open it by its path or URL",
+            )  # fmt: skip
+        options, model = self._options, self._options["model"]
+        if isinstance(model, (str, os.PathLike)):
+            options = {**options, "model": absolute(model)}
+        return partial(_arrived, place, self.reader.fingerprint, **options), ()
+
+    def close(self) -> None:
+        """Close the file and stop the workers."""
+        self._file.close()
+
+    def close_when_unused(self) -> None:
+        """Close the file once neither an archive nor a tree refers to this."""
+        weakref.finalize(self, self._file.close_file)
+
+
+def _arrived(path: str, fingerprint: str, **options: Unpack[OpenOptions]) -> Handle:
+    """Unpickle a handle, which nobody will close."""
+    handle = Handle(path, **options)
+    handle.close_when_unused()
+    check_fingerprint(handle.reader.fingerprint, fingerprint, path)
+    return handle

@@ -1,4 +1,4 @@
-"""Sizes of what an archive holds, for users."""
+"""Sizes of the contents of an archive, for users."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vortex_hep.core.schema import VARBYTES, TableSpec
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def tree_info(tree: ArchiveTree, stored_sizes: Any) -> dict[str, Any]:
                 )
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError("the sizes of a table make no sense", tree=tree.name) from error
+            raise CorruptionError(
+                f"invalid 'coder', 'stored' or 'raw' of table {spec.name!r}: {fault_of(error)}",
+                tree=tree.name,
+            ) from error
         tables.append(
             {
                 "name": spec.name,

@@ -1,4 +1,4 @@
-"""The description of a tree in an archive's metadata, written and read."""
+"""Tree descriptions in an archive's metadata, serialised and parsed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.core.schema import (
     COLUMN_DTYPES,
+    MAX_COMPONENTS,
     VARBYTES,
     ColumnSpec,
     Member,
     TableSpec,
     TreeSource,
 )
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
-
-#: Items that a row of a column may have.
-MAX_COMPONENTS = 1 << 24
 
 
 def pack_tables(
@@ -85,16 +84,16 @@ def unpack_names(document: Mapping[str, Any]) -> tuple[str, tuple[Member, ...]]:
     Raises
     ------
     CorruptionError
-        They make no sense.
+        They are invalid.
     """
     try:
         family = document.get("family", document["name"])
         members = tuple(Member(name, prefix) for name, prefix in document.get("members", []))
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError("the names of a tree make no sense") from error
+        raise CorruptionError(f"invalid names of a tree: {fault_of(error)}") from error
     texts = [family, *(t for m in members for t in (m.name, m.prefix))]
     if not all(isinstance(text, str) for text in texts):
-        raise CorruptionError("a tree is named by what is no text")
+        raise CorruptionError("'family' and 'members' of a tree must be text")
     return family, members
 
 
@@ -106,7 +105,7 @@ def unpack_clusters(
     Raises
     ------
     CorruptionError
-        They make no sense, or the clusters do not cover the tree.
+        They are invalid, or the clusters do not cover the tree.
     """
     try:
         name, entries = str(document["name"]), int(document["entries"])
@@ -115,14 +114,14 @@ def unpack_clusters(
             for start, stop, ids in document["clusters"]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptionError("the clusters of a tree make no sense") from error
+        raise CorruptionError(f"invalid 'clusters' of a tree: {fault_of(error)}") from error
     at = 0
     for start, stop, _ in clusters:
         if start != at or stop <= start:
-            raise CorruptionError("clusters leave gaps or overlap", tree=name)
+            raise CorruptionError(f"'clusters' leave gaps or overlap at entry {at}", tree=name)
         at = stop
     if at != entries:
-        raise CorruptionError("clusters do not cover the tree", tree=name)
+        raise CorruptionError(f"'clusters' cover {at} of {entries} entries", tree=name)
     return name, entries, clusters
 
 
@@ -140,7 +139,7 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
     Raises
     ------
     CorruptionError
-        The description makes no sense.
+        The description is invalid.
     """
     try:
         tables = tuple(_table(t) for t in document["tables"])
@@ -148,15 +147,15 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, CorruptionError):
             raise
-        raise CorruptionError("the description of a tree makes no sense") from error
+        raise CorruptionError(f"invalid description of a tree: {fault_of(error)}") from error
     names = [n for p in plans for n in p.columns]
     whole = [c.name for t in tables for c in t.columns]
     if len(set(whole)) != len(whole) or len({t.name for t in tables}) != len(tables):
-        raise CorruptionError("a tree names a column or a table twice")
+        raise CorruptionError("'tables' of a tree has a column or a table twice")
     if len(set(names)) != len(names) or len({p.name for p in plans}) != len(plans):
-        raise CorruptionError("a tree names a column or a plan twice")
+        raise CorruptionError("'plans' of a tree has a column or a plan twice")
     if any(len(ids) != len(plans) for _, _, ids in document["clusters"]):
-        raise CorruptionError("a cluster has other tables than its tree")
+        raise CorruptionError("'clusters' of a tree lists other chunks than 'plans'")
     core = {n for p in plans if p.name == CORE for n in p.columns}
     scalars = {c.name: c for t in tables if not t.jagged and t.counter is None for c in t.columns}
     for t in tables:
@@ -169,7 +168,7 @@ def unpack_tables(document: Mapping[str, Any]) -> tuple[tuple[TableSpec, ...], t
             or counter.inner
             or counter.dtype[1] not in "iu"
         ):
-            raise CorruptionError(f"table {t.name!r} has a counter that is none")
+            raise CorruptionError(f"the counter {t.counter!r} of table {t.name!r} is invalid")
     _check_nesting(tables)
     return tables, plans
 
@@ -184,7 +183,7 @@ def _check_nesting(tables: Sequence[TableSpec]) -> None:
         above = tables[place[t.parent]] if place.get(t.parent, k) < k else None
         counts = [c for c in above.columns if c.name == t.inner_counts] if above else []
         if not counts or counts[0].inner or counts[0].dtype[1] not in "iu" or not t.jagged:
-            raise CorruptionError(f"table {t.name!r} is within a list that does not count it")
+            raise CorruptionError(f"'within' of table {t.name!r} has no valid list of counts")
 
 
 def _table(t: Mapping[str, Any]) -> TableSpec:
@@ -194,21 +193,24 @@ def _table(t: Mapping[str, Any]) -> TableSpec:
         t["interpretation"], strict=True,
     ):  # fmt: skip
         if dtype not in COLUMN_DTYPES and dtype != VARBYTES:
-            raise CorruptionError(f"a column of unknown type {dtype!r}", branch=str(name))
+            raise CorruptionError(f"unknown dtype {dtype!r} of a column", branch=str(name))
         if not all(isinstance(text, str) for text in (name, typename, title, interpretation)):
-            raise CorruptionError("a column is described by what is no text", branch=str(name))
+            raise CorruptionError(
+                "name, 'typename', 'title' and 'interpretation' of a column must be text",
+                branch=str(name),
+            )
         if link is not None and not isinstance(link, str):
-            raise CorruptionError("a link that is no name", branch=name)
+            raise CorruptionError("'link' of a column must be text", branch=name)
         shape = tuple(int(n) for n in inner)
         if any(n < 0 for n in shape) or math.prod(shape) > MAX_COMPONENTS:
-            raise CorruptionError("a column of a size that is not allowed", branch=str(name))
+            raise CorruptionError(f"'inner' {shape} of a column is out of range", branch=str(name))
         columns.append(ColumnSpec(str(name), dtype, shape, typename, title, link, interpretation))
     counter = t["counter"]
     if counter is not None and not isinstance(counter, str):
-        raise CorruptionError("a counter that is no name")
+        raise CorruptionError(f"'counter' of table {t['name']!r} must be text")
     parent, counts = t.get("within", (None, None))
     if parent is not None and not (isinstance(parent, str) and isinstance(counts, str)):
-        raise CorruptionError("a list within what is no name")
+        raise CorruptionError(f"'within' of table {t['name']!r} must be two texts")
     return TableSpec(str(t["name"]), tuple(columns), counter, bool(t["jagged"]), parent, counts)
 
 

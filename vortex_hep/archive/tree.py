@@ -1,22 +1,21 @@
-"""Trees of an archive as they are coded, and the parts of those that join several."""
+"""Trees of an archive as they are coded, and parts of trees that were joined."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vortex_hep.archive.handle import Handle
 from vortex_hep.archive.metadata import unpack_clusters, unpack_names, unpack_tables
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
 from vortex_hep.core.schema import Cluster, Member, TableData
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
 from vortex_hep.nn.coding.treecoder import DecodedTable, TreeDecoder
-
-if TYPE_CHECKING:
-    from vortex_hep.archive.archive import Archive
 
 #: Bytes of later clusters that are fetched together with one, where a call reads several.
 AHEAD_BYTES = 1 << 24
@@ -26,6 +25,13 @@ __all__ = ["ArchiveBranch", "ArchiveTree", "Filter", "MemberTree", "TreeView"]
 
 class ArchiveTree(TreeView):
     """One tree of an archive as it is coded.
+
+    Parameters
+    ----------
+    handle : Handle
+        The open archive.
+    document : mapping
+        What its metadata say of the tree.
 
     Attributes
     ----------
@@ -37,17 +43,17 @@ class ArchiveTree(TreeView):
         Entry ranges that are decoded as a whole.
     """
 
-    def __init__(self, archive: Archive, document: Mapping[str, Any]) -> None:
-        self._archive = archive
+    def __init__(self, handle: Handle, document: Mapping[str, Any]) -> None:
+        self._handle = handle
         self.document = document
         try:
             name, num_entries, self.clusters = unpack_clusters(document)
             tables, self.plans = unpack_tables(document)
             self.family, self.members = unpack_names(document)
         except CorruptionError as error:
-            error.path = archive.path
+            error.path = handle.path
             raise
-        super().__init__(name, archive.path, num_entries, tables)
+        super().__init__(name, handle.path, num_entries, tables)
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: tuple[Executor, TreeDecoder] | None = None
@@ -55,11 +61,11 @@ class ArchiveTree(TreeView):
         self._checked: set[tuple[int, str]] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _coded, (self._archive, self.name)
+        return _coded, (self._handle, self.name)
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
-        sizes = self._archive.reader.chunks["stored_size"]
+        sizes = self._handle.reader.chunks["stored_size"]
         wanted = self._plans_of(self.keys(filter_name=filter_name))
         return {
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
@@ -75,18 +81,21 @@ class ArchiveTree(TreeView):
                 sizes |= dict(zip([c.name for c in table.columns], raw, strict=True))
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptionError(
-                "the sizes of a tree make no sense", path=self.path, tree=self.name
-            ) from error
+                f"invalid 'raw' in 'tables' of the metadata: {fault_of(error)}",
+                path=self.path, tree=self.name,
+            ) from error  # fmt: skip
         return sum(sizes[n] for n in names)
 
     def _plans_of(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(self._plan_of[n] for n in names))
 
     def _decoder_now(self) -> TreeDecoder:
-        a, pool = self._archive, self._archive.outer
+        handle, pool = self._handle, self._handle.outer
         if self._decoder is None or self._decoder[0] is not pool:
-            models = {} if a.model is None else a.model.tables(self.family)
-            decoder = TreeDecoder(self.plans, self.tables, models, pool, a.inner, a.engine)
+            models = {} if handle.model is None else handle.model.tables(self.family)
+            decoder = TreeDecoder(
+                self.plans, self.tables, models, pool, handle.inner, handle.engine
+            )
             self._decoder = pool, decoder
         return self._decoder[1]
 
@@ -144,7 +153,7 @@ class ArchiveTree(TreeView):
         missing = self._cached(number, wanted, known)
         if missing:
             decoder = self._decoder_now()
-            # What these lean on may be in the cache, too.
+            # Their dependencies may be in the cache, too.
             self._cached(number, decoder.needed(missing, known), known)
             decoded = self._decode(number, decoder.needed(missing, known), known, payloads)
             self._checked |= {(number, name) for name in decoded}
@@ -157,16 +166,16 @@ class ArchiveTree(TreeView):
     ) -> list[str]:
         """Add what is cached to what is known; return what is not."""
         missing = [n for n in plans if n not in known]
-        if self._archive.cache is None:
+        if self._handle.cache is None:
             return missing
         for name in missing:
-            found = self._archive.cache.get(self._key(number, name))
+            found = self._handle.cache.get(self._key(number, name))
             if found is not None:
                 known[name] = found
         return [n for n in missing if n not in known]
 
     def _chunk_ids(self, number: int, plans: Sequence[str]) -> list[int]:
-        chunks = self._archive.reader.chunks
+        chunks = self._handle.reader.chunks
         ids = [self.clusters[number][2][self._place[n]] for n in plans]
         for i in ids:
             if not 0 <= i < len(chunks) or chunks[i]["kind"] != CHUNK_TABLE:
@@ -175,7 +184,7 @@ class ArchiveTree(TreeView):
 
     def _fetch(self, number: int, plans: Sequence[str], into: _Payloads) -> None:
         """Fetch plans of a cluster, and of those after it as far as one request should go."""
-        sizes = self._archive.reader.chunks["stored_size"]
+        sizes = self._handle.reader.chunks["stored_size"]
         ids = self._chunk_ids(number, plans)
         size = 0
         for later in into.clusters[into.clusters.index(number) + 1 :]:
@@ -184,11 +193,11 @@ class ArchiveTree(TreeView):
             if size > AHEAD_BYTES:
                 break
             ids += more
-        into.fetched = dict(zip(ids, self._archive.reader.read_many(ids), strict=True))
+        into.fetched = dict(zip(ids, self._handle.reader.read_many(ids), strict=True))
 
     def _key(self, number: int, plan: str) -> str:
         chunk = self.clusters[number][2][self._place[plan]]
-        return f"{self._archive.reader.fingerprint}-{number}-{chunk}"
+        return f"{self._handle.reader.fingerprint}-{number}-{chunk}"
 
     def _decode(
         self,
@@ -198,7 +207,7 @@ class ArchiveTree(TreeView):
         fetched: _Payloads,
     ) -> dict[str, DecodedTable]:
         start, stop, _ = self.clusters[number]
-        reader, cache = self._archive.reader, self._archive.cache
+        reader, cache = self._handle.reader, self._handle.cache
         ids = self._chunk_ids(number, plans)
         if not fetched.have(ids):
             self._fetch(number, plans, fetched)
@@ -207,7 +216,7 @@ class ArchiveTree(TreeView):
         try:
             decoded = self._decoder_now().decode(payloads, rows, stop - start, known)
         except VortexError as error:
-            error.path, error.tree = self._archive.path, self.name
+            error.path, error.tree = self._handle.path, self.name
             raise
         if cache is not None:
             for name, table in decoded.items():
@@ -240,9 +249,10 @@ class _Payloads:
         return out
 
 
-def _coded(archive: Archive, name: str) -> ArchiveTree:
-    """Unpickle a tree."""
-    return archive.coded[name]
+def _coded(handle: Handle, name: str) -> ArchiveTree:
+    """Unpickle a tree; the file is the one that it was in, which has been compared."""
+    documents = handle.described("trees", list)
+    return ArchiveTree(handle, next(d for d in documents if str(d["name"]) == name))
 
 
 class MemberTree(TreeView):

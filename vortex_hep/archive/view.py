@@ -1,4 +1,4 @@
-"""A tree of an archive as users see it, read as one reads a TTree with uproot."""
+"""Trees of an archive as users see them, read as one reads a TTree with uproot."""
 
 from __future__ import annotations
 

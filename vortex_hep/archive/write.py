@@ -1,4 +1,4 @@
-"""Writing the archive of an opened file: its trees cluster by cluster, then what else it holds.
+"""The writer of archives: the trees of an opened file by cluster, then its remainder.
 
 Reading of the next cluster, modelling and coding of this one, proof and writing of those before go
 on at the same time. The archive is the same as if they did not.
@@ -19,7 +19,6 @@ from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
 from vortex_hep.core import version as _version
-from vortex_hep.core.options import CompressReport
 from vortex_hep.core.overlap import Overlap, mapped
 from vortex_hep.core.progress import SILENT, Progress, Task
 from vortex_hep.core.schema import Cluster, FileSource, TreeSource
@@ -36,6 +35,38 @@ from vortex_hep.readers.kinds import unit_of
 _BLOBS_AT_ONCE = 1 << 25
 #: Clusters of coded bytes that may wait to be written.
 _WRITES = 2
+
+
+@dataclass
+class CompressReport:
+    """What a compression made.
+
+    Parameters
+    ----------
+    path : str
+        The archive.
+    stored_bytes, model_bytes, remainder_bytes : int
+        The whole archive; of it, the embedded model, and what is not columns.
+    raw_bytes : int
+        Bytes of all columns, uncompressed.
+    source_bytes : int
+        Bytes of the source file; 0 where it is not known.
+    columns : list of dict
+        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
+    messages : list of str
+        What the user should know: columns the model did not know, say.
+    seconds : float
+    """
+
+    path: str
+    stored_bytes: int
+    model_bytes: int
+    remainder_bytes: int
+    raw_bytes: int
+    source_bytes: int
+    columns: list[dict[str, Any]]
+    messages: list[str]
+    seconds: float
 
 
 @dataclass(frozen=True)

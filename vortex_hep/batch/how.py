@@ -1,4 +1,4 @@
-"""How the files of a job are to be worked on: what all of its orders have in common."""
+"""Options of a worker, the same for all files of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers may choose for a job."""
+"""Options of a job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from vortex_hep.batch.how import CHECKS
 from vortex_hep.core.options import check_effort, thread_count, tree_names
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import UnsupportedTypeError
 
 
@@ -47,7 +48,7 @@ class JobOptions:
     Raises
     ------
     UnsupportedTypeError
-        A value makes no sense.
+        A value is invalid.
     """
 
     effort: str = "normal"
@@ -68,13 +69,15 @@ class JobOptions:
         if self.threads is not None:
             thread_count(self.threads)
         if self.verify not in CHECKS:
-            raise UnsupportedTypeError(f"verify {self.verify!r} is none of {', '.join(CHECKS)}")
+            raise UnsupportedTypeError(
+                f"verify must be one of {', '.join(CHECKS)}, not {self.verify!r}"
+            )
         if self.attempts < 1:
-            raise UnsupportedTypeError(f"{self.attempts} attempts")
+            raise UnsupportedTypeError(f"attempts must be at least 1, not {self.attempts!r}")
         for name in ("backoff", "settle", "group_bytes"):
             value = getattr(self, name)
             if not value >= 0:
-                raise UnsupportedTypeError(f"{name} must not be {value!r}")
+                raise UnsupportedTypeError(f"{name} must be at least 0, not {value!r}")
 
     @property
     def tree_names(self) -> tuple[str, ...] | None:
@@ -100,4 +103,4 @@ class JobOptions:
         try:
             return cls(**{name: value for name, value in document.items() if name in known})
         except (TypeError, ValueError, AttributeError) as error:
-            raise UnsupportedTypeError(f"options of a job make no sense: {error}") from error
+            raise UnsupportedTypeError(f"invalid options of a job: {fault_of(error)}") from error

@@ -1,4 +1,4 @@
-"""Jobs from Python: compress, verify or restore a data set, and go on with what was begun.
+"""The Python interface of jobs: compress, verify or restore a data set, and resume.
 
 >>> from vortex_hep.batch.jobs import compress_dataset
 >>> summary = compress_dataset(

@@ -1,4 +1,4 @@
-"""Lists of files, as people keep them: text with a path a line, and filesets of coffea."""
+"""File lists: text with one path per line, and filesets of coffea."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def _text(data: bytes, path: str) -> str:
     else:
         at = text.find("\0")
     if at >= 0:
-        raise UnsupportedTypeError(
-            "this is no list of files, it holds other data than text", path=path, offset=at
-        )
+        raise UnsupportedTypeError("not a list of files: it is not text", path=path, offset=at)
     return text
 
 
@@ -116,7 +114,7 @@ def _lines(text: str, path: str) -> Iterator[Listed]:
         entry = entry.split(" #", 1)[0].split("\t#", 1)[0].rstrip()
         where = f"{name} line {number}"
         if not entry.isprintable():
-            msg = f"line {number} is no path: it holds control characters"
+            msg = f"line {number} is not a path: it holds control characters"
             raise UnsupportedTypeError(msg, path=path)
         yield Listed(_beside(folder, entry), where)
 
@@ -132,14 +130,14 @@ def _fileset(text: str, path: str) -> Iterator[Listed]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        msg = f"this is no JSON: {error}"
+        msg = f"not JSON: {error}"
         raise UnsupportedTypeError(msg, path=path, hint=_FILESET_FORM) from error
     folder = storage.parent(path)
     name = storage.name(path)
     if isinstance(document, list):
         document = {"": document}
     if not isinstance(document, dict):
-        raise UnsupportedTypeError("this is no fileset", path=path, hint=_FILESET_FORM)
+        raise UnsupportedTypeError("not a fileset", path=path, hint=_FILESET_FORM)
     for dataset, content in document.items():
         where = f"{name}, dataset {dataset!r}" if dataset else name
         wrapped = isinstance(content, Mapping) and "files" in content

@@ -1,4 +1,4 @@
-"""Names of files: which of two mean one file, and what a tree of outputs calls them."""
+"""Names of files: equality of names, and names in a tree of outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several problems that are reported together, before work begins."""
+"""Lists of problems, reported together before work begins."""
 
 from __future__ import annotations
 

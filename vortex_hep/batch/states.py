@@ -1,4 +1,4 @@
-"""What a file of a job can be, what a worker is asked to do with it, and what became of it."""
+"""States, tasks and outcomes of the files of a job."""
 
 from __future__ import annotations
 

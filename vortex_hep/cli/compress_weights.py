@@ -1,4 +1,4 @@
-"""``vortex-hep compress-weights``: checkpoints of networks, without loss."""
+"""``vortex-hep compress-weights``: weights files of networks, without loss."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from vortex_hep.cli.common.options import add_command, add_effort, add_output
 from vortex_hep.core.text import format_bytes, format_table, plural
 
 DESCRIPTION = """\
-Compress the weights of any network without loss: a checkpoint of torch (.pt, .pth) or a
-.safetensors file becomes a .vxw file, and --restore brings it back, the same names, types, shapes
-and bits. Exponents of trained weights take few values and are entropy-coded; mantissas are nearly
+Compress the weights of any network without loss: a weights file of torch (.pt, .pth) or
+safetensors becomes a .vxw file, and --restore writes it back with the same names, types, shapes and
+bits. Exponents of trained weights take few values and are entropy-coded; mantissas are nearly
 random and are stored. Expect to save about a sixth of float32 and a third of bfloat16.
 
-Checkpoints are read as weights alone: nothing in them is executed, and one that holds objects
-other than tensors, numbers, strings, lists and dicts is refused. --report shows what each part of
-the numbers costs; of a model (.vxm), whose weights are integers and compressed already, it is all
-there is.
+Weights files of torch are read as weights alone: nothing in them is executed, and one that holds
+objects other than tensors, numbers, strings, lists and dicts is refused. --report shows what each
+part of the numbers costs; of a model (.vxm), whose weights are integers and compressed already,
+only the report can be had.
 """
 
 EXAMPLES = """\
   vortex-hep compress-weights run.pt                            writes run.vxw
   vortex-hep compress-weights model.safetensors -o small.vxw --report
-  vortex-hep compress-weights run.pt -o run.vxw --effort fast   for checkpoints while training
+  vortex-hep compress-weights run.pt -o run.vxw --effort fast   while training
   vortex-hep compress-weights run.vxw --restore -o back.pt      or -o back.safetensors
   vortex-hep compress-weights run.vxw --report                  signs, exponents, mantissas
 """
@@ -35,15 +35,15 @@ def register(commands: Any) -> None:
     parser = add_command(
         commands,
         "compress-weights",
-        summary="compress checkpoints of any network without loss",
+        summary="compress weights files of any network without loss",
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
     parser.add_argument(
-        "checkpoint", metavar="FILE", help="checkpoint, or .vxw to restore or report"
+        "weights", metavar="FILE", help="weights file, or .vxw to restore or report"
     )
-    add_output(parser, "file to write (default: FILE with the suffix .vxw, or of the checkpoint)")
-    parser.add_argument("--restore", action="store_true", help="write the checkpoint of a .vxw")
+    add_output(parser, "file to write (default: FILE with the suffix .vxw, or of the original)")
+    parser.add_argument("--restore", action="store_true", help="write the weights file of a .vxw")
     parser.add_argument(
         "--report", action="store_true", help="print what signs, exponents and mantissas cost"
     )
@@ -55,14 +55,14 @@ def run(args: argparse.Namespace) -> int:
     """Compress, restore or report."""
     from vortex_hep.codec.weights.zipnn import load_compressed, weight_size_report
 
-    kind = _kind(args.checkpoint)
+    kind = _kind(args.weights)
     packed: Any
     if args.restore:
         packed = _restore(args)
     elif kind is None:
         packed = _compress(args)
     else:
-        packed = _integers(args) if kind == "model" else load_compressed(args.checkpoint)
+        packed = _integers(args) if kind == "model" else load_compressed(args.weights)
         _only_report(args, kind)
     if args.report:
         report = weight_size_report(packed, effort=args.effort)
@@ -88,10 +88,10 @@ def _only_report(args: argparse.Namespace, kind: str) -> None:
 
     if args.report and args.output is None:
         return
-    does = "--restore writes its checkpoint, " if kind == "weights" else ""
+    does = "--restore writes the original file, " if kind == "weights" else ""
     raise UnsupportedFeatureError(
         "its weights are compressed already",
-        path=args.checkpoint,
+        path=args.weights,
         hint=f"{does}--report alone shows what they cost",
     )
 
@@ -100,7 +100,7 @@ def _integers(args: argparse.Namespace) -> dict[str, Any]:
     """The integer weights of a model by tree, plan and name."""
     import vortex_hep
 
-    model = vortex_hep.Model.load(args.checkpoint)
+    model = vortex_hep.Model.load(args.weights)
     return {
         f"{tree}/{plan}/{name}": array
         for tree, tables in model.trees.items()
@@ -113,10 +113,10 @@ def _compress(args: argparse.Namespace) -> Any:
     from vortex_hep.cli.common.files import check_new, out_path
     from vortex_hep.codec.weights.files import WEIGHTS_SUFFIX, compress_weights_file
 
-    output = out_path(args.checkpoint, args.output, WEIGHTS_SUFFIX)
+    output = out_path(args.weights, args.output, WEIGHTS_SUFFIX)
     check_new(output, overwrite=args.overwrite)
     packed = compress_weights_file(
-        args.checkpoint, output, effort=args.effort, overwrite=args.overwrite
+        args.weights, output, effort=args.effort, overwrite=args.overwrite
     )
     if not args.quiet:
         size = Path(output).stat().st_size
@@ -131,19 +131,19 @@ def _compress(args: argparse.Namespace) -> Any:
 def _restore(args: argparse.Namespace) -> Any:
     from vortex_hep.cli.common.files import check_new, out_path
     from vortex_hep.codec.weights.files import (
-        CHECKPOINT,
+        ORIGINAL,
         SAFETENSORS_SUFFIX,
         TORCH_SUFFIXES,
         restore_weights_file,
     )
     from vortex_hep.codec.weights.zipnn import load_compressed
 
-    kept = load_compressed(args.checkpoint).metadata.get(CHECKPOINT)
+    kept = load_compressed(args.weights).metadata.get(ORIGINAL)
     origin = kept.get("format") if isinstance(kept, dict) else None
     suffix = SAFETENSORS_SUFFIX if origin == "safetensors" else TORCH_SUFFIXES[0]
-    output = out_path(args.checkpoint, args.output, suffix)
+    output = out_path(args.weights, args.output, suffix)
     check_new(output, overwrite=args.overwrite)
-    packed = restore_weights_file(args.checkpoint, output, overwrite=args.overwrite)
+    packed = restore_weights_file(args.weights, output, overwrite=args.overwrite)
     if not args.quiet:
         what = f"{plural(len(packed), 'tensor')}, {format_bytes(packed.raw_bytes)}"
         print(f"{output}: restored, {what}, every bit as it was")

@@ -1,8 +1,9 @@
-"""``vortex-hep demo``: the whole life of an archive on example files, in one command."""
+"""``vortex-hep demo``: train, compress, verify and restore example files in one command."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -84,21 +85,21 @@ def run(args: argparse.Namespace) -> int:
         ["bench", files["events.root"], *model, "-o", str(folder), *common],
     ]
     for step in steps:
-        _run_step(step, quiet=args.quiet)
+        _run_step(step, args.parse, quiet=args.quiet)
     if not args.quiet:
         print(f"\nall files are in {folder}/")
     return 0
 
 
-def _run_step(step: list[str], *, quiet: bool) -> None:
+def _run_step(
+    step: list[str], parse: Callable[[Sequence[str]], argparse.Namespace], *, quiet: bool
+) -> None:
     """Run one sub-command in this process; its errors rise to the caller."""
-    from vortex_hep.cli.main import build_parser
-
     print(f"\n$ vortex-hep {' '.join(step)}", flush=True)
     extra = ["--quiet"] if quiet else []
     if step[0] in WRITING:
         extra.append("--overwrite")
     if step[0] == "bench" and find_spec("matplotlib") is None:
         extra.append("--no-plot")
-    arguments = build_parser().parse_args([*step, *extra])
+    arguments = parse([*step, *extra])
     arguments.run(arguments)

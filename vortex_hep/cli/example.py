@@ -1,4 +1,4 @@
-"""``vortex-hep example``: write a file to try things on."""
+"""``vortex-hep example``: write an example file."""
 
 from __future__ import annotations
 

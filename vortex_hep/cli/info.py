@@ -1,4 +1,4 @@
-"""``vortex-hep info``: what an archive or a model holds."""
+"""``vortex-hep info``: the contents of an archive or a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing and dispatch of the command's sub-commands."""
+"""The command's parser and its sub-commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ examples:
   vortex-hep verify c.vxc --against c.root          compare bit for bit
   vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
-  vortex-hep compress-weights run.pt                checkpoints of any network, without loss
+  vortex-hep compress-weights run.pt                weights of any network, without loss
   vortex-hep jobs show ttbar.sqlite                      how far a batch job over many files is
 
 exit codes:
@@ -75,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
-    parser.set_defaults(program=PROGRAM)
+    # The demo runs other commands, and gets from here what parses them.
+    parser.set_defaults(program=PROGRAM, parse=parser.parse_args)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND [options]", required=True)
     for module in COMMANDS:
         module.register(commands)

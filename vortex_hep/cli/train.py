@@ -1,4 +1,4 @@
-"""``vortex-hep train``: learn a model from a few files of a dataset."""
+"""``vortex-hep train``: train a model on a few files of a dataset."""
 
 from __future__ import annotations
 

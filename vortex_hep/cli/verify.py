@@ -1,4 +1,4 @@
-"""``vortex-hep verify``: decode everything and compare."""
+"""``vortex-hep verify``: decode an archive and compare it with its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vortex-compress``: any file to an archive that gives its bytes back."""
+"""``vortex-compress``: any file to an archive that restores its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vortex-decompress``: the file of an archive."""
+"""``vortex-decompress``: an archive back to its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans: how the tables of a tree are cut into the units that are coded and read together.
+"""Coding plans: the units of a tree that are coded and read together.
 
 A collection is one plan. The event scalars are two: the *core*, which holds what other plans
 need (the counters, above all), so that reading a collection does not cost all scalars, and the

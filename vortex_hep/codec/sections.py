@@ -1,4 +1,4 @@
-"""Length-prefixed sections, the one way in which chunk payloads are cut into parts."""
+"""Length-prefixed sections: the parts of chunk payloads."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Shared by every layer: tables of columns, options, progress, threads, files wherever they are."""
+"""Common ground of all layers: tables of columns, options, progress, threads, storage."""

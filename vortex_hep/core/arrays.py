@@ -1,4 +1,4 @@
-"""From decoded tables to the arrays users work with."""
+"""Decoded tables as the arrays that users work with."""
 
 from __future__ import annotations
 
@@ -191,7 +191,10 @@ def _lists(
         offsets = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(sizes, out=offsets[1:])
         if (sizes < 0).any() or offsets[-1] != rows:
-            raise CorruptionError("lists do not hold as many rows as they say", branch=spec.name)
+            raise CorruptionError(
+                f"the lengths {counts!r} of the lists do not add up to {rows} rows",
+                branch=spec.name,
+            )
         out.append(offsets)
         rows = len(sizes)
     out.append(cluster[above[-1][0] if above else table.name].offsets)
@@ -253,8 +256,8 @@ def _text_range(column: VarBytes, spec: ColumnSpec) -> tuple[Array, Array]:
     if spec.interpretation == "string" and len(starts):
         # ROOT's length prefix: one byte, or 255 and four bytes
         if not (stops > starts).all():
-            raise CorruptionError("a string without its length", branch=spec.name)
+            raise CorruptionError("the length of a string is missing", branch=spec.name)
         starts += np.where(column.content[starts] == 255, 5, 1)
         if (starts > stops).any():
-            raise CorruptionError("a string shorter than its length", branch=spec.name)
+            raise CorruptionError("a string is shorter than its length", branch=spec.name)
     return starts, stops

@@ -1,11 +1,11 @@
-"""What callers may choose, and what calls report back."""
+"""Options of the public functions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vortex_hep.errors import UnsupportedTypeError
 
@@ -33,7 +33,7 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is not None:
         if threads < 1:
-            raise UnsupportedTypeError(f"{threads} threads")
+            raise UnsupportedTypeError(f"threads must be at least 1, not {threads!r}")
         return threads
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
@@ -43,26 +43,28 @@ def thread_count(threads: int | None) -> int:
 def check_effort(effort: str) -> None:
     """Raise UnsupportedTypeError unless ``effort`` is one of :data:`EFFORTS`."""
     if effort not in EFFORTS:
-        raise UnsupportedTypeError(f"effort {effort!r} is none of {', '.join(EFFORTS)}")
+        raise UnsupportedTypeError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
 
 
 def check_device(device: str) -> None:
     """Raise UnsupportedTypeError unless ``device`` is one of :data:`DEVICES`."""
     if device not in DEVICES:
-        raise UnsupportedTypeError(f"device {device!r} is none of {', '.join(DEVICES)}")
+        raise UnsupportedTypeError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
 
 
 def check_family(family: str) -> None:
     """Raise UnsupportedTypeError unless ``family`` is one of :data:`FAMILIES`."""
     if family not in FAMILIES:
-        raise UnsupportedTypeError(f"family {family!r} is none of {', '.join(FAMILIES)}")
+        raise UnsupportedTypeError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
 
 
 def check_parts(parts: Sequence[str]) -> None:
     """Raise UnsupportedTypeError unless all of ``parts`` are among :data:`PARTS`."""
     for part in parts:
         if part not in PARTS:
-            raise UnsupportedTypeError(f"part {part!r} is none of {', '.join(PARTS)}")
+            raise UnsupportedTypeError(
+                f"without must name some of {', '.join(PARTS)}, not {part!r}"
+            )
 
 
 def tree_names(trees: str | Sequence[str] | None) -> list[str] | None:
@@ -116,8 +118,8 @@ class TrainOptions:
         Take the files as records of so many bytes each, whatever they are; compressing with the
         model then takes files so, too.
     independent : bool
-        Let no table lean on another: reading a collection then costs that collection and the
-        counters alone, and archives are larger by some per cent.
+        Code every table without the others: reading a collection then costs that collection and
+        the counters alone, and archives are larger by some per cent.
     base : Model, optional
         Start from what this model knows of the same branches, instead of from nothing.
     without : sequence of str
@@ -145,35 +147,3 @@ class TrainOptions:
     independent: bool = False
     base: Model | None = None
     without: Sequence[str] = ()
-
-
-@dataclass
-class CompressReport:
-    """What a compression made.
-
-    Parameters
-    ----------
-    path : str
-        The archive.
-    stored_bytes, model_bytes, remainder_bytes : int
-        The whole archive; of it, the embedded model, and what is not columns.
-    raw_bytes : int
-        Bytes of all columns, uncompressed.
-    source_bytes : int
-        Bytes of the source file; 0 where it is not known.
-    columns : list of dict
-        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
-    messages : list of str
-        What the user should know: columns the model did not know, say.
-    seconds : float
-    """
-
-    path: str
-    stored_bytes: int
-    model_bytes: int
-    remainder_bytes: int
-    raw_bytes: int
-    source_bytes: int
-    columns: list[dict[str, Any]]
-    messages: list[str]
-    seconds: float

@@ -1,4 +1,4 @@
-"""Work that overlaps: threads fetch what comes next, and pass on what is done.
+"""Overlapping work: threads that read ahead and write behind.
 
 The calling thread stays in the middle: it takes what a thread has made ahead of it, and hands what
 it has made to threads behind it. How far they may be apart bounds what is in memory at any time.

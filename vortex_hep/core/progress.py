@@ -1,4 +1,4 @@
-"""How long-running calls report progress: a protocol, and a default that stays silent.
+"""Progress reports of long calls: a protocol, and a silent default.
 
 The library never prints. It reports to whatever :class:`Progress` it was given; the command line
 gives one that draws bars (:mod:`vortex_hep.cli.common.progress`), a notebook may give its own.

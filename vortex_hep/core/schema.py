@@ -1,4 +1,4 @@
-"""The data model that readers fill and codecs consume: tables of typed columns over lanes.
+"""The data model of readers and codecs: tables of typed columns over lanes.
 
 A *tree* is a sequence of entries (events). Entries are *lanes*: they are independent of one
 another. A tree holds *tables*; every table has zero or more rows per lane, and all columns of a
@@ -25,6 +25,9 @@ COLUMN_DTYPES: tuple[str, ...] = (
 
 #: dtype string of a column of variable-length byte strings (strings, opaque records).
 VARBYTES = "bytes"
+
+#: Items that a row of a column may have.
+MAX_COMPONENTS = 1 << 24
 
 
 @dataclass(frozen=True)

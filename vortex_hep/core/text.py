@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def fault_of(error: Exception) -> str:
+    """What is wrong with a document, from the exception that parsing it raised.
+
+    Examples
+    --------
+    >>> fault_of(KeyError("columns")), fault_of(ValueError("precision 99"))
+    ("key 'columns' is missing", 'precision 99')
+    """
+    if isinstance(error, KeyError) and error.args:
+        return f"key {error.args[0]!r} is missing"
+    return str(error) or type(error).__name__
+
+
 def format_bytes(count: int | float) -> str:
     """Bytes in decimal units.
 

@@ -1,3 +1,3 @@
-"""The release, as pyproject.toml and archives state it."""
+"""The release number, as in pyproject.toml and archives."""
 
 __version__ = "0.1.0"

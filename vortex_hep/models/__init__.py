@@ -1,1 +1,1 @@
-"""Models (``.vxm``): trained on files, saved, found again, described."""
+"""Models (``.vxm``): trained, saved, found again, described."""

@@ -1,4 +1,4 @@
-"""Keeping finished tables on disk, so that an interrupted training goes on where it stopped."""
+"""The checkpoint of a training: finished tables on disk, so that it can be resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that archives name but do not hold: looked for beside them, loaded once per process."""
+"""Search for models that archives name but do not hold, each loaded once per process."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def find_model(sha256: str, archive: str | os.PathLike[str] | None, name: str) -
             tried.append(f"{folder} (no permission)")
             continue
         if model.sha256 != sha256:
-            msg = f"this is model {model.sha256[:16]}..., not what its name says"
+            msg = f"expected the model {sha256[:16]}..., got {model.sha256[:16]}..."
             raise ModelMismatchError(msg, path=path)
         return model
     looked = f", and there is no {file_name} in {', '.join(tried)}" if tried else ""

@@ -20,6 +20,7 @@ from vortex_hep.codec.container.container import (
 from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.codec.predictors.text import formula
 from vortex_hep.codec.sections import join
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
 from vortex_hep.nn.event import weights
 from vortex_hep.nn.event.tablemodel import TableModel
@@ -183,19 +184,23 @@ class Model:
             named = str(document["sha256"])
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptionError(
-                "the list of model tables makes no sense", path=reader.path
+                f"invalid key 'model' in the metadata: {fault_of(error)}", path=reader.path
             ) from error
         if not all(0 <= c < len(reader.chunks) for _, _, c in entries):
-            raise CorruptionError("the model names no chunk", path=reader.path)
+            raise CorruptionError(
+                "'tables' of the model names a chunk that is missing", path=reader.path
+            )
         payloads = reader.read_many([c for _, _, c in entries])
         for (tree, plan, chunk), payload in zip(entries, payloads, strict=True):
             try:
                 form = _FORMS.get(int(reader.chunks[chunk]["kind"]))
                 if form is None:
-                    raise CorruptionError("a model names a chunk of another kind")
+                    raise CorruptionError(f"chunk {chunk} of the model is of another kind")
                 table: AnyModel = form.load(payload)
                 if table.table != plan or plan in trees.get(tree, {}):
-                    raise CorruptionError("a model names a table twice, or by another name")
+                    raise CorruptionError(
+                        f"the model of table {table.table!r} is listed twice or as {plan!r}"
+                    )
                 check_decoded(reader.chunks[chunk], _form(table).canonical(table), path=reader.path)
             except VortexError as error:
                 error.path, error.tree, error.branch = reader.path, tree, plan
@@ -203,7 +208,9 @@ class Model:
             trees.setdefault(tree, {})[plan] = table
         model = cls(trees)
         if model.sha256 != named:
-            raise CorruptionError("the model stored is not the model named", path=reader.path)
+            raise CorruptionError(
+                f"expected the model {named[:16]}..., got {model.sha256[:16]}...", path=reader.path
+            )
         return model
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -260,13 +267,16 @@ class Model:
                 )  # fmt: skip
             document = reader.metadata.get("model")
             if not isinstance(document, dict):
-                raise CorruptionError("the file names no model", path=reader.path)
+                raise CorruptionError(
+                    "key 'model' is missing in the metadata, or not an object", path=reader.path
+                )
             model = cls.read_from(reader, document)
             try:
                 classical = reader.metadata.get("classical", {})
                 model.classical = {str(t): tuple(map(str, names)) for t, names in classical.items()}
             except (AttributeError, TypeError) as error:
                 raise CorruptionError(
-                    "the list of columns makes no sense", path=reader.path
+                    f"invalid key 'classical' in the metadata: {fault_of(error)}",
+                    path=reader.path,
                 ) from error
             return model

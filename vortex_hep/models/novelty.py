@@ -1,4 +1,4 @@
-"""What a model does not know of a tree, and what a tree lacks of a model."""
+"""Differences between a model and a tree: unknown and missing columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model is one of plain records of bytes, and of how many bytes."""
+"""The record length of models of plain records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gathering rows to learn from: clusters taken evenly from files, joined table by table."""
+"""Training samples: clusters taken evenly from files, joined table by table."""
 
 from __future__ import annotations
 

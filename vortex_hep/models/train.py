@@ -91,7 +91,7 @@ def train(
     if isinstance(sources, (str, os.PathLike)) or not isinstance(sources, Sequence):
         sources = [sources]
     if not sources:
-        raise UnsupportedTypeError("no files to learn from")
+        raise UnsupportedTypeError("no files to train on", hint="give at least one file")
     with contextlib.ExitStack() as stack:
         files: list[FileSource] = []
         for source in sources:
@@ -103,7 +103,7 @@ def train(
         path = files[0].path
     if not model.trees:
         raise UnsupportedTypeError(
-            "no table has enough rows to learn from", path=path,
+            "no table has enough rows to train on", path=path,
             hint="train on more or larger files; small files compress well without a model",
         )  # fmt: skip
     return model
@@ -161,7 +161,7 @@ def fit_model(
         torch is not installed, an option has a value that does not exist or is not of the family,
         or a transformer finds nothing to learn from.
     UnsupportedFeatureError
-        The recipe, or the device, is none that can be used.
+        The recipe, or the device, cannot be used.
     """
     check_effort(options.effort)
     check_device(options.device)

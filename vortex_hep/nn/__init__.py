@@ -1,4 +1,4 @@
-"""Predictors: networks that turn what is known of an event into integer frequencies.
+"""Networks in integer arithmetic: frequencies of symbols from what is already decoded.
 
 Inference is integer arithmetic, defined by :mod:`vortex_hep.nn.event.reference`. Only the trainer
 and the torch engine import torch.

@@ -1,4 +1,4 @@
-"""Values of a dataclass that come from outside, by name: from JSON or YAML."""
+"""Dataclass values from JSON or YAML, checked by name and type."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201 - numba infers the types of kernels
-"""Loops that inference and training share. Widths are multiples of 16; nothing is checked."""
+"""Compiled loops of inference and training. Widths are multiples of 16; nothing is checked."""
 
 from __future__ import annotations
 

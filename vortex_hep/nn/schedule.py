@@ -1,4 +1,4 @@
-"""How long and how fast to train: the learning rate, the wall clock, and when to give up.
+"""The training schedule: learning rate, time budget, early stopping.
 
 Without torch, so that every trainer and every command can use it.
 """

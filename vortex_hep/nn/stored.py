@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vortex_hep.codec.columns import classical, zstd
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ def unpack(
     body = Reader(reader.section())
     reader.finish()
     if len(head) < _SIZE.size:
-        raise CorruptionError(f"{what} is cut short")
+        raise CorruptionError(f"{what} is truncated")
     (size,) = _SIZE.unpack_from(head)
     if size > _MAX_DOCUMENT:
         raise CorruptionError(f"the description of {what} is larger than the format allows")
@@ -74,7 +75,7 @@ def unpack(
     ) as error:  # fmt: skip
         if isinstance(error, CorruptionError):
             raise
-        raise CorruptionError(f"{what} holds values that make no sense") from error
+        raise CorruptionError(f"{what} is invalid: {fault_of(error)}") from error
     if document_bytes(document_of(model)) != text:
         raise CorruptionError(f"the description of {what} is not in its canonical form")
     return model

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201, ANN202 - numba infers the types of kernels
-"""Sixteen numbers at a time: vector values for the compiled kernels.
+"""SIMD vectors of sixteen numbers for the compiled kernels.
 
 LLVM turns ``float x 16`` and ``int32 x 16`` into whatever registers the machine has. The functions
 here are usable inside numba functions only. They check nothing: offsets count elements of

@@ -1,4 +1,4 @@
-"""Files as their own bytes with holes: what is kept of them, and how that is cut into blobs."""
+"""Kept bytes of files with holes, and the blobs they are stored in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of files there are, and which of them a file is.
+"""The kinds of files, and detection of a file's kind.
 
 Each kind is a subpackage (or module) of :mod:`vortex_hep.readers` that is imported when a file of
 that kind is met, and gives three functions:

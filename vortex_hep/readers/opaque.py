@@ -1,4 +1,4 @@
-"""Files that no reader understands: carried whole."""
+"""Files of unknown format, stored whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening any file: by its first bytes, or by the library that has it open already."""
+"""Opening any file, by its first bytes or by the library that has it open."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def open_source(
     UnsupportedFeatureError
         ``exact`` is asked of arrays, or of a file of which ``trees`` leaves out a part.
     UnsupportedTypeError
-        ``source`` is none of these, or ``record`` no length of records.
+        ``source`` is something else, or ``record`` is invalid.
     """
     if record is not None:
         from vortex_hep.readers import records

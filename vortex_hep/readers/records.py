@@ -1,4 +1,4 @@
-"""Any file as records of so many bytes each: for those who know that its bytes have a period.
+"""Any file as records of a given length.
 
 No file is taken so by what it looks like: whoever opens it says how long a record is.
 """
@@ -49,7 +49,8 @@ def check_width(width: int) -> int:
         found = 0
     if not 1 <= found <= MAX_WIDTH:
         raise UnsupportedTypeError(
-            f"records of {width!r} bytes", hint=f"records have 1 to {MAX_WIDTH} bytes"
+            f"record must be a whole number from 1 to {MAX_WIDTH}, not {width!r}",
+            hint="it is the length of a record in bytes",
         )
     return found
 
@@ -214,7 +215,9 @@ def width_of(trees: Mapping[str, TreeSource], path: str) -> int:
             inner = columns[0].inner or (1,)
             if len(inner) == 1 and 1 <= inner[0] <= MAX_WIDTH:
                 return inner[0]
-    raise CorruptionError("an archive of records has other trees", path=path)
+    raise CorruptionError(
+        f"expected the tree {TREE!r} with the column {COLUMN!r} of bytes", path=path
+    )
 
 
 def restore_file(
@@ -227,7 +230,11 @@ def restore_file(
     """Write records and what was behind them; see :mod:`vortex_hep.readers.kinds`."""
     path = os.fspath(out_path)
     if set(trees) != {TREE} or not set(blobs) <= {_TAIL}:
-        raise CorruptionError("an archive of records has other trees or blobs", path=path)
+        raise CorruptionError(
+            f"expected the tree {TREE!r} and the blob {_TAIL!r}, got {sorted(trees)} and"
+            f" {sorted(blobs)}",
+            path=path,
+        )
     with atomic_output(path, overwrite=options.overwrite) as out:
         parts = []
         for piece in _pieces(blobs, trees[TREE], read_cluster, path):
@@ -248,7 +255,7 @@ def _pieces(
         tables = read_cluster(TREE, start, stop)
         column = tables[""].columns.get(COLUMN) if set(tables) == {""} else None
         if not isinstance(column, np.ndarray) or column.dtype != np.uint8:
-            raise CorruptionError("an archive of records has other columns", path=path, tree=TREE)
+            raise CorruptionError(f"expected the column {COLUMN!r} of bytes", path=path, tree=TREE)
         yield column.tobytes()
     if _TAIL in blobs:
         yield blobs[_TAIL]

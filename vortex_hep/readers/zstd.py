@@ -1,4 +1,4 @@
-"""The standard library's zstd from Python 3.14 on, else its backport."""
+"""The zstd module: the standard library's from Python 3.14 on, else its backport."""
 
 from __future__ import annotations
 

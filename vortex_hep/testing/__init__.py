@@ -1,4 +1,4 @@
-"""Conformance suites to import, example files of our own making, comparison with other codecs.
+"""Conformance suite, example files, and comparison with other codecs.
 
 :mod:`~vortex_hep.testing.conformance` says what every coder, engine, reader and archive must do,
 for those here and for yours; its main names are here too. :mod:`~vortex_hep.testing.examples`

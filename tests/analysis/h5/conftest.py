@@ -1,4 +1,4 @@
-"""HDF5 files, their archives, and what was decoded of these."""
+"""Fixtures of the HDF5 view's tests: files, their archives, and counters of decoded chunks."""
 
 from __future__ import annotations
 

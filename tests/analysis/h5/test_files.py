@@ -1,4 +1,4 @@
-"""The file as a whole: groups, attributes, links, real files, remote ones, other processes."""
+"""Tests of archives opened as HDF5 files: groups, attributes, links, real and remote files."""
 
 from __future__ import annotations
 

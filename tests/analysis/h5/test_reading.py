@@ -1,4 +1,4 @@
-"""Every way to index a dataset gives what h5py gives, and decodes no more than it must."""
+"""Tests of indexing a dataset: what h5py gives, and no more decoded than needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Byte strings of the remainder, whatever effort is made."""
+"""Tests of byte-string coding at every effort."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The choice among coders, groups of small columns, byte strings."""
+"""Tests of choosing coders, groups of small columns, byte strings."""
 
 from __future__ import annotations
 

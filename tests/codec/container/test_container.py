@@ -1,4 +1,4 @@
-"""Writing and reading containers."""
+"""Tests of writing and reading containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources by path, URL and file object; output that appears whole or not at all."""
+"""Tests of sources by path, URL and file object, and of atomic output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictors once more, a number at a time, as docs/SPEC.md 6.8 says them; slow and plain."""
+"""A plain, slow implementation of the predictors, from docs/SPEC.md 6.8, one number at a time."""
 
 from __future__ import annotations
 

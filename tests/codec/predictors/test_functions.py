@@ -1,4 +1,4 @@
-"""Own functions: exact bits for ever, close to the true values, alike in any place of an array."""
+"""Tests of the exact functions: fixed bits, accuracy, no dependence on the position in an array."""
 
 from __future__ import annotations
 

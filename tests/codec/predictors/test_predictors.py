@@ -1,4 +1,4 @@
-"""Every kind of predictor: what it gives, and that values come back bit for bit."""
+"""Tests of every kind of predictor: its predictions, and values restored bit for bit."""
 
 from __future__ import annotations
 

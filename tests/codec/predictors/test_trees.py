@@ -1,4 +1,4 @@
-"""Predictors along links between rows: as the format says them, and back again."""
+"""Tests of predictors along links between rows, against the specification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as records of bytes: what is a token, what is left out, and both together again."""
+"""Tests of rows as records of bytes: tokens, the rest, and both joined again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ordered view, references and segments give back every bit."""
+"""Tests of the transforms: ordered view, references and segments are lossless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places of files: a local folder, a file system in memory, an XRootD server."""
+"""Fixtures of the storage tests: a local folder, a file system in memory, an XRootD server."""
 
 from __future__ import annotations
 

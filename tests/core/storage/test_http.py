@@ -1,4 +1,4 @@
-"""Files of web servers, with the habits and faults of real ones."""
+"""Tests of files on web servers, with the quirks and faults of real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Size and Adler-32 of files, as a whole and from parts."""
+"""Tests of size and Adler-32 of files, as a whole and from parts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_files_are_read_in_pieces(monkeypatch):
 
 @pytest.mark.parametrize("document", [{}, None, {"size": 1, "adler32": "xyz"}, {"size": 1}])
 def test_nonsense_is_refused(document):
-    with pytest.raises(CorruptionError, match="make no sense"):
+    with pytest.raises(CorruptionError, match="invalid 'size' or 'adler32'"):
         Identity.parse(document)
 
 

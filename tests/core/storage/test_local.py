@@ -1,4 +1,4 @@
-"""What is special about local files."""
+"""Tests of local files alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of files wherever they are."""
+"""Tests common to all places of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of all kinds are read from a server as from a disk."""
+"""Tests of reading files of all kinds from a server."""
 
 from __future__ import annotations
 

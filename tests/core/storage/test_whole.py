@@ -1,4 +1,4 @@
-"""Small files on servers come in one request."""
+"""Tests of small files on servers, fetched in one request."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""XRootD servers with the habits and faults of real ones."""
+"""Tests of XRootD servers, with the quirks and faults of real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden models and archives: what version 1 wrote decodes for ever, by every engine."""
+"""Golden models and archives: what version 1 wrote decodes for ever, on every engine."""
 
 from __future__ import annotations
 

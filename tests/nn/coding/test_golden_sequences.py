@@ -1,4 +1,4 @@
-"""The golden archive of sequence models: it decodes for ever, by every engine, and by the text."""
+"""The golden archive of transformers: it decodes for ever, on every engine, as specified."""
 
 from __future__ import annotations
 

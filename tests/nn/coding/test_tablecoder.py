@@ -1,4 +1,4 @@
-"""Table chunks come back bit for bit, whatever the model knows of the data."""
+"""Tests of table chunks coded by event models: lossless whatever the model knows of the data."""
 
 from __future__ import annotations
 

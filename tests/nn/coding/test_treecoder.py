@@ -1,4 +1,4 @@
-"""Trees come back bit for bit where tables lean on one another, and crafted ones are refused."""
+"""Tests of trees whose tables depend on one another; crafted chunks are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tables link to which."""
+"""Tests of finding links between tables."""
 
 from __future__ import annotations
 

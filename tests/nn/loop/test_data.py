@@ -1,4 +1,4 @@
-"""Windows of bytes from files, datasets and streams: each byte where it belongs, and only there."""
+"""Tests of byte windows from files, datasets and streams."""
 
 import pickle
 from itertools import pairwise

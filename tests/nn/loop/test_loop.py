@@ -1,4 +1,4 @@
-"""The training loop: its schedule, its end, its best weights, and going on when interrupted."""
+"""Tests of the training loop: schedule, stopping, best weights, resuming."""
 
 import contextlib
 import math

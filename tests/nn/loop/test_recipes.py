@@ -1,4 +1,4 @@
-"""Recipes: what is built in, and what is said about files that are none."""
+"""Tests of recipes: the built-in ones, and messages about invalid files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fitting: which tables are worth it, how time is spent, and trainings that go wrong."""
+"""Tests of fitting transformers: which tables, how long, and trainings that go wrong."""
 
 import time
 from dataclasses import replace

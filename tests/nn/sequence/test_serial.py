@@ -1,4 +1,4 @@
-"""Sequence models as bytes."""
+"""Tests of transformers as bytes."""
 
 import dataclasses
 
@@ -9,8 +9,7 @@ from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.nn.sequence import serial
-
-from .models import bytes_layout, random_model
+from vortex_hep.testing.conformance.engines.sequences import bytes_layout, random_model
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def test_values_that_could_overflow_are_refused(model, name, value):
     weights = {k: v.copy() for k, v in model.weights.items()}
     weights[name].flat[0] = value
     payload = serial.dump(dataclasses.replace(model, weights=weights))
-    with pytest.raises(CorruptionError, match=f"values of {name}"):
+    with pytest.raises(CorruptionError, match=f"weights '{name}' out of range"):
         serial.load(payload)
 
 

@@ -1,4 +1,4 @@
-"""Measures the memory of a computation: bytes of all tensors that are alive, storage by storage."""
+"""A meter of memory: bytes of all tensors alive during a computation, storage by storage."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Attention against its formula, written out."""
+"""Tests of attention against its formula."""
 
 import math
 

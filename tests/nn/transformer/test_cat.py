@@ -1,4 +1,4 @@
-"""Chunked passes: which sizes, what is handed on, what gradients reach, what is saved."""
+"""Tests of chunked passes: chunk sizes, memory handed on, reach of gradients, saved state."""
 
 from typing import Any
 

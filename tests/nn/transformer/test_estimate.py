@@ -1,4 +1,4 @@
-"""Estimates against what models have and training steps take."""
+"""Tests of estimates of parameters and memory, against real models and training steps."""
 
 from dataclasses import replace
 from typing import Any

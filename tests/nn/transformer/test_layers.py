@@ -1,4 +1,4 @@
-"""Embeddings, positions, normalisation and feed-forward blocks against their formulas."""
+"""Tests of embeddings, positions, normalisation and feed-forward blocks against formulas."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is kept of the past: which tokens, in which order, and how many."""
+"""Tests of compressed memory: which tokens are kept, in which order, and how many."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The models: no byte sees itself, steps equal passes, and it learns."""
+"""Tests of the transformers: causality, steps equal to passes, and learning."""
 
 import math
 

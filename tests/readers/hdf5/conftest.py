@@ -1,4 +1,4 @@
-"""Making HDF5 files, taking them there and back, and comparing two of them without mercy."""
+"""Fixtures of the HDF5 tests: making files, round trips, strict comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Byte for byte, where that is asked for: promised, forecast and checked."""
+"""Tests of restoring HDF5 files byte for byte: promised, forecast and checked."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Every filter of chunks is undone and applied again; what that cannot give is kept."""
+"""Tests of the filters of chunks: undone and applied again, or stored as they are."""
 
 import zlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Contiguous, chunked, compact, virtual and external data, whole, in part and beyond the edge."""
+"""Tests of contiguous, chunked, compact, virtual and external datasets."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""Lists in rows of fixed length: what fills the rows up is implied, and never coded."""
+"""Tests of lists in rows of fixed length, whose padding is implied."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""Trees, members and columns have the names that the package promises."""
+"""Tests of the names of trees, tables and columns."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""What h5py has open: files, groups and datasets, by any driver, and what cannot be read so."""
+"""Tests of files, groups and datasets that h5py has open, by any driver."""
 
 import io
 import os
@@ -106,7 +106,7 @@ def test_newer_superblock(make):
     data = bytearray(path.read_bytes())
     data[8] = 4
     path.write_bytes(data)
-    with pytest.raises(SourceError, match="version 4, which is not known"):
+    with pytest.raises(SourceError, match="unsupported version 4 of the superblock"):
         open_source(path)
 
 

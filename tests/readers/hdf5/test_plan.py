@@ -1,4 +1,4 @@
-"""Remainders that make no sense, and columns that are not theirs: refused, without a file."""
+"""Tests of invalid remainders, and of columns of another file: refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Files of any shape: types, shapes, chunks and filters drawn at random come back."""
+"""Tests of files with random types, shapes, chunks and filters."""
 
 import h5py
 import numpy as np

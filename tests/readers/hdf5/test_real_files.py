@@ -1,4 +1,4 @@
-"""Files that other programs wrote come back, and nearly all of their bytes are columns."""
+"""Tests on files of other programs: restored, and nearly all bytes are columns."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Groups, links, attributes, user blocks: what is around the data comes back as it was."""
+"""Tests of groups, links, attributes and user blocks, restored as they were."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""Elements of every type come back bit for bit, as columns where they can be columns."""
+"""Tests of elements of every type, restored bit for bit."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""HepMC texts of all dialects, small, and what brings them there and back."""
+"""Fixtures of the HepMC tests: small texts of all dialects, and round trips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all dialects become, and that they come back byte for byte."""
+"""Tests of all dialects of HepMC: their tables, and restoring byte for byte."""
 
 import numpy as np
 import pytest

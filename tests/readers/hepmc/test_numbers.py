@@ -1,4 +1,4 @@
-"""Doubles and their decimal text, against Python's."""
+"""Tests of doubles and their decimal text, against Python's."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Text that no writer of HepMC makes: it comes back all the same."""
+"""Tests of HepMC text that no writer makes: restored all the same."""
 
 import re
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Compressed texts and tar archives: the same text inside, and the same bytes if asked."""
+"""Tests of compressed texts and tar archives."""
 
 import gzip
 import io

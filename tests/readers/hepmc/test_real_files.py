@@ -1,4 +1,4 @@
-"""Files that other programs wrote come back byte for byte, all of them typed."""
+"""Tests on files of other programs: restored byte for byte, all of them typed."""
 
 import gzip
 

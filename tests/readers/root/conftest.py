@@ -1,4 +1,4 @@
-"""Files that the tests of the ROOT layer read, written by uproot."""
+"""Fixtures of the ROOT tests: files written by uproot."""
 
 from __future__ import annotations
 

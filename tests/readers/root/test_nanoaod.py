@@ -1,4 +1,4 @@
-"""NanoAOD's naming rules."""
+"""Tests of NanoAOD's naming rules."""
 
 from __future__ import annotations
 

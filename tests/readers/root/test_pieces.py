@@ -1,4 +1,4 @@
-"""The small parts: compression blocks, keys, basket tails."""
+"""Tests of compression blocks, keys and basket tails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that others wrote: each comes back bit for bit."""
+"""Tests on files of other programs: each is restored bit for bit."""
 
 from __future__ import annotations
 

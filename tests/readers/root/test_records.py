@@ -1,4 +1,4 @@
-"""Streamed records: programs that take entries apart and put them together again."""
+"""Tests of streamed records: programs that parse entries and serialise them again."""
 
 from __future__ import annotations
 

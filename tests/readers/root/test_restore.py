@@ -1,4 +1,4 @@
-"""Restoring ROOT files: the same trees, baskets, objects; or nothing at all."""
+"""Tests of restoring ROOT files: the same trees, baskets and objects, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements of RNTuple columns by range, over pages and clusters of any size."""
+"""Tests of the cache of RNTuple columns, over pages and clusters of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RNTuples: columns, round trip, layouts that are carried whole."""
+"""Tests of RNTuples: columns, round trip, unsupported layouts stored whole."""
 
 from __future__ import annotations
 

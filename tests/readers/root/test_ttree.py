@@ -1,4 +1,4 @@
-"""TTrees as columns: schema, values bit for bit, ranges, projections."""
+"""Tests of TTrees as columns: schema, values bit for bit, ranges, projections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small files of other kinds than ROOT, of our own making."""
+"""Fixtures of the comparison's tests: small files of other kinds than ROOT."""
 
 import gzip
 

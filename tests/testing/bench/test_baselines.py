@@ -1,4 +1,4 @@
-"""The baselines: right sizes, and everything comes back."""
+"""Tests of the baselines: right sizes, lossless."""
 
 import lzma
 from pathlib import Path

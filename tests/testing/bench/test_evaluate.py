@@ -1,4 +1,4 @@
-"""Bits per byte of whole files: exact, complete, and honest about models and cuts."""
+"""Tests of bits per byte of whole files: exact and complete, models and cuts included."""
 
 import json
 from dataclasses import replace
@@ -124,7 +124,7 @@ def test_what_cannot_be_measured_is_known_before_any_work(name, tmp_path, other_
     ("change", "error", "message"),
     [
         ({"codecs": ["zstd", "zpaq"]}, UnknownCodecError, "'zpaq' .*there are gzip"),
-        ({"levels": "most"}, UnsupportedTypeError, "'most' are none of quick, all"),
+        ({"levels": "most"}, UnsupportedTypeError, "quick, all, not 'most'"),
         ({"repeat": 0}, UnsupportedTypeError, "at least 1"),
         ({"max_bytes": 0}, UnsupportedTypeError, "at least 1"),
     ],

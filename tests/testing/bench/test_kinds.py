@@ -1,4 +1,4 @@
-"""Files of every kind are measured, each beside what its own users have."""
+"""Tests of measuring files of every kind, beside the codecs of their users."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Tables, plots and JSON of a comparison."""
+"""Tests of tables, plots and JSON of a comparison."""
 
 import json
 

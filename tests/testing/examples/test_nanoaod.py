@@ -1,4 +1,4 @@
-"""The example file: reproducible, typed as NanoAOD is, and consistent within itself."""
+"""Tests of the example file: reproducible, typed as NanoAOD is, consistent."""
 
 import awkward as ak
 import numpy as np

@@ -1,4 +1,4 @@
-"""Archives as coffea's NanoEvents read files: columns by name, each decoded when it is touched.
+"""Source mapping of coffea's NanoEvents: columns by name, each decoded on first access.
 
 ``BaseSourceMapping`` is no public interface of coffea; what is used of it is in this module only.
 """
@@ -149,7 +149,9 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
         return cast("int", self._stop - self._start)
 
     def __iter__(self) -> Iterator[Any]:
-        raise UnsupportedTypeError("buffers of NanoEvents can be had by key only")
+        raise UnsupportedTypeError(
+            "buffers of NanoEvents cannot be iterated over: access them by key"
+        )
 
 
 def _counters(tree: TreeView) -> dict[str, TableSpec]:

@@ -1,4 +1,4 @@
-"""Archives of HDF5 files as h5py knows files, of which only what is touched is decoded."""
+"""Archives of HDF5 files with the interface of h5py; only what is accessed is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks of an archived dataset as they stood in its file."""
+"""Chunks of an archived dataset, encoded as they were in its file."""
 
 from __future__ import annotations
 

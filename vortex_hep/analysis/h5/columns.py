@@ -1,4 +1,4 @@
-"""The data of one dataset, put together again from the columns of an archive."""
+"""The data of one dataset, assembled from the columns of an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An archive as the HDF5 file that it was made of."""
+"""An archive opened as the HDF5 file that it was made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The archived HDF5 file as bytes: what was kept of it, and chunks that are made when asked for."""
+"""The bytes of an archived HDF5 file: the stored part, and chunks made on demand."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Groups and datasets of an archived HDF5 file: those of h5py, whose data come from columns."""
+"""Groups and datasets of an archived HDF5 file: h5py's own, with data from columns."""
 
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -13,8 +13,17 @@ from vortex_hep.analysis.h5.columns import DatasetColumns
 from vortex_hep.analysis.h5.selecting import select
 from vortex_hep.core.schema import Array
 
-if TYPE_CHECKING:
-    from vortex_hep.analysis.h5.file import File
+
+class View(Protocol):
+    """What objects know of the file that they are in."""
+
+    def __getitem__(self, name: Any) -> Any:
+        """Open an object by its path or by a reference."""
+        ...
+
+    def columns_at(self, address: int) -> DatasetColumns | None:
+        """Columns of the dataset at an address of the file; None where it has none."""
+        ...
 
 
 class Group(h5py.Group):  # type: ignore[misc]
@@ -23,11 +32,11 @@ class Group(h5py.Group):  # type: ignore[misc]
     Parameters
     ----------
     bind : h5py GroupID
-    view : File
+    view : View
         The file that it is in.
     """
 
-    def __init__(self, bind: Any, view: File) -> None:
+    def __init__(self, bind: Any, view: View) -> None:
         super().__init__(bind)
         self._view = view
 
@@ -45,8 +54,8 @@ class Group(h5py.Group):  # type: ignore[misc]
         return _reopened, (self._view, self.name)
 
     @property
-    def file(self) -> File:
-        """The file."""
+    def file(self) -> Any:
+        """The file; see :class:`~vortex_hep.analysis.h5.file.File`."""
         return self._view
 
     @property
@@ -64,13 +73,13 @@ class Dataset(h5py.Dataset):  # type: ignore[misc]
     Parameters
     ----------
     bind : h5py DatasetID
-    view : File
+    view : View
         The file that it is in.
     columns : DatasetColumns, optional
         Its data; without them they are in what the archive keeps of the file's own bytes.
     """
 
-    def __init__(self, bind: Any, view: File, columns: DatasetColumns | None) -> None:
+    def __init__(self, bind: Any, view: View, columns: DatasetColumns | None) -> None:
         super().__init__(bind, readonly=True)
         self._view = view
         self._columns = columns
@@ -105,8 +114,8 @@ class Dataset(h5py.Dataset):  # type: ignore[misc]
         return _reopened, (self._view, self.name)
 
     @property
-    def file(self) -> File:
-        """The file."""
+    def file(self) -> Any:
+        """The file; see :class:`~vortex_hep.analysis.h5.file.File`."""
         return self._view
 
     @property
@@ -115,7 +124,7 @@ class Dataset(h5py.Dataset):  # type: ignore[misc]
         return self._view[posixpath.dirname(self.name)]
 
 
-def wrap(found: Any, view: File) -> Any:
+def wrap(found: Any, view: View) -> Any:
     """Give an object of h5py the data of the archive."""
     if isinstance(found, (Group, Dataset)):
         return found
@@ -126,5 +135,5 @@ def wrap(found: Any, view: File) -> Any:
     return found
 
 
-def _reopened(view: File, name: str) -> Any:
+def _reopened(view: View, name: str) -> Any:
     return view[name]

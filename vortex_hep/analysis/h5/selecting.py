@@ -1,4 +1,4 @@
-"""What is asked of a dataset: items of its first axis, and an index for each of the others."""
+"""Index expressions of datasets: items of the first axis, and an index for each other axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of tensors from archives, each entry exactly once, over workers and over processes."""
+"""Batches of tensors from archives, each entry exactly once, over workers and processes."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         names = dict.fromkeys(known if o.expressions is None else o.expressions)
         found = {n: known[n] for n in names if _matches(n, o.filter_name)}
         if not found:
-            raise NotFoundError("none of its columns is asked for", path=archive.path)
+            raise NotFoundError("no column matches expressions and filter_name", path=archive.path)
         for name, column in found.items():
             self._check(name, column, archive.path)
         return found
@@ -305,7 +305,7 @@ class ArchiveDataset(IterableDataset[Batch]):
             counts = {archive[name].num_entries for name in self._trees}
             if len(counts) > 1:
                 raise UnsupportedTypeError(
-                    f"the trees {', '.join(self._trees)} have not as many entries as one another",
+                    f"the trees {', '.join(self._trees)} differ in their numbers of entries",
                     path=path,
                 )
             known = self._find(archive)
@@ -315,8 +315,8 @@ class ArchiveDataset(IterableDataset[Batch]):
                     column.spec.dtype, column.spec.inner, column.is_list
                 ):  # fmt: skip
                     raise UnsupportedTypeError(
-                        f"of type {other.typename or other.dtype}, in the first file of type "
-                        f"{column.spec.typename or column.spec.dtype}",
+                        f"expected type {column.spec.typename or column.spec.dtype} as in the "
+                        f"first file, got {other.typename or other.dtype}",
                         path=path, branch=name,
                     )  # fmt: skip
             ranges = tuple(archive[self._trees[0]].cluster_ranges(0))
@@ -333,7 +333,7 @@ def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
             continue
         found = [path for path, _ in storage.glob(item)]
         if not found:
-            raise MissingError("no file fits this pattern", path=item)
+            raise MissingError("no file matches the pattern", path=item)
         out += found
     if not out:
         raise MissingError("no files are given")

@@ -1,4 +1,4 @@
-"""Columns of some entries as arrays: joined, taken in any order, and cut to lists of one length."""
+"""Selected entries as arrays: joined, in any order, cut to lists of one length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is served of archives for training, and how."""
+"""Options of datasets for training."""
 
 from __future__ import annotations
 

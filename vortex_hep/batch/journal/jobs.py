@@ -1,4 +1,4 @@
-"""Journals of jobs: made from plans, and found again by later runs."""
+"""Journals of jobs: created from plans, and found again by later runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan.modelplaces import store_model
 from vortex_hep.batch.plan.plan import Plan
 from vortex_hep.core import storage
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import (
     CorruptionError,
     ModelMismatchError,
@@ -129,8 +130,9 @@ def options_of(document: dict[str, Any], path: str) -> JobOptions:
     """
     try:
         if not isinstance(document["job"], str) or not isinstance(document["command"], str):
-            raise CorruptionError("the journal does not say what its job is", path=path)
+            msg = "'job' and 'command' of the job's description must be text"
+            raise CorruptionError(msg, path=path)
         return JobOptions.of_document(document["options"])
     except (KeyError, AttributeError, UnsupportedTypeError) as error:
-        msg = "the journal does not say what its job is"
+        msg = f"invalid description of the job: {fault_of(error)}"
         raise CorruptionError(msg, path=path) from error

@@ -1,4 +1,4 @@
-"""The journal of a job: an SQLite file that says what is to be done with each file, and was.
+"""The journal of a job: an SQLite file with the task and the outcome of every file.
 
 Only the driver writes it. What :meth:`Journal.finish` has returned from survives a crash of the
 process or the machine. Everybody may read it while the job runs, for instance with the program
@@ -187,10 +187,11 @@ class Journal:
         try:
             document = json.loads(rows[0][0])
         except (IndexError, ValueError, TypeError) as error:
-            msg = "the journal does not say what its job is"
+            msg = "the row 'document' of the table 'job' is missing or not JSON"
             raise CorruptionError(msg, path=self.path) from error
         if not isinstance(document, dict):
-            raise CorruptionError("the journal does not say what its job is", path=self.path)
+            msg = "the row 'document' of the table 'job' is not a JSON object"
+            raise CorruptionError(msg, path=self.path)
         return document
 
     def set_document(self, document: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The one writer that a journal has."""
+"""The lock of a journal's one writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a journal as objects, and objects as its JSON."""
+"""Conversion between rows of a journal and objects, and objects as JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vortex_hep.batch.states import Outcome, State
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 
 _OUTCOME_FIELDS = tuple(field.name for field in fields(Outcome))
@@ -81,7 +82,7 @@ def row_of(row: Sequence[Any], path: str) -> FileRow:
     Raises
     ------
     CorruptionError
-        They make no sense; ``path`` is the journal's.
+        They are invalid; ``path`` is the journal's.
     """
     number, source, target, dataset, state, attempts, reason, error, size, mtime, due, text = row
     return FileRow(
@@ -100,7 +101,7 @@ def state_of(text: Any, path: str) -> State:
     try:
         return State(text)
     except ValueError as error:
-        msg = f"a file has the state {text!r}, which does not exist"
+        msg = f"unknown state {text!r} of a file"
         raise CorruptionError(msg, path=path) from error
 
 
@@ -123,7 +124,7 @@ def outcome_of(text: str, path: str) -> Outcome:
         found["messages"] = tuple(found["messages"])
         return Outcome(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        msg = "what became of a file makes no sense"
+        msg = f"invalid outcome of a file: {fault_of(error)}"
         raise CorruptionError(msg, path=path) from error
 
 
@@ -138,5 +139,5 @@ def json_text(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        msg = f"a journal keeps what JSON can say: {error}"
+        msg = f"cannot be written as JSON: {error}"
         raise UnsupportedTypeError(msg) from error

@@ -1,1 +1,1 @@
-"""What a job is to do: inputs, outputs, the model, and what is wrong before it begins."""
+"""Planning of jobs: inputs, outputs, the model, and checks before the start."""

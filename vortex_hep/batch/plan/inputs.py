@@ -1,4 +1,4 @@
-"""The files that a job is about: from files, folders, patterns and lists to one list."""
+"""The input files of a job: files, folders, patterns and lists as one list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model for a whole data set, learnt from some of its files."""
+"""Training one model for a whole data set on some of its files."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def train_on_dataset(
     began = time.monotonic()
     target = os.fspath(output)
     if sample_files < 1:
-        raise UnsupportedTypeError(f"{sample_files} files to learn from")
+        raise UnsupportedTypeError(f"sample_files must be at least 1, not {sample_files!r}")
     _check_output(target, overwrite=overwrite)
     files = find_inputs([os.fspath(one) for one in inputs])
     learner = _Learner(files, options or TrainOptions(), sample_files)

@@ -1,4 +1,4 @@
-"""Where a data set's model lies, so that readers of its archives find it."""
+"""The place of a data set's model, where readers of its archives find it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where outputs go: beside their sources, or in the same tree below another folder."""
+"""Output places: beside the sources, or in the same tree below another folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job will do, found out and checked before it begins."""
+"""The plan of a job, made and checked before it begins."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def make_plan(
         Whatever is wrong; in one line, also if it is several things.
     """
     if command not in COMMANDS:
-        raise UnsupportedTypeError(f"there is no job {command!r}", hint=f"one of {COMMANDS}")
+        raise UnsupportedTypeError(
+            f"unknown command {command!r} of a job", hint=f"one of {', '.join(COMMANDS)}"
+        )
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
     given = tuple(os.fspath(one) for one in inputs)

@@ -1,4 +1,4 @@
-"""What can be found wrong with a job before the first file is read."""
+"""Checks of a job before the first file is read."""
 
 from __future__ import annotations
 

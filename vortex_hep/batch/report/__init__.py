@@ -1,1 +1,1 @@
-"""What people see of a job: progress, names on a dashboard, a summary, an HTML report."""
+"""Reports of a job: progress, names on a dashboard, a summary, an HTML page."""

@@ -1,4 +1,4 @@
-"""What to do about files that failed, by the reason they failed for."""
+"""Advice on failed files, by the reason of the failure."""
 
 from __future__ import annotations
 

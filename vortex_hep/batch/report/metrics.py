@@ -1,4 +1,4 @@
-"""Figures of a job on the dashboard: what each worker has done, and all together.
+"""Metrics of a job on the dashboard: per worker, and in total.
 
 A worker of dask reports what is in its ``metrics`` with every heartbeat; the dashboard's page
 "Workers" shows each as a column, with a first row of totals.

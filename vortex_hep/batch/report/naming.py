@@ -1,4 +1,4 @@
-"""Names of tasks, so that a dashboard shows what is being done with which files."""
+"""Names of tasks on the dashboard: command and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of a job as SVG that stands inside a page.
+"""Plots of a job as inline SVG.
 
 matplotlib draws. Sizes are bounded whatever the number of files: histograms and at most
 :data:`MOST_POINTS` points of a sorted curve, and a raster of workers over time.

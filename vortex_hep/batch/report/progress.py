@@ -1,4 +1,4 @@
-"""Progress of a job: one bar over all of its files, however many."""
+"""The progress bar of a job, one for all of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of each file of a job, in columns."""
+"""Figures of a job's files, in columns."""
 
 from __future__ import annotations
 

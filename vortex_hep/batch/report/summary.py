@@ -1,4 +1,4 @@
-"""A job in figures: totals, data sets, slowest files, failures."""
+"""The summary of a job: totals, data sets, slowest files, failures."""
 
 from __future__ import annotations
 

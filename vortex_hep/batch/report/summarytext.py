@@ -1,4 +1,4 @@
-"""The summary of a job for a terminal."""
+"""The summary of a job as text for a terminal."""
 
 from __future__ import annotations
 

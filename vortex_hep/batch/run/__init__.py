@@ -1,1 +1,1 @@
-"""A job at work: tasks handed out, retried, cleaned up after."""
+"""Running jobs: tasks submitted, retried, cleaned up after."""

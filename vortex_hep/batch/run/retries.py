@@ -1,4 +1,4 @@
-"""When a file that failed is tried again, and when a run waits because nearly everything fails."""
+"""Rules for retrying failed files, and for pausing a run when nearly everything fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run of a job: files from the journal to the workers, outcomes from them to the journal."""
+"""The run of a job: files from the journal to the workers, outcomes back to the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Before a run: does what is done still hold? After it: nothing temporary is left behind."""
+"""Checks of finished outputs before a run, and removal of temporary files after it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where workers come from: this machine, HTCondor, Slurm, lxplus."""
+"""Sites, where workers run: this machine, HTCondor, Slurm, lxplus."""

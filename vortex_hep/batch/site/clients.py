@@ -1,4 +1,4 @@
-"""Clients of sites, be they started here or given."""
+"""Dask clients of sites, started here or given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites, and dask clients of their workers."""
+"""Sites, and the dask clusters of their workers."""
 
 from __future__ import annotations
 

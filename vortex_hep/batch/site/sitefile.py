@@ -1,4 +1,4 @@
-"""Where a job's workers run, as a YAML file describes it.
+"""Site files: the description of a job's workers in YAML.
 
 :func:`example` gives a commented file for each kind of site: copy one, and change it.
 """
@@ -62,7 +62,7 @@ class Site:
     Raises
     ------
     UnsupportedTypeError
-        A value makes no sense.
+        A value is invalid.
     """
 
     kind: str = "local"
@@ -79,7 +79,7 @@ class Site:
         if self.kind not in KINDS:
             near = difflib.get_close_matches(str(self.kind), list(KINDS), 1)
             hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(KINDS)}"
-            raise UnsupportedTypeError(f"there is no kind of site {self.kind!r}", hint=hint)
+            raise UnsupportedTypeError(f"unknown kind of site {self.kind!r}", hint=hint)
         _check_types(self)
         if (self.address is not None) != (self.kind == "address"):
             msg = (
@@ -87,7 +87,7 @@ class Site:
             )
             raise UnsupportedTypeError(msg, hint="kind: address, address: tcp://HOST:PORT")
         if self.kind in BATCH_KINDS and self.workers is None:
-            msg = f"the number of workers is missing, which a site of kind {self.kind!r} needs"
+            msg = f"key 'workers' is missing, which a site of kind {self.kind!r} needs"
             raise UnsupportedTypeError(msg, hint="workers: 100")
 
 
@@ -133,7 +133,7 @@ def load_site(path: str | os.PathLike[str]) -> Site:
     MissingError, DeniedError, SourceError
         The file cannot be read, or is no YAML.
     UnsupportedTypeError
-        It has a key that does not exist, or a value that makes no sense.
+        It has an unknown key, or an invalid value.
     UnsupportedFeatureError
         PyYAML is not installed.
     """
@@ -143,14 +143,14 @@ def load_site(path: str | os.PathLike[str]) -> Site:
     except OSError as error:
         raise source_error(error, name) from error
     except UnicodeDecodeError as error:
-        raise SourceError("not YAML: this is no text", path=name) from error
+        raise SourceError("not YAML: it is not UTF-8 text", path=name) from error
     values = _parsed(text, name)
     known = [f.name for f in fields(Site)]
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(known)}"
-            raise UnsupportedTypeError(f"a site has no {key!r}", path=name, hint=hint)
+            raise UnsupportedTypeError(f"unknown key {key!r}", path=name, hint=hint)
     try:
         return Site(**values)
     except UnsupportedTypeError as error:

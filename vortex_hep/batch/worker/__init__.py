@@ -1,1 +1,1 @@
-"""What runs on workers: one file at a time."""
+"""Code that runs on workers, one file at a time."""

@@ -1,4 +1,4 @@
-"""One attempt at one file: its source is watched, its output has another name until it is right."""
+"""One attempt at one file: a watched source, and an output under a temporary name until checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model as the bytes of its file, to be sent."""
+"""Models as bytes, to be sent to workers."""
 
 from __future__ import annotations
 

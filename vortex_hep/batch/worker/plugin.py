@@ -1,4 +1,4 @@
-"""What workers are given once for a whole job: its model; and deafness to Ctrl-C."""
+"""The worker plugin: sets up the job's model once, and ignores Ctrl-C."""
 
 from __future__ import annotations
 

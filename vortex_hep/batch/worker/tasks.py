@@ -1,4 +1,4 @@
-"""Tasks: groups of files that go to a worker together, and what runs there."""
+"""Tasks: groups of files sent to a worker together, and the function that runs there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does with one file: compress, verify or restore it. Knows nothing of dask's tasks.
+"""The work on one file: compress, verify or restore; independent of dask.
 
 An output is written under a temporary name beside its place, read back, compared with its source,
 and only then gets its name; so what has its final name is whole and right, whatever happens.
@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, cast
 
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.compress import compress_file
-from vortex_hep.archive.restore import restore, verify
+from vortex_hep.archive.restore import restore
+from vortex_hep.archive.verify import verify
 from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome
 from vortex_hep.batch.worker.attempt import Attempt, attempted, dask_worker

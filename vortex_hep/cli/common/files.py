@@ -1,4 +1,4 @@
-"""Where a sub-command writes, and whether it may."""
+"""Output paths of sub-commands, and permission to overwrite."""
 
 from __future__ import annotations
 

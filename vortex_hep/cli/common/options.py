@@ -1,4 +1,4 @@
-"""Options that several sub-commands share, so that they read the same everywhere."""
+"""Options shared by several sub-commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on a terminal: bars where they can be drawn, plain lines elsewhere."""
+"""Progress on a terminal: bars where possible, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running what was parsed, and the translation of failures to exit codes."""
+"""Running parsed commands, and exit codes of failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to tell of the transformers in a model."""
+"""Descriptions of the transformers in a model, for terminals."""
 
 from __future__ import annotations
 

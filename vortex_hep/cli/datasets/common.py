@@ -1,4 +1,4 @@
-"""What the commands over data sets have in common: parser, trial run, the end of a job."""
+"""Shared parts of the dataset commands: parser, trial run, the end of a job."""
 
 from __future__ import annotations
 

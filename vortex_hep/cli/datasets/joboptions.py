@@ -1,4 +1,4 @@
-"""Options of commands that work on lists of files, on one worker or many."""
+"""Options of the dataset commands, on one worker or many."""
 
 from __future__ import annotations
 

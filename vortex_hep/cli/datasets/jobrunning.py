@@ -1,4 +1,4 @@
-"""What a command does once a job has run: summary, report, exit code."""
+"""The end of a dataset command: summary, report, exit code."""
 
 from __future__ import annotations
 

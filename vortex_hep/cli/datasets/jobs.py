@@ -1,4 +1,4 @@
-"""``vortex-hep jobs``: look at batch jobs, and go on with them."""
+"""``vortex-hep jobs``: look at batch jobs, and resume them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the journal of a batch job says, printed for readers and for programs."""
+"""The journal of a job as text, for readers and for programs."""
 
 from __future__ import annotations
 

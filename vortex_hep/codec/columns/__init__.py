@@ -1,1 +1,1 @@
-"""Columns to bytes and back by classical coders, and the choice among these."""
+"""Classical coding of columns, and the choice among the coders."""

@@ -1,4 +1,4 @@
-"""Byte coders under the column coders: store, zstd and LZMA2, all strict about sizes."""
+"""Byte coders below the column coders: store, zstd and LZMA2, all strict about sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing a column coder: all of them, or the few that a cheap probe points to.
+"""Choice of a column coder: all are tried, or the few that a cheap probe points to.
 
 What is chosen only steers the encoder; the decoder follows the stored id.
 """
@@ -78,7 +78,7 @@ def encode_best(array: Array, *, effort: Effort = "normal") -> Choice:
     if effort == "max":
         return min([raw, *_all(array, row)], key=_size)
     if effort not in ("fast", "normal"):
-        msg = f"effort {effort!r} is none of 'fast', 'normal', 'max'"
+        msg = f"effort must be one of fast, normal, max, not {effort!r}"
         raise UnsupportedTypeError(msg)
     flat, offset = _arrange(array, row)
     coder, payload = min((_fast if effort == "fast" else _normal)(flat), key=_size)

@@ -1,4 +1,4 @@
-"""The numeric codec pcodec in its wrapped form: no magic, no counts, sizes from the outside."""
+"""The numeric codec pcodec in its wrapped form: no magic, no counts, external sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many small columns in one stream, so that they share one header and one dictionary."""
+"""Solid groups: many small columns in one stream with one header and one dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place that chooses a zstd: the standard library's from Python 3.14 on, else its backport.
+"""The zstd module: the standard library's from Python 3.14 on, else its backport.
 
 Payloads are single zstd frames without the four magic bytes and, where the encoder can leave it
 out, without the content size: the container knows both (SPEC "zstd streams").

@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 KIND_ARCHIVE = 1
 KIND_MODEL = 2
 KIND_WEIGHTS = 3
-FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model", KIND_WEIGHTS: "file of weights"}
+FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model", KIND_WEIGHTS: "compressed weights file"}
 
 #: Required-feature bit: there may be sequence models (SPEC 9).
 FEATURE_SEQUENCES = 1
@@ -106,7 +106,7 @@ def kind_with_article(kind: int) -> str:
     Examples
     --------
     >>> kind_with_article(KIND_ARCHIVE), kind_with_article(KIND_WEIGHTS)
-    ('an archive', 'a file of weights')
+    ('an archive', 'a compressed weights file')
     """
     name = FILE_KINDS[kind]
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
@@ -134,7 +134,7 @@ def unpack_header(data: bytes, path: str | None = None) -> Header:
     head = data[: len(MAGIC)]
     if not head or not MAGIC.startswith(head):
         what = describe_foreign(data)
-        msg = f"not a vortex_hep archive, model or file of weights; it is {what}"
+        msg = f"not a vortex_hep archive, model or compressed weights file; it is {what}"
         raise NotVortexError(msg, path=path, offset=0)
     if len(data) < HEADER_SIZE:
         msg = f"the file ends after {len(data)} bytes, inside its header"

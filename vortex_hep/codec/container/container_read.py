@@ -1,4 +1,4 @@
-"""Reading a container by ranges, checking all of it, and saving what a cut file still holds."""
+"""Reading a container: by ranges, checking all of it, and recovering a truncated file."""
 
 from __future__ import annotations
 

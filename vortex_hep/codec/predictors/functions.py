@@ -1,4 +1,4 @@
-"""Functions of real numbers made of IEEE 754 additions, products, quotients and roots alone.
+"""Real functions built from IEEE 754 additions, products, quotients and roots alone.
 
 The C library's functions differ in their last bits from machine to machine; these do not. They
 need not be the best approximations there are, but they are defined to the last bit (SPEC 6.8).

@@ -1,4 +1,4 @@
-"""Kinds of predictors: what a value is computed from, in one defined order (SPEC 6.8).
+"""Kinds of predictors: the inputs of a prediction and its exact order of operations (SPEC 6.8).
 
 Every pointwise kind takes columns as binary64 numbers and gives binary64 numbers; a result that
 is not finite is no prediction. Only IEEE 754 operations are used, each rounded by itself.

@@ -1,4 +1,4 @@
-"""What one field is predicted from, and differences to that."""
+"""Predictors of one field, and differences to their predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictors that walk along the rows of a chunk, each row knowing those before it (SPEC 6.8)."""
+"""Predictors along the rows of a chunk, from the rows before (SPEC 6.8)."""
 
 from __future__ import annotations
 

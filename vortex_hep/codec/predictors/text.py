@@ -1,4 +1,4 @@
-"""Predictors as formulas that people read."""
+"""Predictors as formulas for readers."""
 
 from __future__ import annotations
 

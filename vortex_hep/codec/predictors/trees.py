@@ -1,4 +1,4 @@
-"""Predictors along the links between rows of a list: what decays hand on (SPEC 6.8).
+"""Predictors along the links between rows of a list, as in decay chains (SPEC 6.8).
 
 A *parent* is the position of an earlier row in the same list. Rows of one parent are *siblings*.
 """

@@ -1,4 +1,4 @@
-"""Fields: what the event model codes, one compact integer per row, cut into nibbles.
+"""Fields: the units that the event model codes, one compact integer per row, cut into nibbles.
 
 A field is one component of a numeric column, or up to four flags side by side. Its compact
 integer is cut into tokens of four bits, most significant first; the last may be shorter. Every

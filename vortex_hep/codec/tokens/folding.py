@@ -1,4 +1,4 @@
-"""Lists that are equally long in every lane, seen as one row per lane with a fixed inner shape.
+"""Folded lists: lists of equal length as one row per lane with a fixed inner shape.
 
 The weights of a parton density set come 103 to an event: as rows of one column each knows only
 its neighbour, as 103 components of one row each knows all before it.

@@ -1,4 +1,4 @@
-"""Rows as records of bytes: what a sequence model sees of a table."""
+"""Rows as records of bytes: the input of a transformer."""
 
 from __future__ import annotations
 

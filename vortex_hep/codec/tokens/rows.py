@@ -1,4 +1,4 @@
-"""Rows of one plan and cluster as the network sees them: tokens, buckets and context rows."""
+"""Rows of one plan and cluster as network input: tokens, buckets and context rows."""
 
 from __future__ import annotations
 

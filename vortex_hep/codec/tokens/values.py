@@ -1,4 +1,4 @@
-"""Columns as predictors ask for them: of the own row, of its entry, or of a linked row."""
+"""Columns as inputs of predictors: of the own row, of its entry, or of a linked row."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Weights of networks as files: safetensors, and checkpoints compressed without loss (``.vxw``)."""
+"""Weights files: safetensors and torch files, compressed without loss (``.vxw``)."""

@@ -1,4 +1,4 @@
-"""Checkpoints as files of weights and back: torch's own files, and safetensors."""
+"""Compressing and restoring weights files: those of torch and of safetensors."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ WEIGHTS_SUFFIX = ".vxw"
 SAFETENSORS_SUFFIX = ".safetensors"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
-#: Key of the metadata under which the shape of the original checkpoint is kept.
-CHECKPOINT = "checkpoint"
+#: Key of the metadata under which the structure of the original weights file is kept.
+ORIGINAL = "checkpoint"
 
 _TORCH_STARTS = (b"PK\x03\x04", b"\x80\x02")
 
@@ -52,7 +52,7 @@ def compress_weights_file(
     effort: Effort = "normal",
     overwrite: bool = False,
 ) -> CompressedWeights:
-    """Compress a checkpoint to a ``.vxw`` file, decode that and compare.
+    """Compress a weights file to a ``.vxw`` file, decode that and compare.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def compress_weights_file(
     Raises
     ------
     SourceError
-        The checkpoint cannot be read.
+        The weights file cannot be read.
     UnsupportedTypeError
         It holds what is neither a tensor nor JSON.
     OutputError
@@ -78,13 +78,13 @@ def compress_weights_file(
     VerificationError
         What was compressed does not decode to the same.
     """
-    tensors, metadata = read_checkpoint(source)
+    tensors, metadata = read_weights_file(source)
     packed = compress_model_weights(tensors, effort=effort)
     for name, tensor in packed.items():
         try:
             tensor.carriers()
         except CorruptionError as error:
-            msg = f"the tensor {name!r} does not decode to what it was"
+            msg = f"tensor {name!r} does not decode to its values"
             raise VerificationError(msg, path=os.fspath(source)) from error
     packed.metadata.update(metadata)
     save_compressed(packed, output, overwrite=overwrite)
@@ -94,7 +94,7 @@ def compress_weights_file(
 def restore_weights_file(
     source: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False
 ) -> CompressedWeights:
-    """Restore the checkpoint of a ``.vxw`` file.
+    """Restore the weights file of a ``.vxw`` file.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def restore_weights_file(
         The output exists, or cannot be written.
     """
     packed = load_compressed(source)
-    kept = packed.metadata.get(CHECKPOINT)
+    kept = packed.metadata.get(ORIGINAL)
     kept = kept if isinstance(kept, dict) else {}
     suffix = Path(output).suffix
     if suffix == SAFETENSORS_SUFFIX:
@@ -138,14 +138,14 @@ def restore_weights_file(
         with atomic_output(output, overwrite=overwrite) as file:
             torch.save(state, file)
     else:
-        msg = f"{suffix or 'no suffix'} is no format of checkpoints"
+        msg = f"unsupported suffix {suffix!r} of a weights file"
         known = ", ".join((SAFETENSORS_SUFFIX, *TORCH_SUFFIXES))
         raise UnsupportedTypeError(msg, path=os.fspath(output), hint=f"choose one of {known}")
     return packed
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors of a checkpoint by name, and metadata from which it can be restored.
+def read_weights_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors of a weights file by name, and metadata from which it can be restored.
 
     Parameters
     ----------
@@ -175,15 +175,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         raise SourceError(msg, path=name) from error
     if looks_like_safetensors(head):
         arrays, header = read_safetensors(path)
-        return dict(arrays), {CHECKPOINT: {"format": "safetensors", "header": header}}
+        return dict(arrays), {ORIGINAL: {"format": "safetensors", "header": header}}
     if not head.startswith(_TORCH_STARTS):
         ours = head.startswith(MAGIC)
-        msg = f"this is {'a file of vortex_hep' if ours else 'something else'}, not a checkpoint"
-        hint = "checkpoints are files of torch.save or of safetensors"
+        msg = f"this is {'a vortex_hep file' if ours else 'something else'}, not a weights file"
+        hint = "weights files are written by torch.save or safetensors"
         raise SourceError(msg, path=name, hint=hint)
     tensors: dict[str, Any] = {}
     structure = _flatten(_load_torch(name), (), tensors, name)
-    return tensors, {CHECKPOINT: {"format": "torch", "structure": structure}}
+    return tensors, {ORIGINAL: {"format": "torch", "structure": structure}}
 
 
 def _load_torch(name: str) -> Any:
@@ -196,7 +196,7 @@ def _load_torch(name: str) -> Any:
         return torch.load(name, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else "damaged"
-        msg = f"torch does not load it as weights: {reason}"
+        msg = f"torch refuses to load it as weights: {reason}"
         hint = "save dicts of tensors, numbers and strings, as state_dict() gives them"
         raise SourceError(msg, path=name, hint=hint) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -204,7 +204,7 @@ def _load_torch(name: str) -> Any:
         raise SourceError(msg, path=name) from error
 
 
-# The structure of a checkpoint in JSON. Every node is a list whose first item says what follows.
+# The structure of a torch file in JSON. Every node is a list whose first item says what follows.
 _TENSOR, _VALUE, _FLOAT, _LIST, _TUPLE, _DICT, _ORDERED = "tvfludo"
 
 
@@ -232,11 +232,11 @@ def _flatten(value: Any, place: tuple[Any, ...], tensors: dict[str, Any], path: 
         extra = getattr(value, "_metadata", None)
         return [_ORDERED, rows, _flatten(extra, (*place, "_metadata"), tensors, path)]
     msg = f"{_words(place)} is a {type(value).__name__}, neither a tensor nor JSON"
-    raise UnsupportedTypeError(msg, path=path, hint="leave it out of the checkpoint")
+    raise UnsupportedTypeError(msg, path=path, hint="leave it out of the file")
 
 
 def _words(place: tuple[Any, ...]) -> str:
-    return repr(".".join(map(str, place))) if place else "the checkpoint"
+    return repr(".".join(map(str, place))) if place else "the top level"
 
 
 def _add(tensor: Any, place: tuple[Any, ...], tensors: dict[str, Any]) -> str:
@@ -255,7 +255,7 @@ def _rebuild(node: Any, tensors: Mapping[str, Any], path: str) -> Any:
     try:
         return _value(node, tensors)
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        msg = f"the structure of the checkpoint makes no sense: {json.dumps(node)[:80]}"
+        msg = f"invalid 'structure' in the metadata: {json.dumps(node)[:80]}"
         raise CorruptionError(msg, path=path) from error
 
 
@@ -271,7 +271,7 @@ def _value(node: Any, tensors: Mapping[str, Any]) -> Any:
         items = [_value(item, tensors) for item in content]
         return items if kind == _LIST else tuple(items)
     if kind not in (_DICT, _ORDERED):
-        msg = f"a node of kind {kind!r}"
+        msg = f"unknown kind {kind!r} of a node"
         raise ValueError(msg)
     rows = [(key, _value(item, tensors)) for key, item in content]
     if kind == _DICT:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vortex_hep.codec.weights.zipnn.formats import FORMATS, format_of_dtype
 from vortex_hep.core.schema import Array
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import SourceError, UnsupportedTypeError
 
 _NAMES = {
@@ -57,7 +58,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], st
         raise SourceError(msg, path=name) from error
     size = int.from_bytes(data[:8].tobytes(), "little")
     if len(data) < 8 or not 2 <= size <= min(MAX_HEADER, len(data) - 8):
-        msg = "the file ends inside its header: no safetensors file, or one that was cut"
+        msg = "truncated inside its header, or not a safetensors file"
         raise SourceError(msg, path=name)
     try:
         header = data[8 : 8 + size].tobytes().decode("utf-8")
@@ -65,11 +66,11 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], st
         at = 0
         for key, dtype, shape, (start, stop) in _entries(header):
             if start != at or stop - start != int(np.prod(shape, dtype=object)) * dtype.itemsize:
-                msg = f"the data of {key!r} are not where they belong"
+                msg = f"tensor {key!r}: 'data_offsets' do not match its dtype, shape and position"
                 raise SourceError(msg, path=name)
             found = np.asarray(data[8 + size + start : 8 + size + stop])
             if len(found) != stop - start:
-                msg = f"the file ends inside the data of {key!r}"
+                msg = f"truncated inside the data of tensor {key!r}"
                 raise SourceError(msg, path=name)
             arrays[key] = np.require(found.view(dtype), requirements="A").reshape(shape)
             at = stop
@@ -77,7 +78,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], st
         if isinstance(error, UnsupportedTypeError):
             error.path = name
             raise
-        msg = f"the header makes no sense: {error}"
+        msg = f"invalid header: {fault_of(error)}"
         raise SourceError(msg, path=name) from error
     if 8 + size + at != len(data):
         msg = f"{len(data) - 8 - size - at} bytes follow the data of the last tensor"
@@ -93,7 +94,7 @@ def _entries(header: str) -> list[tuple[str, np.dtype[Any], tuple[int, ...], tup
         if name == _METADATA:
             continue
         if entry["dtype"] not in _NAMES:
-            msg = f"the tensor {name!r} has the type {entry['dtype']}, which is none of weights"
+            msg = f"tensor {name!r} has the unsupported dtype {entry['dtype']}"
             raise UnsupportedTypeError(msg)
         start, stop = map(int, entry["data_offsets"])
         shape = tuple(map(int, entry["shape"]))
@@ -104,7 +105,7 @@ def _entries(header: str) -> list[tuple[str, np.dtype[Any], tuple[int, ...], tup
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        msg = "a name occurs twice"
+        msg = "a key occurs twice"
         raise ValueError(msg)
     return found
 
@@ -131,7 +132,7 @@ def write_safetensors(
     try:
         entries = _entries(text)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = f"the header of the safetensors file makes no sense: {error}"
+        msg = f"invalid safetensors header: {fault_of(error)}"
         raise UnsupportedTypeError(msg) from error
     same = len(entries) == len(arrays) and all(
         name in arrays
@@ -140,7 +141,7 @@ def write_safetensors(
         for name, dtype, shape, _ in entries
     )
     if not same:
-        msg = "the header of the safetensors file is of other tensors"
+        msg = "the safetensors header describes other tensors"
         raise UnsupportedTypeError(msg)
     encoded = text.encode("utf-8")
     file.write(len(encoded).to_bytes(8, "little") + encoded)
@@ -156,7 +157,7 @@ def _header(arrays: Mapping[str, Array]) -> str:
         array = arrays[name]
         wf = format_of_dtype(array.dtype, f"the tensor {name!r}")
         if wf.name not in _CODES or name == _METADATA:
-            msg = f"safetensors cannot hold the tensor {name!r} of type {wf.name}"
+            msg = f"safetensors cannot hold tensor {name!r} of dtype {wf.name}"
             raise UnsupportedTypeError(msg, hint="restore to a .pt file")
         place = [at, at + array.nbytes]
         shape = list(array.shape)

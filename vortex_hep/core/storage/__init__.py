@@ -1,4 +1,4 @@
-"""Files wherever they are: on local disks, on XRootD servers, or where fsspec finds them.
+"""Storage: files on local disks, on XRootD servers, or where fsspec finds them.
 
 Every failure is an error of this package: a :class:`~vortex_hep.errors.SourceError` (among them
 :class:`~vortex_hep.errors.MissingError`, :class:`~vortex_hep.errors.DeniedError` and
@@ -6,7 +6,6 @@ Every failure is an error of this package: a :class:`~vortex_hep.errors.SourceEr
 :class:`~vortex_hep.errors.OutputError` of what is written.
 """
 
-from vortex_hep.core.storage.backend import Stat
 from vortex_hep.core.storage.bytesource import ByteSource
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.core.storage.operations import (
@@ -25,6 +24,7 @@ from vortex_hep.core.storage.operations import (
 from vortex_hep.core.storage.output import Output, create
 from vortex_hep.core.storage.paths import is_url, join, name, parent
 from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.status import Stat
 from vortex_hep.core.storage.traffic import Count, counting
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Writing a file so that its name appears only once all of it is there."""
+"""Atomic output: a file gets its name only once it is complete."""
 
 from __future__ import annotations
 

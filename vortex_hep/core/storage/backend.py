@@ -1,30 +1,12 @@
-"""What a place of files must be able to do, and which one a path is for."""
+"""The protocol of storage backends, and the backend of a path."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from vortex_hep.core.storage.bytesource import ByteSource
 from vortex_hep.core.storage.paths import XROOTD_SCHEMES, scheme
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What is known of a file without reading it.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    mtime : float or None
-        Seconds since 1970 at which it was changed last; None where the server does not tell.
-    is_folder : bool
-    """
-
-    size: int
-    mtime: float | None
-    is_folder: bool
+from vortex_hep.core.storage.status import Stat
 
 
 class Sink(Protocol):

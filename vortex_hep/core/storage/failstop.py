@@ -1,4 +1,4 @@
-"""Sources that stay failed once they have, and such a source as a file of Python."""
+"""Sources that stay failed after an error, and their view as Python files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operating systems and servers say when they fail, as errors of this package."""
+"""Failures of operating systems and servers as errors of this package."""
 
 from __future__ import annotations
 

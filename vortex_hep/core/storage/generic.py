@@ -1,4 +1,4 @@
-"""Files that fsspec knows: ``https://``, ``memory://``, ``s3://`` and others."""
+"""Files through fsspec: ``https://``, ``memory://``, ``s3://`` and others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from vortex_hep.core.storage import traffic
-from vortex_hep.core.storage.backend import Stat
 from vortex_hep.core.storage.bytesource import Range, check_ranges, short_read
 from vortex_hep.core.storage.failures import os_error, reading
 from vortex_hep.core.storage.paths import scheme
+from vortex_hep.core.storage.status import Stat
 from vortex_hep.errors import NetworkError, SourceError, UnsupportedFeatureError
 
 #: Seconds until a server that does not answer is given up.

@@ -1,4 +1,4 @@
-"""What tells a file from all others as catalogues do: its size and its Adler-32."""
+"""The identity of a file as in catalogues: its size and its Adler-32."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.core.storage.bytesource import ByteSource
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
 #: Modulus of Adler-32 (RFC 1950, section 8.2).
@@ -53,7 +54,9 @@ class Identity:
         try:
             return cls.make(int(document["size"]), int(document["adler32"], 16))
         except (KeyError, TypeError, ValueError) as error:
-            raise CorruptionError("size and adler32 of the original make no sense") from error
+            raise CorruptionError(
+                f"invalid 'size' or 'adler32' of the original file: {fault_of(error)}"
+            ) from error
 
     @property
     def document(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files on local disks, and on what the operating system shows as one."""
+"""Files on local disks and mounted file systems."""
 
 from __future__ import annotations
 
@@ -8,14 +8,39 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from vortex_hep.core.storage.backend import Stat
-from vortex_hep.core.storage.failures import os_error, output_error
+from vortex_hep.core.storage.bytesource import FileObjectSource
+from vortex_hep.core.storage.failures import os_error, output_error, source_error
 from vortex_hep.core.storage.paths import local_path
-from vortex_hep.core.storage.source import PathSource
+from vortex_hep.core.storage.status import Stat
+from vortex_hep.errors import SourceError
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+class PathSource(FileObjectSource):
+    """A local file, opened and closed here."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            mode = Path(name).stat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                file = Path(name).open("rb", buffering=0)  # noqa: SIM115 - close() closes it
+        except OSError as error:
+            raise source_error(error, name, doing="cannot be opened") from error
+        except ValueError as error:  # a null byte in the name
+            raise SourceError(f"cannot be opened: {error}", path=name) from error
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # Opening a pipe would wait for somebody to write to it.
+            msg = "cannot be read at random: it is a pipe, a socket or a device"
+            raise SourceError(msg, path=name, hint="write it to a file first")
+        self._owned = file
+        super().__init__(cast("BinaryIO", file), name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._owned.close()
 
 
 class RawOutput(io.FileIO):

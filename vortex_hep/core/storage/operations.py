@@ -1,4 +1,4 @@
-"""What one does with files, wherever they are."""
+"""File operations at any place: list, stat, rename, remove."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Iterator
 
 from vortex_hep.core.storage import paths
-from vortex_hep.core.storage.backend import Backend, Stat, backend_of
+from vortex_hep.core.storage.backend import Backend, backend_of
 from vortex_hep.core.storage.failures import reading, writing
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.core.storage.output import BLOCK, create
 from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.status import Stat
 from vortex_hep.errors import MissingError, SourceError
 
 Found = tuple[str, Stat]

@@ -1,4 +1,4 @@
-"""Writing a file at any place from its beginning to its end, with its checksum on the way."""
+"""Sequential output to any place, with a running checksum."""
 
 from __future__ import annotations
 

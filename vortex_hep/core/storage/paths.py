@@ -1,4 +1,4 @@
-"""Names of files: local paths and URLs, taken apart and put together."""
+"""Local paths and URLs, split and joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much is read: requests and bytes, of all sources together."""
+"""Counters of requests and bytes read, over all sources."""
 
 from __future__ import annotations
 

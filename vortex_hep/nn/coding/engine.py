@@ -1,4 +1,4 @@
-"""Engines: different ways to compute the same integers, by name."""
+"""Engines by name: different ways to compute the same integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links of a table as the coder needs them: made-up columns, rows within the list, row space."""
+"""Links of a table for the coder: virtual link columns, rows within the list, row space."""
 
 from __future__ import annotations
 

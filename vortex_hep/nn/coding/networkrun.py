@@ -1,4 +1,4 @@
-"""One pass of the network over a cluster, and the coding of what it predicts."""
+"""One pass of an event model over a cluster, and the coding of its symbols."""
 
 from __future__ import annotations
 

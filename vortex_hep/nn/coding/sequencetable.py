@@ -1,4 +1,4 @@
-"""Table chunks whose network is a sequence model (docs/SPEC.md, "Sequence models")."""
+"""Table chunks coded by a transformer (docs/SPEC.md, "Sequence models")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The payload of a table chunk: what encoder and decoder must agree on.
+"""The payload of a table chunk: the parts common to encoder and decoder.
 
 Described in docs/SPEC.md, "Table chunks".
 """

@@ -1,4 +1,4 @@
-"""Decoding table chunks."""
+"""The decoder of table chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoding table chunks: the network where it wins, classical coders where they do."""
+"""The encoder of table chunks: the network where it is smaller, classical coders elsewhere."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ all else is int64. Symbols are read from the streams on the host, so several gro
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,9 +21,7 @@ from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.event.reference import Arrays
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import Operations
-
-if TYPE_CHECKING:
-    from vortex_hep.nn.sequence.torch_operations import TorchWeights
+from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeights, exp2_weight
 
 Array = npt.NDArray[Any]
 
@@ -31,13 +29,6 @@ Array = npt.NDArray[Any]
 _LANES = 1 << 13
 #: Bytes that their caches may take.
 _CACHE_BYTES = 1 << 32
-
-
-def exp2_weight(distance: torch.Tensor) -> torch.Tensor:
-    """Return :func:`vortex_hep.nn.arithmetic.exp2_weight` of an int64 tensor."""
-    r = distance & 1023
-    weight = 32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)
-    return weight >> (distance >> 10).clamp(max=31)
 
 
 class TorchArrays(Arrays):
@@ -98,9 +89,6 @@ class TorchEngine(ReferenceEngine):
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
         """Return :class:`vortex_hep.nn.sequence.torch_operations.TorchOperations`."""
-        from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeights
-
-        del pool, parts
         weights = self._weights.get(model)
         if weights is None:
             weights = self._weights[model] = TorchWeights(model, self._device)

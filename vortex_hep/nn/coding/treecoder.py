@@ -1,4 +1,4 @@
-"""Coding the clusters of a tree: plans in order of dependence, side by side where they can be."""
+"""Coding of the clusters of a tree: plans in order of dependency, in parallel where possible."""
 
 from __future__ import annotations
 

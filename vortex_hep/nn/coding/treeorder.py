@@ -1,4 +1,4 @@
-"""What leans on what: the order in which the tables of a tree are coded."""
+"""Dependencies between the tables of a tree, and the order in which they are coded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding out which tables lean on which: links between rows of one lane.
+"""Detection of links between tables, row by row within a lane.
 
 An index branch (``Jet_genJetIdx``) names the row of another table that belongs to a row. Where
 there is none, one can be made up: the encoder points to the nearest row in direction, and the

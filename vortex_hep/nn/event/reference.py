@@ -1,4 +1,4 @@
-"""The definition of the event model, in integers: what every other engine must equal.
+"""The definition of the event model in integers, which every other engine must equal.
 
 NumPy int64 arithmetic, written to be read; docs/SPEC.md cites it. The rules that mention the
 network are in :meth:`Pass.run`, softmax is in :mod:`vortex_hep.nn.arithmetic`, the order in which

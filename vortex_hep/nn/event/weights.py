@@ -1,4 +1,4 @@
-"""Table models as bytes: one canonical form, which names the model, and one that is stored."""
+"""Event models as bytes: one canonical form, which names the model, and one that is stored."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def load(payload: bytes) -> TableModel:
     Raises
     ------
     CorruptionError
-        The bytes are not a table model.
+        The bytes are not an event model.
     """
-    model = stored.unpack(payload, "a table model", _build, _document)
+    model = stored.unpack(payload, "an event model", _build, _document)
     return replace(model, stored=payload)
 
 
@@ -127,7 +127,7 @@ def _checked_fields(
     entries: list[Any], predictors: list[Any], start: Array, length: Array, bound: Array
 ) -> tuple[Field, ...]:
     if len(predictors) != sum(entry[4] == PREDICTED for entry in entries):
-        raise CorruptionError("a table has other predictors than its fields need")
+        raise CorruptionError("'predictors' has more or fewer items than the fields need")
     coming = iter(predictors)
     fields = []
     s = t = 0
@@ -135,28 +135,30 @@ def _checked_fields(
         # Numbers equal to one, such as true or 1.0, would be other texts of the same model.
         known = type(reference) is int and 0 <= reference <= PREDICTED
         if dtype not in COLUMN_DTYPES or not known:
-            raise CorruptionError("a field is of a kind that does not exist")
+            raise CorruptionError(
+                f"field {names}: unknown dtype {dtype!r} or reference {reference!r}"
+            )
         most = FLAGS_PER_FIELD if dtype == "|b1" and component == 0 else 1
         if not 1 <= len(names) <= most or not all(isinstance(name, str) for name in names):
-            raise CorruptionError("a field has too many columns, or none")
+            raise CorruptionError(f"field {names}: expected 1 to {most} names of columns")
         segments = Segments(start[s : s + n], length[s : s + n])
         first = segments.start.tolist()
         last = [a + b for a, b in zip(first, segments.length.tolist(), strict=True)]
         if any(a >= b for a, b in zip(last, [*first[1:], 1 << 64], strict=True)):
-            raise CorruptionError("segments of a field overlap or end beyond 64 bits")
+            raise CorruptionError(f"field {names}: segments overlap or end beyond 64 bits")
         thresholds = bound[t : t + m]
         if (thresholds[1:] <= thresholds[:-1]).any():
-            raise CorruptionError("thresholds of a field do not increase")
+            raise CorruptionError(f"field {names}: thresholds do not increase")
         predictor = _predictor(next(coming), dtype) if reference == PREDICTED else None
         f = Field(
             tuple(names), int(component), dtype, int(shift), reference, segments, thresholds,
             int(flat), predictor,
         )  # fmt: skip
         if f.width > 64 or not 0 <= f.flat <= len(f.token_widths) <= _MAX_TOKENS or f.width == 0:
-            raise CorruptionError("a field has more bits than its type")
+            raise CorruptionError(f"field {names}: more bits than its dtype, or than 64, or none")
         widest = 8 * np.dtype(dtype).itemsize if np.dtype(dtype).kind == "f" else 1
         if not 0 <= f.shift < widest or f.component < 0:
-            raise CorruptionError("a field has a shift or component out of range")
+            raise CorruptionError(f"field {names}: shift or component out of range")
         fields.append(f)
         s += n
         t += m
@@ -164,7 +166,7 @@ def _checked_fields(
     if any(by_column[name] != f.columns for f in fields for name in f.columns) or len(
         {(f.columns, f.component) for f in fields}
     ) != len(fields):
-        raise CorruptionError("a column belongs to several fields")
+        raise CorruptionError("'fields' has a column in several fields")
     return tuple(fields)
 
 
@@ -178,16 +180,16 @@ def _predictor(entry: list[Any], dtype: str) -> Predictor:
     )
     names = all(isinstance(t, str) for i in made.inputs for t in (i.plan, i.column))
     if not names or any(type(i.component) is not int or i.component < 0 for i in made.inputs):
-        raise CorruptionError("a predictor takes what is no column")
+        raise CorruptionError(f"invalid inputs {inputs} of a predictor")
     if type(kind) is not int or not made.allowed:
-        raise CorruptionError("a predictor is of a kind that does not exist")
+        raise CorruptionError(f"unknown kind {kind!r} of predictor, or invalid inputs for it")
     walks = KINDS[kind].formula is None
     if (
         dtype not in (KINDS[kind].dtypes or COLUMN_DTYPES[1:])
         or type(magnitude) is not bool
         or (magnitude and (walks or np.dtype(dtype).kind != "f"))
     ):
-        raise CorruptionError("a predictor does not fit its field")
+        raise CorruptionError(f"a predictor of kind {kind} does not fit a field of dtype {dtype}")
     return made
 
 
@@ -199,57 +201,64 @@ def _check_inputs(table: str, fields: tuple[Field, ...]) -> None:
         for i in f.predictor.inputs if f.predictor is not None else ():
             own = (i.column, i.component)
             if i.plan == table and own in mine and own not in known:
-                raise CorruptionError("a column is predicted from one that comes later")
+                raise CorruptionError(
+                    f"field {f.columns} is predicted from the later column {i.column!r}"
+                )
         known |= {(name, f.component) for name in f.columns}
 
 
 def _check_links(fields: tuple[Field, ...], links: tuple[Link, ...], seen: tuple[int, ...]) -> None:
     if len(links) > min(MAX_LINKS, len(fields)) or any(not 0 <= n <= MAX_FIELDS for n in seen):
-        raise CorruptionError("a table has more links than the format allows")
+        raise CorruptionError(f"'links' has {len(links)} items, at most {MAX_LINKS} are allowed")
     if any(len(link.counterparts) != len(fields) for link in links):
-        raise CorruptionError("a link's counterparts do not fit the fields")
+        raise CorruptionError("'links': counterparts of a link do not match the fields")
     for link, f in zip(links, fields, strict=False):
         plain = f.component == 0 and f.reference == NO_REFERENCE
         if not plain or np.dtype(f.dtype).kind not in "iu":
-            raise CorruptionError("a link's field is not a plain column of integers")
-        made_up = is_virtual(f.columns[0])
-        if made_up != bool(link.anchors) or (made_up and f.dtype != _VIRTUAL_DTYPE):
-            raise CorruptionError("a link is made up, but not its column, or the other way round")
+            raise CorruptionError(f"link field {f.columns}: expected a plain column of integers")
+        virtual = is_virtual(f.columns[0])
+        if virtual != bool(link.anchors) or (virtual and f.dtype != _VIRTUAL_DTYPE):
+            raise CorruptionError(
+                f"link field {f.columns}: only virtual columns have anchors, and all of them do"
+            )
     if any(is_virtual(name) for f in fields[len(links) :] for name in f.columns):
-        raise CorruptionError("a made-up column is no link")
+        raise CorruptionError("a virtual column must be the field of a link")
 
 
 def _build(d: dict[str, Any], body: Reader) -> TableModel:
     entries = d["fields"]
     if not 1 <= len(entries) <= MAX_FIELDS or len(d["lane_context"]) > MAX_FIELDS:
-        raise CorruptionError("a table has no fields, or more than the format allows")
+        raise CorruptionError(
+            f"'fields' has {len(entries)} and 'lane_context' {len(d['lane_context'])} items,"
+            f" at most {MAX_FIELDS} are allowed, and one field is needed"
+        )
     counts = np.array([[e[6], e[7]] for e in entries], np.int64).reshape(-1, 2)
     if (counts[:, 0] < 1).any() or (counts[:, 1] < 0).any() or (counts[:, 1] >= BUCKETS).any():
-        raise CorruptionError("a field's tables have sizes that make no sense")
+        raise CorruptionError("'fields': number of segments or thresholds out of range")
     if (counts > _MAX_SEGMENTS).any() or int(counts[:, 0].sum()) > _MAX_SEGMENTS:
-        raise CorruptionError("a table has more segments than the format allows")
+        raise CorruptionError(f"'fields' have more than {_MAX_SEGMENTS} segments")
     total, thresholds = int(counts[:, 0].sum()), int(counts[:, 1].sum())
     start = stored.read_array(body, "<u8", total)
     length = stored.read_array(body, "<u8", total)
     bound = stored.read_array(body, "<u8", thresholds)
     expected = stored.read_array(body, "<u4", 2 * len(entries)).reshape(-1, 2)
     if int(expected.max()) > _MAX_EXPECTED:
-        raise CorruptionError("a field is expected to cost more than the format can say")
+        raise CorruptionError(f"'expected' is above {_MAX_EXPECTED}")
     fields = _checked_fields(entries, d.get("predictors", []), start, length, bound)
     _check_inputs(str(d["table"]), fields)
     context = tuple((CORE, c) if isinstance(c, str) else (c[0], c[1]) for c in d["lane_context"])
     if not all(isinstance(text, str) for pair in context for text in pair):
-        raise CorruptionError("a table's context is no list of names")
+        raise CorruptionError("'lane_context' must be a list of names")
     shape = Shape(
         len(fields), sum(len(f.token_widths) for f in fields), int(d["hidden"]), int(d["head"]),
         len(context), bool(d["previous"]), tuple(int(entry[3]) for entry in d["links"]),
     )  # fmt: skip
     fold = int(d["fold"])
     if fold != 0 and not 2 <= fold <= MAX_FOLD:
-        raise CorruptionError("a table folds lists of a length that the format does not allow")
+        raise CorruptionError(f"'fold' must be 0 or 2 to {MAX_FOLD}, not {fold}")
     block = int(d.get("block", 0))
     if block != 0 and (not 2 <= block <= MAX_BLOCK or fold or d["links"] or not shape.previous):
-        raise CorruptionError("a table is cut into blocks that the format does not allow")
+        raise CorruptionError(f"'block' {block} is out of range, or used with 'fold' or 'links'")
     links = tuple(
         Link(str(source), tuple(map(str, same)), tuple((str(a), str(b)) for a, b in anchors))
         for source, same, anchors, _ in d["links"]
@@ -260,12 +269,14 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
             c and len(f.columns) > 1 for c, f in zip(link.counterparts, fields, strict=True)
         )
         if several and link.source != d["table"]:
-            raise CorruptionError("several columns have one counterpart")
+            raise CorruptionError(
+                f"'links': several columns have one counterpart in {link.source!r}"
+            )
     if not (8 <= shape.hidden <= MAX_HIDDEN and 8 <= shape.head <= MAX_HIDDEN):
-        raise CorruptionError("network larger than the format allows")
+        raise CorruptionError(f"'hidden' and 'head' must be 8 to {MAX_HIDDEN}")
     sizes = {name: math.prod(size) for name, size in shape.weight_shapes().items()}
     if sum(sizes.values()) > _MAX_WEIGHTS:
-        raise CorruptionError("network larger than the format allows")
+        raise CorruptionError(f"more than {_MAX_WEIGHTS} weights")
     weights = {}
     for name, size in shape.weight_shapes().items():
         kind = "<i4" if name in WIDE else "|i1"

@@ -1,4 +1,4 @@
-"""Training curves for TensorBoard; without a folder to write to, nothing."""
+"""Training curves for TensorBoard; does nothing without a folder."""
 
 from __future__ import annotations
 

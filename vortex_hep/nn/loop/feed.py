@@ -1,4 +1,4 @@
-"""An endless stream of batches that knows where it is, and can be put back there."""
+"""Endless streams of batches with a position that can be saved and restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop of byte-level models: steps, evaluations, the best weights, checkpoints."""
+"""The training loop of byte-level models: steps, evaluations, the best weights, snapshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training loop is told and what it tells; without torch, so that commands can read it."""
+"""Options and results of the training loop; without torch, so that commands can read them."""
 
 from __future__ import annotations
 

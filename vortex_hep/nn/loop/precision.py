@@ -1,4 +1,4 @@
-"""In which floating-point type a network is trained, by what the device computes natively."""
+"""The floating-point type of a training, by what the device computes natively."""
 
 from __future__ import annotations
 

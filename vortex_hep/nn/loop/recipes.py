@@ -1,4 +1,4 @@
-"""Recipes: what to train on which hardware, in YAML files; without torch."""
+"""Recipes: training settings for given hardware, in YAML files; without torch."""
 
 from __future__ import annotations
 

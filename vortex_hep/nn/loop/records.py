@@ -1,4 +1,4 @@
-"""Where training data come from: records of equal size, read on demand by several processes.
+"""Sources of training data: records of equal size, read on demand by several processes.
 
 Every source opens its file anew in each process that reads it, whether that was forked or spawned.
 """

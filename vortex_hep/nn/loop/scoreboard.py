@@ -1,4 +1,4 @@
-"""The live scoreboard of a training: bits per byte against those of other codecs, in plain text."""
+"""The live scoreboard of a training: bits per byte against other codecs, in plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training in the middle, in a file: weights, optimiser, random numbers and position.
+"""Snapshots of a running training: weights, optimiser, random numbers and position.
 
 The file is one of weights (``.vxw``): tensors under names such as ``module/head.weight`` and
 ``optimiser/3/exp_avg``, and a JSON document.

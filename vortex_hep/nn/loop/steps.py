@@ -1,4 +1,4 @@
-"""One optimiser step by autograd: mixed precision, accumulated and clipped gradients, AdamW."""
+"""One optimiser step: mixed precision, accumulated and clipped gradients, AdamW."""
 
 from __future__ import annotations
 

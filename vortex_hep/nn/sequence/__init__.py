@@ -1,4 +1,4 @@
-"""Sequence models: the compressive transformer in integers, which codes and decodes everywhere.
+"""Transformers in integers: inference that gives the same result on every machine.
 
 :mod:`model` holds the integers, :mod:`arithmetic` defines what is done with them, and the engines
 (:mod:`reference`, :mod:`compiled`, :mod:`torch_engine`) do it, each in its own way and all with the

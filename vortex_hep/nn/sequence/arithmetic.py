@@ -1,4 +1,4 @@
-"""The integer arithmetic of sequence models (docs/SPEC.md, "Sequence models"), in NumPy.
+"""The integer arithmetic of transformers (docs/SPEC.md, "Sequence models"), in NumPy.
 
 Everything is defined on integers of 64 bits; ``>>`` and ``//`` round down. Engines may compute
 it in any way that gives the same integers.

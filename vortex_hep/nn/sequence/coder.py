@@ -1,4 +1,4 @@
-"""Coding records by a sequence model: lanes in lock step, a rANS stream per group of lanes."""
+"""Coding of records by a transformer: lanes in lock step, a rANS stream per group of lanes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def cut_of(model: SequenceModel, rows: int, choice: LaneChoice | None = None) ->
     Raises
     ------
     UnsupportedTypeError
-        The choice is none that the model has.
+        The model does not support the choice.
     """
     choice = choice or LaneChoice()
     lane_rows = model.lane_rows if choice.tokens is None else choice.tokens // model.shape.types

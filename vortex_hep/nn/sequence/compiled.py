@@ -1,4 +1,4 @@
-"""The engine for CPUs: compiled kernels, shared among threads by lanes."""
+"""The CPU engine of transformers: compiled kernels, lanes shared among threads."""
 
 from __future__ import annotations
 

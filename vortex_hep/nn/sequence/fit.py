@@ -1,4 +1,4 @@
-"""Fitting sequence models: from the rows of a table to a trained, quantised transformer."""
+"""Fitting transformers: from the rows of a table to a trained, quantised transformer."""
 
 from __future__ import annotations
 

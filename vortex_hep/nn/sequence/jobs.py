@@ -1,4 +1,4 @@
-"""Which tables a transformer is fitted to, and which recipes can be: without torch."""
+"""The choice of tables and recipes for transformers; without torch."""
 
 from __future__ import annotations
 

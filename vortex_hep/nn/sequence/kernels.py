@@ -1,4 +1,4 @@
-"""Compiled kernels of the sequence engine.
+"""Compiled kernels of the transformer's CPU engine.
 
 They take checked arrays, allocate nothing that grows with the data, release the interpreter's lock
 and work on the rows from ``lo`` to ``hi``, so that several threads can share the rows. Sums of

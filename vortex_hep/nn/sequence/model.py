@@ -1,4 +1,4 @@
-"""The integers of a sequence model, and what it takes records to be."""
+"""A transformer in integers: its weights, and the layout of its records."""
 
 from __future__ import annotations
 

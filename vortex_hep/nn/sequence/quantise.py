@@ -1,4 +1,4 @@
-"""From a trained transformer in floating point to the sequence model in integers.
+"""Quantisation of a trained transformer: from floating point to integers.
 
 Weights and activations get eight bits, each with a scale that is chosen so that the squared error
 on calibration data is least. Gains of normalisations and scales of activations are multiplied

@@ -1,4 +1,4 @@
-"""The definition: every operation of a sequence model in plain NumPy on 64-bit integers."""
+"""The definition of the transformer in integers: every operation in NumPy on 64-bit integers."""
 
 from __future__ import annotations
 

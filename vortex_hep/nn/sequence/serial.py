@@ -1,4 +1,4 @@
-"""Sequence models as bytes: a canonical form that names the model, and one that is stored."""
+"""Transformers as bytes: a canonical form that names the model, and one that is stored."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def load(payload: bytes) -> SequenceModel:
     Raises
     ------
     CorruptionError
-        The bytes are not a sequence model.
+        The bytes are not a transformer.
     """
-    model = stored.unpack(payload, "a sequence model", _build, _document)
+    model = stored.unpack(payload, "a transformer", _build, _document)
     return replace(model, stored=payload)
 
 
@@ -96,14 +96,16 @@ def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
     sizes = {name: document[name] for name in _SIZES}
     # Numbers equal to one, such as true or 1.0, would be other texts of the same model.
     if any(type(v) is not int or not 1 <= v <= _SIZES[name] for name, v in sizes.items()):
-        raise CorruptionError("a sequence model has sizes beyond the limits")
+        wrong = ", ".join(f"{name!r} {value!r}" for name, value in sizes.items())
+        raise CorruptionError(f"sizes of a transformer out of range: {wrong}")
     memory, use = document["memory"], document["use_memory"]
     if type(memory) is not bool or type(use) is not bool or (use and not memory):
-        raise CorruptionError("a sequence model has a memory that cannot be")
+        raise CorruptionError(f"invalid 'memory' {memory!r} or 'use_memory' {use!r}")
     shape = SequenceShape(**sizes, types=layout.width, memory=memory)
     if shape.width % 2 or shape.width % shape.heads or shape.head_dim > MAX_HEAD_DIM:
         raise CorruptionError(
-            "a sequence model has heads that do not share its width, or are too wide"
+            f"'heads' {shape.heads} does not divide 'width' {shape.width} into at most"
+            f" {MAX_HEAD_DIM} numbers a head, or the width is odd"
         )
     chunk, lane_tokens = document["chunk"], document["lane_tokens"]
     if (
@@ -112,13 +114,13 @@ def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
         or not 1 <= chunk <= shape.window
         or not 1 <= lane_tokens <= MAX_LANE_TOKENS
     ):
-        raise CorruptionError("a sequence model has chunks or lanes that cannot be")
+        raise CorruptionError(f"'chunk' {chunk!r} or 'lane_tokens' {lane_tokens!r} out of range")
     arrays = shape.arrays()
     if sum(int(np.prod(s, dtype=np.int64)) for _, s in arrays.values()) > MAX_WEIGHTS:
-        raise CorruptionError("a sequence model has more weights than allowed")
+        raise CorruptionError(f"more than {MAX_WEIGHTS} weights")
     expected = stored.read_array(body, "<u4", 2 * len(layout.parts))
     if (expected > _MAX_EXPECTED).any():
-        raise CorruptionError("a sequence model expects more bits than there are")
+        raise CorruptionError(f"'expected' is above {_MAX_EXPECTED}")
     weights = {
         name: stored.read_array(body, dtype, int(np.prod(size))).reshape(size)
         for name, (dtype, size) in arrays.items()
@@ -129,7 +131,7 @@ def _build(document: Mapping[str, Any], body: Reader) -> SequenceModel:
         if name == "memory_kv_bias":
             continue  # any value will do
         if w.size and (int(w.min()) < low or int(w.max()) > high):
-            raise CorruptionError(f"a sequence model has values of {name} beyond their range")
+            raise CorruptionError(f"weights {name!r} out of range {low} to {high}")
     return SequenceModel(
         str(document["table"]), layout, shape, chunk, lane_tokens, use, weights,
         expected.astype(np.float64).reshape(-1, 2) / 1000,
@@ -148,12 +150,14 @@ def _layout(entries: list[Any]) -> RecordLayout:
             or len(constant) != items * np.dtype(dtype).itemsize
             or any(type(c) is not int or not -1 <= c <= 255 for c in constant)
         ):
-            raise CorruptionError("a sequence model has a column that cannot be")
+            raise CorruptionError(f"invalid column {name!r} in 'columns'")
         part = RecordColumn(name, dtype, items, tuple(constant))
         width += len(part.coded)
         if not len(part.coded) or width > MAX_TYPES:
-            raise CorruptionError("a sequence model has too many bytes in a row, or a column none")
+            raise CorruptionError(
+                f"column {name!r} has no coded bytes, or the row more than {MAX_TYPES}"
+            )
         parts.append(part)
     if not parts or len({p.name for p in parts}) != len(parts):
-        raise CorruptionError("a sequence model has no columns, or one of them twice")
+        raise CorruptionError("'columns' is empty, or has a column twice")
     return RecordLayout(tuple(parts))

@@ -1,4 +1,4 @@
-"""One pass over lanes in lock step: the order of the operations, whichever engine does them."""
+"""One pass over lanes in lock step: the order of the operations, on any engine."""
 
 from __future__ import annotations
 

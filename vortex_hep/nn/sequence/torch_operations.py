@@ -1,4 +1,4 @@
-"""Sequence models on torch tensors, on the CPU or a GPU.
+"""The torch engine of transformers, on the CPU or a GPU.
 
 Products run in float64, which holds every sum exactly and which no setting of the process (TF32,
 reduced precision) touches; all else is int64. On GPUs with few float64 units, products of at
@@ -16,12 +16,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vortex_hep.nn.coding.torch_engine import exp2_weight
 from vortex_hep.nn.sequence import arithmetic as do
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.session import BEGIN
 
 Array = npt.NDArray[Any]
+
+
+def exp2_weight(distance: Tensor) -> Tensor:
+    """Return :func:`vortex_hep.nn.arithmetic.exp2_weight` of an int64 tensor."""
+    r = distance & 1023
+    weight = 32768 - (((22007 - ((5623 * r) >> 10)) * r) >> 10)
+    return weight >> (distance >> 10).clamp(max=31)
 
 
 @contextlib.contextmanager

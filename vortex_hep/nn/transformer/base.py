@@ -1,4 +1,4 @@
-"""The base model, and what both models share."""
+"""The base transformer, and code shared with the optimised one."""
 
 from __future__ import annotations
 

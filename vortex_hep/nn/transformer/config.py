@@ -1,4 +1,4 @@
-"""What a transformer is made of; without torch, so that commands can read it at once."""
+"""The configuration of a transformer; without torch, so that commands can read it at once."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TransformerConfig:
             if bad
         ]
         if wrong:
-            raise UnsupportedTypeError(f"a transformer that cannot be: {'; '.join(wrong)}")
+            raise UnsupportedTypeError(f"invalid transformer: {'; '.join(wrong)}")
 
     def _sizes(self) -> tuple[int, ...]:
         return (

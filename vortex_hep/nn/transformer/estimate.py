@@ -1,4 +1,4 @@
-"""How many parameters a configuration has and how much memory its training takes."""
+"""Estimates of a configuration's parameters and training memory."""
 
 from __future__ import annotations
 

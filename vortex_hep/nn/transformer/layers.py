@@ -1,4 +1,4 @@
-"""The small parts: embedding by type, positions, normalisation, feed-forward."""
+"""Layers of the transformer: embedding, positions, normalisation, feed-forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed memory: what is kept of the tokens before the window."""
+"""Compressed memory: a summary of the tokens before the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The production model: RMSNorm, fused attention, KV cache."""
+"""The optimised transformer: RMSNorm, fused attention, KV cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From awkward layouts to tables: lists become rows, lists within lists tables of their own."""
+"""Awkward layouts as tables: lists become rows, nested lists tables of their own."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def open_file(
 
     if exact:
         raise UnsupportedFeatureError(
-            "arrays in memory are no file that could come back byte for byte",
-            hint="do without exact=True: all bits of the arrays come back anyway",
+            "exact=True is for files, and these are arrays in memory",
+            hint="leave exact=True out: all bits of the arrays are restored anyway",
         )
     for name in trees or ():
         if name != TREE:
@@ -142,11 +142,13 @@ def open_file(
         )
     named = {str(name): values for name, values in fields.items()}
     if len(named) != len(fields):
-        raise UnsupportedTypeError("two arrays have one name", hint="names are texts")
+        raise UnsupportedTypeError("two arrays have the same name", hint="names must be text")
     lengths = {_length(name, values) for name, values in named.items()}
+    if not lengths:
+        raise UnsupportedTypeError("no arrays to compress", hint="give at least one array")
     if len(lengths) != 1:
         raise UnsupportedTypeError(
-            f"arrays of {len(lengths)} lengths ({', '.join(map(str, sorted(lengths)[:5]))})",
+            f"the arrays differ in length: {', '.join(map(str, sorted(lengths)[:5]))}",
             hint="all arrays must have one item per entry",
         )
     entries = lengths.pop()
@@ -163,7 +165,7 @@ def _length(name: str, values: Any) -> int:
         except TypeError:  # of no dimension
             pass
     raise UnsupportedTypeError(
-        f"{type(values).__name__} is no array", branch=name,
+        f"expected an array, got {type(values).__name__}", branch=name,
         hint="one item, or list of items, per entry",
     )  # fmt: skip
 
@@ -178,7 +180,7 @@ def restore_file(
     """There is no file to write; see :mod:`vortex_hep.readers.kinds`."""
     del blobs, trees, read_cluster, options
     raise UnsupportedFeatureError(
-        "made from arrays in memory, so that there is no file to restore",
+        "the archive was made from arrays in memory: there is no file to restore",
         path=os.fspath(out_path),
         hint=f"read it with vortex_hep.open(path)[{TREE!r}].arrays()",
     )

@@ -1,4 +1,4 @@
-"""Trees that go together: flat trees of one folder with as many entries, coded as one tree.
+"""Bundles: flat trees of one folder with as many entries, coded as one tree.
 
 A row of one is a row of the others, though they were written as trees of their own, such as track
 parameters and their covariances. Coded together, columns of one can predict those of another.

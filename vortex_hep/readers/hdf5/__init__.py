@@ -1,4 +1,4 @@
-"""HDF5 files: datasets as columns, and all else as the file's own bytes.
+"""HDF5 files: datasets as columns, and the rest as bytes of the file.
 
 A file is its bytes with holes: every chunk that columns give back is one. What names, links and
 describes the data, and every dataset that is not simple, comes back because its bytes do.

@@ -1,4 +1,4 @@
-"""What an HDF5 file holds beside its columns, wherever in the file it stands."""
+"""Descriptions of the contents of an HDF5 file besides its columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Global heaps, which hold data of variable length: those with which the library hangs are found.
+"""Global heaps, which hold data of variable length, and those on which the library hangs.
 
 Numbers of sections are those of the HDF5 File Format Specification, version 4.0.
 """

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from vortex_hep.core.schema import Array
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, VortexError
 from vortex_hep.readers.hdf5.chunks.encoding import LIBRARY, ZLIB, How
 from vortex_hep.readers.hdf5.chunks.layout import Layout, pack_layout, unpack_layout
@@ -147,7 +148,7 @@ def read_plan(blobs: Mapping[str, bytes]) -> Plan:
     Raises
     ------
     CorruptionError
-        They make no sense.
+        They are invalid.
     UnsupportedFeatureError
         They are of a newer version.
     """
@@ -155,8 +156,8 @@ def read_plan(blobs: Mapping[str, bytes]) -> Plan:
         document = json.loads(blobs["hdf5/plan"])
         if document["version"] != _VERSION:
             raise UnsupportedFeatureError(
-                f"version {document['version']!r} of the description of an HDF5 file is not known",
-                hint="a newer release can read it",
+                f"unsupported version {document['version']!r} of the description of an HDF5 file",
+                hint="update vortex_hep",
             )
         plan = Plan(
             int(document["size"]),
@@ -170,7 +171,7 @@ def read_plan(blobs: Mapping[str, bytes]) -> Plan:
         raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise CorruptionError(
-            f"the description of the HDF5 file makes no sense: {error}"
+            f"invalid description of the HDF5 file in the remainder: {fault_of(error)}"
         ) from error
     return plan
 
@@ -182,7 +183,7 @@ def _dataset(item: Mapping[str, Any]) -> PlannedDataset:
         raise ValueError(msg)
     layout = unpack_layout(item)
     if by == ZLIB and not layout.pipeline.plain:
-        msg = "filters that are not known"
+        msg = "unknown filters"
         raise ValueError(msg)
     return PlannedDataset(str(item["tree"]), str(item["table"]), layout, How(by, int(level)))
 
@@ -199,7 +200,7 @@ def _check(plan: Plan) -> None:
         msg = "holes overlap, or lie outside the file"
         raise ValueError(msg)
     if not 0 <= plan.user_block <= plan.end <= plan.size:
-        msg = "its size is wrong"
+        msg = "user block, end and size of the file are out of order"
         raise ValueError(msg)
     for number, dataset in enumerate(plan.datasets):
         chunks = holes["chunk"][holes["dataset"] == number]
@@ -208,7 +209,7 @@ def _check(plan: Plan) -> None:
             len(np.unique(chunks)) != len(chunks)
             or not 0 <= int(chunks.min()) <= int(chunks.max()) < count
         ):
-            msg = "a hole is no chunk of its dataset"
+            msg = f"a hole of dataset {number} is not one of its chunks"
             raise ValueError(msg)
 
 

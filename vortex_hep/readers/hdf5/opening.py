@@ -1,4 +1,4 @@
-"""Opening HDF5 files: by path or URL, or what h5py has open already."""
+"""Opening HDF5 files by path or URL, and objects that h5py has open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From columns and remainder back to an HDF5 file."""
+"""Restoring HDF5 files from columns and remainder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The superblock of an HDF5 file: where it begins, and where it says that the file ends.
+"""The superblock of an HDF5 file: its position, and the end of the file in it.
 
 Numbers of sections are those of the HDF5 File Format Specification, version 4.0.
 """
@@ -66,7 +66,7 @@ def read_superblock(head: bytes, size: int, path: str) -> Superblock:
     field = block[start + 2 * width : start + 3 * width]
     if version > 3:
         raise SourceError(
-            f"a superblock of version {version}, which is not known", path=path, offset=at + 8,
+            f"unsupported version {version} of the superblock", path=path, offset=at + 8,
             hint="the file is damaged, or of a newer HDF5",
         )  # fmt: skip
     if width not in (2, 4, 8) or len(field) != width:

@@ -1,4 +1,4 @@
-"""The file while it is restored: skeleton, chunks in their places, then those that do not fit."""
+"""The file being restored: kept bytes, chunks in their places, then those that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HepMC files written anew."""
+"""Restoring HepMC files from tables and remainder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from vortex_hep.core.arrays import cut
 from vortex_hep.core.schema import Cluster
 from vortex_hep.core.storage.atomic import atomic_output
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
 from vortex_hep.readers.hepmc.packed.packing import make_packer
 from vortex_hep.readers.hepmc.source import TREE
@@ -64,7 +65,7 @@ def restore_hepmc(
     Raises
     ------
     CorruptionError
-        The remainder and the tables make no sense, or the text is not the one that was read.
+        The remainder or the tables are invalid, or the text is not the one that was read.
     OutputError
         The file cannot be written.
     """
@@ -75,7 +76,7 @@ def restore_hepmc(
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise CorruptionError(
-            f"the tables of the events make no sense: {error!r}", path=path
+            f"invalid tables of the events: {fault_of(error)}", path=path
         ) from error
 
 
@@ -110,14 +111,14 @@ def _restore(
 
 def _document(blobs: Mapping[str, bytes], path: str) -> dict[str, Any]:
     if "hepmc/layout" not in blobs:
-        raise CorruptionError("the description of the text is missing", path=path)
+        raise CorruptionError("blob 'hepmc/layout' is missing in the remainder", path=path)
     document = json.loads(blobs["hepmc/layout"])
     if not isinstance(document, dict):
-        raise CorruptionError("the description of the text makes no sense", path=path)
+        raise CorruptionError("blob 'hepmc/layout' is not a JSON object", path=path)
     if document.get("version") != 1:
         raise UnsupportedVersionError(
-            f"text described in version {document.get('version')!r}", path=path,
-            hint="a newer release can restore it",
+            f"unsupported version {document.get('version')!r} of the blob 'hepmc/layout'",
+            path=path, hint="update vortex_hep",
         )  # fmt: skip
     return document
 

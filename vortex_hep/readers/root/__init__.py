@@ -1,4 +1,4 @@
-"""ROOT files: TTrees basket by basket, RNTuples page by page, and all else as stored bytes."""
+"""ROOT files: TTrees basket by basket, RNTuples page by page, the rest as stored bytes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import uproot
 from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.errors import MissingError, SourceError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.opaque import OpaqueSource
-from vortex_hep.readers.root.exact.promise import NotPresentableError
+from vortex_hep.readers.root.contents import NotPresentableError
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.urlsource import UrlSource
 from vortex_hep.readers.root.rootfile import RootFileSource

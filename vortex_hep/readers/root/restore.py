@@ -1,4 +1,4 @@
-"""From columns and remainder back to a ROOT file."""
+"""Restoring ROOT files from columns and remainder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,9 @@ from vortex_hep.readers.root.file.rootwriter import BlobWriter, Reserved, RootWr
 from vortex_hep.readers.root.file.sinks import AppendedBaskets, AppendedPages, original
 from vortex_hep.readers.root.file.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple, write_envelopes
-from vortex_hep.readers.root.skeleton import (
-    Skeleton,
-    StoredTree,
-    number_at,
-    read_blobs,
-    table,
-    unpack_key,
-)
+from vortex_hep.readers.root.skeleton import Skeleton, read_blobs, unpack_key
 from vortex_hep.readers.root.ttree.fill import TreeFiller
+from vortex_hep.readers.root.ttree.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
 
 #: What records of a restored file are compressed with unless told otherwise.
@@ -234,32 +228,3 @@ class _FileRestorer:
             except ValueError as error:
                 raise CorruptionError(str(error)) from error
             self._writer.overwrite(key.seek, record)
-
-
-def ranges_of(
-    tree: StoredTree | StoredNTuple, trees: Mapping[str, Sequence[tuple[int, int]]]
-) -> Sequence[tuple[int, int]]:
-    """Entry ranges of a tree, checked to cover it."""
-    ranges = trees.get(tree.name)
-    if ranges is None:
-        msg = "the remainder has this tree, the columns do not"
-        raise CorruptionError(msg, tree=tree.name)
-    expected = 0
-    for start, stop in ranges:
-        if start != expected or stop <= start:
-            msg = f"entries {start} to {stop} do not follow on entry {expected}"
-            raise CorruptionError(msg, tree=tree.name)
-        expected = stop
-    if expected != tree.entries:
-        msg = f"columns hold {expected} of {tree.entries} entries"
-        raise CorruptionError(msg, tree=tree.name)
-    return ranges
-
-
-def fill_shared(tree: StoredTree, placed: Sequence[tuple[int, int]]) -> None:
-    """Point an older cycle of a tree to the baskets that the newest one has written."""
-    for branch in tree.branches:
-        seeks, sizes = table(tree.data, branch, "seek"), table(tree.data, branch, "bytes")
-        for index, number in enumerate(seeks.tolist()):
-            if number:
-                seeks[index], sizes[index] = placed[number - 1]

@@ -1,4 +1,4 @@
-"""The remainder of a ROOT file: all that is needed to restore it beside the trees' columns.
+"""The remainder of a ROOT file: all that restoring needs besides the trees' columns.
 
 Blobs:
 
@@ -26,42 +26,28 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from vortex_hep.core.schema import Array
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
+from vortex_hep.readers.root.contents import RootContents, TreeRecord
 from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.fill import StoredNTuple, pack_ntuple, unpack_ntuple
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
-from vortex_hep.readers.root.ttree.layout import BranchPlan
 from vortex_hep.readers.root.ttree.plan_blobs import (
     pack_fields,
     pack_plans,
     unpack_fields,
     unpack_plans,
 )
+from vortex_hep.readers.root.ttree.stored import StoredTree, number_at, table
 from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
-
-if TYPE_CHECKING:
-    from vortex_hep.readers.root.rootfile import RootFileSource, TreeRecord
 
 VERSION = 1
 #: fBasketSeek of a basket that is written anew, in a cleared tree object.
 _PRESENT = 1
-
-
-def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tuple[int, int]]:
-    """Offset and size of all baskets that a streamed tree names."""
-    out: list[tuple[int, int]] = []
-    for branch in branches:
-        count = max(min(branch.write_basket, branch.max_baskets), 0)
-        seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
-        sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()
-        out += [(seek, size) for seek, size in zip(seeks, sizes, strict=True) if seek]
-    return out
 
 
 def pack_key(key: Key) -> list[Any]:
@@ -78,7 +64,7 @@ def unpack_key(item: Sequence[Any]) -> Key:
     )
 
 
-def write_blobs(source: RootFileSource) -> Iterator[tuple[str, bytes]]:
+def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
     """All blobs of a file, ``root/skeleton`` first."""
     records = source.records
     trees = {id(record.entry): i for i, record in enumerate(source.tree_records)}
@@ -162,7 +148,7 @@ def _differ(a: Key, b: Key) -> bool:
 
 
 def _write_tree(
-    source: RootFileSource, record: TreeRecord, first: int
+    source: RootContents, record: TreeRecord, first: int
 ) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
     item: dict[str, Any] = {
         "name": record.name,
@@ -207,7 +193,7 @@ def _write_tree(
     return item, blobs
 
 
-def _numbers_by_seek(source: RootFileSource) -> dict[int, int]:
+def _numbers_by_seek(source: RootContents) -> dict[int, int]:
     """Number of every basket in the file, by its offset."""
     out: dict[int, int] = {}
     first = 0
@@ -231,21 +217,6 @@ def _clear_shared(record: TreeRecord, numbers: Mapping[int, int]) -> bytes:
         seeks[:] = [numbers[s] + 1 if s and i < count else 0 for i, s in enumerate(seeks.tolist())]
         table(data, branch, "bytes")[:] = 0
     return bytes(data)
-
-
-def table(data: bytearray, branch: StreamedBranch, which: str) -> Array:
-    """One of a branch's basket tables, as a writable view of the tree's bytes."""
-    at = {
-        "bytes": branch.at_basket_bytes,
-        "entry": branch.at_basket_entry,
-        "seek": branch.at_basket_seek,
-    }[which]
-    return np.frombuffer(data, ">i4" if which == "bytes" else ">i8", branch.max_baskets, at)
-
-
-def number_at(data: bytearray, position: int) -> Array:
-    """The 64-bit integer at ``position``, as a writable view of one item."""
-    return np.frombuffer(data, ">i8", 1, position)
 
 
 def _clear(record: TreeRecord) -> bytes:
@@ -289,24 +260,6 @@ def _xor_entries(data: bytearray, branches: Sequence[StreamedBranch], *, reverse
         if before.max_baskets == after.max_baskets:
             entries = table(data, after, "entry")
             entries[:] ^= table(data, before, "entry")
-
-
-@dataclass
-class StoredTree:
-    """A tree as the remainder describes it, ready to be filled with baskets."""
-
-    name: str
-    class_name: str
-    shared: bool
-    data: bytearray
-    branches: list[StreamedBranch]
-    plans: list[BranchPlan]
-    entries: int
-    total_bytes: int
-    fields: Array
-    raw_tails: dict[int, bytes]
-    raw_headers: dict[int, bytes]
-    stored: dict[int, bytes]
 
 
 @dataclass

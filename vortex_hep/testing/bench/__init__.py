@@ -1,4 +1,4 @@
-"""Measuring: one file coded by vortex_hep and by what people use today, side by side.
+"""Comparison of vortex_hep with other codecs on one file.
 
 Two kinds of baseline are told apart. *Basket* codecs do what ROOT does: each basket of the file is
 compressed on its own. *Column* codecs get each whole column as one byte string, with no container

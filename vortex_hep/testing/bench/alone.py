@@ -1,4 +1,4 @@
-"""A call of the library in a process of its own: its time, and its memory at the peak.
+"""Calls in a separate process: time, and peak memory.
 
 Run as ``python -m vortex_hep.testing.bench.alone``: a pickled request on standard input, a pickled
 answer in the file named by the only argument.

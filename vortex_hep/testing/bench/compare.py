@@ -1,4 +1,4 @@
-"""One file, all codecs."""
+"""Comparison of all codecs on one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file holds, as byte strings that every codec is given alike."""
+"""The contents of a file as byte strings, the same for every codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as a picture: bits per byte against speed, the levels of a codec joined."""
+"""Plot of an evaluation: bits per byte against speed, the levels of a codec joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as rows of text."""
+"""Table of an evaluation as text."""
 
 from __future__ import annotations
 

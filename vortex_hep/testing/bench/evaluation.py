@@ -214,7 +214,7 @@ def evaluate(
 
     codecs = byte_codecs(options.codecs, levels=options.levels)
     if options.repeat < 1 or (options.max_bytes is not None and options.max_bytes < 1):
-        raise UnsupportedTypeError("`repeat` and `max_bytes` are at least 1")
+        raise UnsupportedTypeError("repeat and max_bytes must be at least 1")
     names = [os.fspath(path) for path in paths]
     for name in names:
         _check_file(name)

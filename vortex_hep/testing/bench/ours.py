@@ -1,4 +1,4 @@
-"""vortex_hep itself on one file: archive size, speeds, memory, and whether all comes back."""
+"""Measurement of vortex_hep on one file: size, speed, memory, round trip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison as a picture: bytes against speed, both on log axes."""
+"""Plot of a comparison: bytes against speed, both on log axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison as rows of text."""
+"""Table of a comparison as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Example data: a small NanoAOD-like file, made from random numbers alone.
+"""Example data: a small NanoAOD-like file, generated from random numbers.
 
 :func:`write_example` gives documentation, tests and ``vortex-hep demo`` something to work on
 without a download. The events follow a toy model of top-quark pairs whose columns depend on one

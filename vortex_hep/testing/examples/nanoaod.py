@@ -1,4 +1,4 @@
-"""The example file: events of the toy generator as the trees of a NanoAOD file."""
+"""The example file: events of the toy generator as trees of a NanoAOD file."""
 
 from __future__ import annotations
 

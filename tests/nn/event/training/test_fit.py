@@ -1,4 +1,4 @@
-"""The order in which tables are fitted."""
+"""Tests of the order in which tables are fitted."""
 
 from __future__ import annotations
 

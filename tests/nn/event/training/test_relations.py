@@ -1,4 +1,4 @@
-"""Arithmetic between columns is found where there is some, and nowhere else."""
+"""Tests of finding arithmetic between columns."""
 
 from __future__ import annotations
 

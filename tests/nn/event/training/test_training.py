@@ -1,15 +1,23 @@
-"""The fused training kernel, against torch's own gradients and against what is paid."""
+"""Tests of the fused training kernel, against torch's gradients and the coded size."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.nn.event.cases import FOREIGN, OWN, PARTLY, THREE, Case, encode, make_case
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event.tablemodel import POSITIONS
 from vortex_hep.nn.event.training.train_kernel import Rows, Weights, fused_step
+from vortex_hep.testing.conformance.engines.cases import (
+    FOREIGN,
+    OWN,
+    PARTLY,
+    THREE,
+    Case,
+    encode,
+    make_case,
+)
 
 torch = pytest.importorskip("torch")
 

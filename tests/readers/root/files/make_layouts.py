@@ -1,4 +1,4 @@
-"""Write ``lists.root`` and ``leaves.root`` with ROOT itself: branches of many types.
+"""Writing of ``lists.root`` and ``leaves.root`` with ROOT: branches of many types.
 
 Run with a Python that has ROOT (6.40 wrote the files in this folder), in an empty folder, for the
 dictionaries that ROOT compiles: ``python make_layouts.py``.

@@ -1,4 +1,4 @@
-"""Write ``odd.root`` with ROOT itself: records without members, keys of any length, names.
+"""Writing of ``odd.root`` with ROOT: records without members, keys of any length, names.
 
 Run with a Python that has ROOT (6.40 wrote the file in this folder), in an empty folder, for the
 dictionaries that ROOT compiles: ``python make_odd.py``.

@@ -1,7 +1,8 @@
-"""Files of weights, ``.vxw`` (SPEC section 10)."""
+"""Compressed weights as files, ``.vxw`` (SPEC section 10)."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, BinaryIO
 
@@ -102,13 +103,13 @@ def load_compressed(source: str | os.PathLike[str] | BinaryIO) -> CompressedWeig
     """
     with ContainerReader(source) as reader:
         if reader.kind != KIND_WEIGHTS:
-            msg = f"this is {kind_with_article(reader.kind)}, not a file of weights"
-            hint = "files of weights end in .vxw and come from 'vortex-hep compress-weights'"
+            msg = f"this is {kind_with_article(reader.kind)}, not a compressed weights file"
+            hint = "such files end in .vxw and come from 'vortex-hep compress-weights'"
             raise NotVortexError(msg, path=reader.path, hint=hint)
         entries = reader.metadata.get("tensors")
         metadata = reader.metadata.get("metadata")
         if not isinstance(entries, list) or not isinstance(metadata, dict):
-            msg = "the file does not say what tensors it holds"
+            msg = "key 'tensors' or 'metadata' of the metadata is missing or invalid"
             raise CorruptionError(msg, path=reader.path)
         payloads = reader.read_many(range(len(reader.chunks)))
         tensors: dict[str, CompressedTensor] = {}
@@ -121,7 +122,7 @@ def load_compressed(source: str | os.PathLike[str] | BinaryIO) -> CompressedWeig
             if chunks:
                 known = by_chunks.setdefault(chunks, tensor)
                 if (known.dtype, known.shape) != (tensor.dtype, tensor.shape):
-                    msg = f"the tensor {name!r} has the chunks of one of another type or shape"
+                    msg = f"tensor {name!r} shares chunks with one of another dtype or shape"
                     raise CorruptionError(msg, path=reader.path)
                 tensor = known
             tensors[name] = tensor
@@ -139,13 +140,13 @@ def _tensor(
         sound = sound and all(n < len(payloads) for n in chunks)
         sound = sound and all(reader.chunks[n]["kind"] == CHUNK_WEIGHTS for n in chunks)
     except (TypeError, ValueError) as error:
-        msg = "the list of tensors makes no sense"
+        msg = f"invalid entry in 'tensors' of the metadata: {json.dumps(entry)[:80]}"
         raise CorruptionError(msg, path=reader.path) from error
     if not sound:
-        msg = "the list of tensors makes no sense"
+        msg = f"invalid entry in 'tensors' of the metadata: {json.dumps(entry)[:80]}"
         raise CorruptionError(msg, path=reader.path)
     if dtype not in FORMATS:
-        msg = f"the tensor {name!r} has the type {dtype!r}, which this release does not know"
+        msg = f"tensor {name!r} has the unsupported dtype {dtype!r}"
         raise UnsupportedFeatureError(msg, path=reader.path, hint="update vortex_hep")
     rows = [reader.chunks[n] for n in chunks]
     parts = tuple(
@@ -157,6 +158,6 @@ def _tensor(
     if sum(sizes) != tensor.raw_bytes or any(
         size == 0 or size % tensor.format.itemsize for size in sizes
     ):
-        msg = f"the chunks of the tensor {name!r} do not have the size of its shape"
+        msg = f"tensor {name!r}: expected {tensor.raw_bytes} bytes in its chunks, got {sum(sizes)}"
         raise CorruptionError(msg, path=reader.path)
     return name, tensor, tuple(chunks)

@@ -110,7 +110,7 @@ def format_of_name(name: str, where: str) -> WeightFormat:
     """
     found = FORMATS.get(name)
     if found is None:
-        msg = f"{where} has the type {name}, which is none of weights: {', '.join(FORMATS)}"
+        msg = f"{where} has the unsupported dtype {name}, expected one of {', '.join(FORMATS)}"
         raise UnsupportedTypeError(msg)
     return found
 

@@ -1,4 +1,4 @@
-"""From the bits of a tensor to the payload of a chunk and back (SPEC 10.3)."""
+"""Bit planes of a tensor as the payload of a chunk (SPEC 10.3)."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def decode_items(payload: bytes, wf: WeightFormat, count: int) -> Array:
     elif method == PLANES and wf.exponent:
         items = _join(reader, wf, count)
     else:
-        msg = f"{wf.name} held by method {method}, which this release does not know"
+        msg = f"unsupported method {method} for {wf.name}"
         raise UnsupportedFeatureError(msg, hint="update vortex_hep")
     reader.finish()
     return items

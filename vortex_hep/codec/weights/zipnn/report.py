@@ -1,4 +1,4 @@
-"""What the parts of weights cost: signs, exponents, mantissas."""
+"""Sizes of the parts of weights: signs, exponents, mantissas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of torch and arrays of numpy as flat bits, and back.
+"""Tensors of torch and arrays of numpy as flat bits.
 
 The only module of the codec that knows torch, and it imports it only once a tensor is at hand or
 asked for.
@@ -42,11 +42,11 @@ def state_of(model: Any) -> dict[str, Any]:
     """
     state = model.state_dict() if hasattr(model, "state_dict") else model
     if not isinstance(state, Mapping):
-        msg = f"{type(model).__name__} has no state_dict() and is no mapping of names to tensors"
+        msg = f"expected a module, or a mapping of names to tensors, got {type(model).__name__}"
         raise UnsupportedTypeError(msg)
     for name in state:
         if not isinstance(name, str):
-            msg = f"the name of a tensor is a string, not {name!r}"
+            msg = f"the name of a tensor must be a string, not {name!r}"
             raise UnsupportedTypeError(msg)
     return dict(state)
 
@@ -67,7 +67,7 @@ def describe(value: Any, name: str) -> Bits:
     where = f"the tensor {name!r}"
     if not is_tensor(value):
         if not isinstance(value, np.ndarray):
-            msg = f"{name!r} is no tensor but a {type(value).__name__}"
+            msg = f"{name!r} is not a tensor but a {type(value).__name__}"
             raise UnsupportedTypeError(msg, hint="leave it out, or keep it as metadata")
         memory = value.__array_interface__["data"][0]
         found = format_of_dtype(value.dtype, where)

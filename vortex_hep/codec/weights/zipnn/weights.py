@@ -1,4 +1,4 @@
-"""Compressing the tensors of a model and putting them back."""
+"""Compressing the tensors of a model, and restoring them."""
 
 from __future__ import annotations
 

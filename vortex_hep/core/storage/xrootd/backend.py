@@ -7,9 +7,9 @@ import errno
 import secrets
 from typing import Any
 
-from vortex_hep.core.storage.backend import Stat
 from vortex_hep.core.storage.failures import os_error
 from vortex_hep.core.storage.paths import split_url
+from vortex_hep.core.storage.status import Stat
 from vortex_hep.core.storage.xrootd.client import REQUEST_SECONDS, checked, flags, xrootd
 from vortex_hep.core.storage.xrootd.reading import XrootdSource
 from vortex_hep.core.storage.xrootd.writing import XrootdSink

@@ -1,4 +1,4 @@
-"""The XRootD client: time-outs that users can wait for, and its failures as OSErrors."""
+"""The XRootD client: short time-outs, and its failures as OSErrors."""
 
 from __future__ import annotations
 

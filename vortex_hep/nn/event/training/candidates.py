@@ -1,4 +1,4 @@
-"""Columns that may be in some relation to others."""
+"""Candidate columns for relations to other columns."""
 
 from __future__ import annotations
 

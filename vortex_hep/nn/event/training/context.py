@@ -1,4 +1,4 @@
-"""What a table may know of its entries from other tables with one row per entry."""
+"""Context of a table: columns of other tables with one row per entry."""
 
 from __future__ import annotations
 

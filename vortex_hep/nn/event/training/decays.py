@@ -1,4 +1,4 @@
-"""Finding what rows have from the rows they point to: conserved sums, places, and flights."""
+"""Detection of decay relations: conserved sums, positions and flights along links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quick estimates of what columns hold."""
+"""Quick estimates of the information in columns."""
 
 from __future__ import annotations
 

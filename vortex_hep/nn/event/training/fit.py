@@ -1,4 +1,4 @@
-"""Fitting event models: from the columns of a tree to trained, quantised table models."""
+"""Fitting event models: from the columns of a tree to trained, quantised models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much one quantity tells of another, measured on a sample."""
+"""Estimates of mutual information between quantities, from a sample."""
 
 from __future__ import annotations
 

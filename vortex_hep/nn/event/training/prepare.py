@@ -1,4 +1,4 @@
-"""Getting tables ready for training: what to fit to, their fields, rows, links and baselines."""
+"""Preparation of tables for training: fields, rows, links and baseline sizes."""
 
 from __future__ import annotations
 

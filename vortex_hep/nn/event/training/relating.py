@@ -1,4 +1,4 @@
-"""Relations of a table's columns to one another, to its entries and to rows it links to."""
+"""Relations of a table's columns to one another, to its entries and to linked rows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN201, ANN202 - numba infers the types of kernels
-"""Kernels that try many formulas on a few rows, to find those worth a closer look."""
+"""Kernels that try many formulas on a few rows."""
 
 from __future__ import annotations
 

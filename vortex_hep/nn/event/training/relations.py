@@ -1,4 +1,4 @@
-"""Finding exact arithmetic between columns, by trying formulas on a sample."""
+"""Search for exact arithmetic between columns, by trying formulas on a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table's network looks like, found from a sample of its rows: fields, order, references."""
+"""The structure of a table's network, from a sample of its rows: fields, order, references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of the event model as torch operations, for training where the fused kernel is not.
+"""The loss of the event model in torch operations, where the fused kernel cannot run.
 
 Forward it computes the integers that inference computes; backward it passes gradients straight
 through the rounding, by the same rules as :mod:`vortex_hep.nn.event.training.train_kernel`. Tokens

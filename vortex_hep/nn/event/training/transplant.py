@@ -1,4 +1,4 @@
-"""Starting from what another model knows: its fields and its weights, where they fit."""
+"""Initial weights from another model, where fields and shapes fit."""
 
 from __future__ import annotations
 

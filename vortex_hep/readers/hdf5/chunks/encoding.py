@@ -1,4 +1,4 @@
-"""Making a chunk anew from its elements, as it was made: level and library of its deflate."""
+"""Encoding of chunks as in the source file: level and library of their deflate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of chunks: undone and applied again as the HDF5 library does it.
+"""The filters of chunks, undone and applied again as the HDF5 library does it.
 
 Numbers of filters are those of the HDF5 File Format Specification, IV.A.2.l, and of the HDF Group's
 list of registered filters.

@@ -1,4 +1,4 @@
-"""Where the elements of a dataset stand: rows, blocks of rows, and chunks."""
+"""The layout of a dataset: rows, blocks of rows, and chunks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.archive.metadata import MAX_COMPONENTS
-from vortex_hep.core.schema import Array
+from vortex_hep.core.schema import MAX_COMPONENTS, Array
 from vortex_hep.readers.hdf5.chunks.filters import Pipeline, pack_pipeline, unpack_pipeline
 from vortex_hep.readers.hdf5.chunks.recordtype import Part, gaps, pack_part, unpack_part
 
@@ -169,17 +168,17 @@ def unpack_layout(item: Mapping[str, Any]) -> Layout:
     Raises
     ------
     ValueError, KeyError, TypeError
-        It makes no sense.
+        It is invalid.
     """
     shape, chunk = (tuple(int(n) for n in item[key]) for key in ("shape", "chunk"))
     size, lead = int(item["size"]), int(item["lead"])
     fill = bytes.fromhex(item["fill"]) or bytes(size)
     pad = None if item["pad"] is None else bytes.fromhex(item["pad"])
     if len(shape) != len(chunk) or min(*shape, *chunk, size) < 1 or not 1 <= lead <= len(shape):
-        msg = "a dataset of no size"
+        msg = f"invalid shape {shape}, chunk {chunk}, size {size} or lead {lead} of a dataset"
         raise ValueError(msg)
     if len(fill) != size or (pad is not None and (len(pad) != size or len(shape) != 2)):
-        msg = "an element of another size"
+        msg = f"'fill' or 'pad' of a dataset is not one element of {size} bytes"
         raise ValueError(msg)
     return Layout(
         item["path"].encode("latin-1"), shape, chunk, size, lead,

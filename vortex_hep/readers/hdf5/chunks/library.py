@@ -1,4 +1,4 @@
-"""Chunks through the HDF5 library itself: for filters that are not undone here."""
+"""Chunks decoded by the HDF5 library itself, for filters that are not implemented here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of HDF5 elements as columns: which bytes of an element belong to which column.
+"""Types of HDF5 elements as columns: the bytes of an element that belong to each column.
 
 An element is taken as its bytes in the file. Every column gets the bytes at certain places of it;
 together they cover the element but for the padding of compound types.
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
-from vortex_hep.archive.metadata import MAX_COMPONENTS
-from vortex_hep.core.schema import Array
+from vortex_hep.core.schema import MAX_COMPONENTS, Array
 
 _COMPLEX = getattr(h5t, "COMPLEX", -100)
 _IEEE = {

@@ -1,4 +1,4 @@
-"""Lists in rows of fixed length: elements behind a list's end are all one and the same."""
+"""Padded lists in rows of fixed length: the padding is a constant element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which datasets make up a tree, and what trees, tables and columns are called.
+"""Grouping of datasets into trees, and names of trees, tables and columns.
 
 In every group of the file:
 

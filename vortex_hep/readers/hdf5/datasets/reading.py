@@ -1,4 +1,4 @@
-"""Reading rows of a dataset, chunk by chunk, and judging which chunks the columns can replace."""
+"""Rows of a dataset, read chunk by chunk, and which chunks the columns can replace."""
 
 from __future__ import annotations
 

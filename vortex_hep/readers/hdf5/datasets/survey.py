@@ -1,4 +1,4 @@
-"""What datasets a file has, which of them can be columns, and where their chunks stand."""
+"""The survey of a file's datasets: which can be columns, and where their chunks are."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _pipeline(properties: Any) -> Pipeline:
         number, flags, values, label = properties.get_filter(k)
         filters.append(Filter(int(number), int(flags), tuple(int(v) for v in values)))
         if not filters[-1].sound:
-            msg = f"the parameters of filter {filters[-1].name!r} make no sense"
+            msg = f"invalid parameters of filter {filters[-1].name!r}"
             raise NotColumnsError(msg)
         if not filters[-1].number or not filter_works(filters[-1].number):
             text = readable(label) or str(number)
@@ -212,7 +212,7 @@ def _check_size(layout: Layout) -> None:
 def _check_codec(codec: LibraryCodec) -> None:
     try:
         if not codec.works():
-            msg = "the HDF5 library at hand does not write such data, though it reads them"
+            msg = "the installed HDF5 library can read such data, but not write it"
             raise NotColumnsError(msg)
     finally:
         codec.close()

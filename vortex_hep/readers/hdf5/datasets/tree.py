@@ -1,4 +1,4 @@
-"""Datasets with as many rows as each other, as one tree."""
+"""Datasets with equal numbers of rows as one tree."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HepMC files as they are packed: gzip, Zstandard, tar."""
+"""Packed HepMC files: gzip, Zstandard, tar."""

@@ -1,4 +1,4 @@
-"""Telling HepMC text by its first bytes: plain, packed, and inside tar archives."""
+"""Detection of HepMC text by its first bytes: plain, packed, and inside tar archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packing text anew as its source was packed, and finding out whether that gives the same bytes."""
+"""Packing text again as its source was packed, and whether that gives the same bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hepmc.packed.stream import GZIP, PLAIN, ZSTD, Stream, gzip_header
 from vortex_hep.readers.hepmc.packed.zstd import zstd
@@ -109,7 +110,7 @@ def make_packer(document: dict[str, Any], size: int) -> Packer:
     Raises
     ------
     CorruptionError
-        ``document`` makes no sense.
+        ``document`` is invalid.
     """
     try:
         if document["packing"] == PLAIN:
@@ -123,8 +124,10 @@ def make_packer(document: dict[str, Any], size: int) -> Packer:
                 sized=bool(document["sized"]), workers=int(document["workers"]),
             )  # fmt: skip
     except (KeyError, TypeError, ValueError, zlib.error, zstd.ZstdError) as error:
-        raise CorruptionError("how the text was compressed makes no sense") from error
-    raise CorruptionError("the text was compressed in a way that is not known")
+        msg = f"invalid key 'packing' in the blob 'hepmc/layout': {fault_of(error)}"
+        raise CorruptionError(msg) from error
+    msg = f"unknown packing {document['packing']!r} in the blob 'hepmc/layout'"
+    raise CorruptionError(msg)
 
 
 def _candidates(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

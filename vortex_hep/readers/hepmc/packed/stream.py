@@ -1,4 +1,4 @@
-"""The bytes that a file holds once it is unpacked: plain, gzip or Zstandard, read by range.
+"""Unpacked bytes of a file, plain, gzip or Zstandard, read by range.
 
 Ranges are read in order for the most part. Going back is possible: gzip leaves marks to go on
 from, Zstandard begins anew.

@@ -1,4 +1,4 @@
-"""The zstd that streams are read and packed with."""
+"""The zstd module for reading and packing streams."""
 
 from __future__ import annotations
 

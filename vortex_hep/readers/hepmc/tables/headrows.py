@@ -1,4 +1,4 @@
-"""Lines at the head of events to columns and back."""
+"""Lines at the head of events as columns, and back."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def write_heads(layout: Layout, cluster: Cluster, runs: dict[int, list[bytes]]) 
         for row in range(bounds[event], bounds[event + 1]):
             place = places[row]
             if not 0 <= place <= len(lines) - bool(replaces[row]):
-                raise CorruptionError("a line of an event has no place")
+                raise CorruptionError("invalid position of a line in an event", tree="events")
             lines[place : place + bool(replaces[row])] = [texts[row]]
         out.append(b"".join(lines))
     return out

@@ -1,4 +1,4 @@
-"""Finding the layout of a file in some of its events."""
+"""Inference of a file's layout from some of its events."""
 
 from __future__ import annotations
 

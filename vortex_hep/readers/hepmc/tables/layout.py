@@ -1,4 +1,4 @@
-"""What the events of a file have in common: the types on their lines, and the tables that follow.
+"""The layout of a HepMC file: the types on its lines, and the tables that follow from them.
 
 A layout is found in a sample of events, kept in the remainder as JSON, and decides alone which
 tables and columns there are.
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableSpec
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hepmc.text import tokens
 from vortex_hep.readers.hepmc.text.cells import Style
@@ -249,7 +250,7 @@ class Layout:
         Raises
         ------
         CorruptionError
-            It makes no sense.
+            It is invalid.
         """
         try:
             momenta, angles, places = (
@@ -260,10 +261,10 @@ class Layout:
             version = int(document["version"])
             known = version in _EVENT_NAMES
             if not known or any(not 0 <= k < len(keys) for shape in shapes for k in shape):
-                raise ValueError("no such version or key")  # noqa: TRY301
+                raise ValueError("unknown version, or key out of range")  # noqa: TRY301
             return cls(version, bool(document["crlf"]), momenta, angles, places, keys, shapes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptionError("the description of the text makes no sense") from error
+            raise CorruptionError(f"invalid layout of the text: {fault_of(error)}") from error
 
 
 _KIND = re.compile(r"=.*|text|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
@@ -274,16 +275,16 @@ def _key(document: Any) -> Key:
     kinds = [*key.kinds, *([key.tail] if key.tail is not None else [])]
     names = (key.name, key.columns, key.flag)
     if not all(isinstance(n, str) for n in names) or not all(_KIND.fullmatch(k) for k in kinds):
-        raise ValueError(f"key {key.name!r}")
+        raise ValueError(f"invalid key {key.name!r}")
     if key.is_run and len(key.kinds) != 1:
-        raise ValueError(f"run {key.name!r}")
+        raise ValueError(f"run {key.name!r} must have one kind")
     return key
 
 
 def _style(document: Any) -> Style:
     style = Style(int(document[0]), bool(document[1]))
     if not 0 <= style.precision <= MAX_PRECISION:
-        raise ValueError(f"precision {style.precision}")
+        raise ValueError(f"precision {style.precision} is out of range")
     return style
 
 

@@ -1,4 +1,4 @@
-"""Events as text to tables of columns."""
+"""Parsing of events into tables of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arrays that the kernels of HepMC's two versions read and write."""
+"""Arrays that the kernels of HepMC's two versions read and write."""
 
 from __future__ import annotations
 

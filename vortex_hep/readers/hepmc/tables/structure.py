@@ -46,10 +46,10 @@ def split_births(birth: Array) -> Array:
     Raises
     ------
     CorruptionError
-        There are others.
+        Some are out of range.
     """
     if len(birth) and not 0 <= int(birth.min()) <= int(birth.max()) < 2 * LAST:
-        raise CorruptionError("a particle comes from nowhere", tree="events")
+        raise CorruptionError("invalid production vertex of a particle", tree="events")
     out: Array = birth & (LAST - 1)
     return out
 
@@ -136,7 +136,7 @@ def as_lists(
     Raises
     ------
     CorruptionError
-        Particles go into a vertex that is none.
+        Particles end in a vertex that does not exist, or the other way round.
     """
     events = np.repeat(np.arange(len(vertices) - 1), np.diff(vertices))
     size = incoming.sizes.astype(np.int64)
@@ -144,7 +144,7 @@ def as_lists(
     # Vertices by the row of the first that goes in.
     leader = np.where(told, particles[events] + mother, -1)
     if (leader >= particles[events + 1]).any():
-        raise CorruptionError("a vertex has an incoming particle that is none", tree="events")
+        raise CorruptionError("invalid incoming particle of a vertex", tree="events")
     by_leader = np.full(int(particles[-1]), -1, np.int64)
     by_leader[leader[told]] = np.flatnonzero(told)
     rows = np.flatnonzero(incoming.partner >= 0)
@@ -153,7 +153,7 @@ def as_lists(
     good = first < particles[of_row + 1]
     vertex = np.where(good, by_leader[np.where(good, first, 0)], -1)
     if (vertex < 0).any():
-        raise CorruptionError("particles go into a vertex that is none", tree="events")
+        raise CorruptionError("invalid end vertex of a particle", tree="events")
     order = np.argsort(vertex, kind="stable")
     vertex, place = vertex[order], (rows - particles[of_row])[order]
     steps = np.diff(place, prepend=0)

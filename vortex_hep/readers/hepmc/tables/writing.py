@@ -1,4 +1,4 @@
-"""Tables of columns to events as text."""
+"""Serialisation of tables of columns to events as text."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _fill_places(
     rows, at = firsts.rows[placed], place[firsts.vertices[placed]] * len(PLACES)
     alone = place[np.flatnonzero(v.placed & childless)] * len(PLACES)
     if len(alone) != cluster["positions"].num_rows:
-        raise CorruptionError("there are other positions than vertices", tree="events")
+        raise CorruptionError("the table of positions does not match the vertices", tree="events")
     for k, name in enumerate(PLACES):
         _number(cluster["particles"], f"particles_{name}", style, rows, v, at + k)
         every = np.arange(len(alone))
@@ -214,14 +214,14 @@ def _odd(
         row, k = code // CODES, code % CODES
         event = events[mine]
         if (row >= np.diff(table.offsets)[event]).any():
-            raise CorruptionError("a number that is kept as text has no row", tree="events")
+            raise CorruptionError("'odd_text' names a row that does not exist", tree="events")
         row += table.offsets[event]
         of_place = (k >= PLACE_CODE) | (codes[mine] < 0)
         k = np.where(k >= PLACE_CODE, k - PLACE_CODE, k)
         where = at_birth[row] if table is cluster["particles"] else alone[row]
         cell = np.where(of_place, where * len(PLACES) + k, row * width + k)
         if (k >= np.where(of_place, len(PLACES), width)).any() or (where[of_place] < 0).any():
-            raise CorruptionError("a number that is kept as text has no place", tree="events")
+            raise CorruptionError("'odd_text' names a position that does not exist", tree="events")
         for rows, some in ((v, of_place), (p, ~of_place)):
             rows.kinds[cell[some]] = 0
             rows.odd[cell[some], 0] = start[mine][some]

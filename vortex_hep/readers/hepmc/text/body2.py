@@ -1,4 +1,4 @@
-"""Particles and vertices of HepMC2 text: lines to rows and back, one pass each way."""
+"""Particles and vertices of HepMC2 text, parsed and serialised in one pass each."""
 
 # mypy: disable-error-code="no-untyped-def, misc, no-untyped-call"
 # ruff: noqa: ANN001, ANN201, ANN202

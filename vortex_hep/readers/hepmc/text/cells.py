@@ -1,4 +1,4 @@
-"""Numbers of particles and positions: from digits on lines to columns and back."""
+"""Numbers of particles and positions: digits on lines as columns, and back."""
 
 # ruff: noqa: ANN001, ANN202
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lines at the head of events, in front of particles and vertices: found, and told apart."""
+"""Lines at the head of events, found and classified."""
 
 # mypy: disable-error-code="no-untyped-def, misc, no-untyped-call"
 # ruff: noqa: ANN001, ANN201, ANN202

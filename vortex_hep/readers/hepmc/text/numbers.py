@@ -1,4 +1,4 @@
-"""Decimal text and doubles, exactly: the numbers of HepMC text, without Python's help for most.
+"""Exact conversion between decimal text and doubles, compiled.
 
 Both directions multiply by a power of ten that is known to 128 bits, and tell the rare numbers
 for which that does not decide the last bit or digit; callers leave those to Python.

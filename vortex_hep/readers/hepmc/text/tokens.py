@@ -1,4 +1,4 @@
-"""Types of the tokens on a line: which columns hold them, and their text to the byte.
+"""Types of the tokens on a line: their columns, and their text to the byte.
 
 A type is written as text, ``kind`` or ``kind:argument``:
 

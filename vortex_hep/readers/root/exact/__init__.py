@@ -1,4 +1,4 @@
-"""Restoring ROOT files byte for byte: where every record stood, and how it was compressed.
+"""Restoring ROOT files byte for byte: positions of records, and their compression.
 
 A record is a basket, a page, or any other object with its key. What the columns and the remainder
 give back of a file is holes in it; all other bytes of the file are kept. A record is a hole only

@@ -1,4 +1,4 @@
-"""Work on records by several threads, in order and with bounded memory."""
+"""Ordered work on records by several threads, with bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the records of a ROOT file stand: numbered alike by who writes and who reads an archive."""
+"""Positions of the records of a ROOT file, numbered alike by writer and reader of an archive."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array
 from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.text import fault_of
 from vortex_hep.errors import (
     CorruptionError,
     UnsupportedFeatureError,
@@ -122,15 +123,15 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
     Raises
     ------
     CorruptionError
-        The plan makes no sense.
+        The plan is invalid.
     UnsupportedVersionError, UnsupportedFeatureError
         It is of a newer release.
     """
     try:
         document = json.loads(blobs["root/exact/plan"])
         if document["version"] != VERSION:
-            msg = f"version {document['version']!r} of the description of a ROOT file is not known"
-            raise UnsupportedVersionError(msg, hint="a newer release can restore it")
+            msg = f"unsupported version {document['version']!r} of the blob 'root/exact/plan'"
+            raise UnsupportedVersionError(msg, hint="update vortex_hep")
         plan = Plan(
             Identity.parse(document),
             [int(seek) for seek in document["directories"]],
@@ -140,7 +141,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, VortexError):
             raise
-        msg = f"the places of the ROOT file's records make no sense: {error}"
+        msg = f"invalid positions of the ROOT file's records: {fault_of(error)}"
         raise CorruptionError(msg) from error
     return plan
 
@@ -148,7 +149,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
 def _places(blob: bytes) -> Array:
     count, left = divmod(len(blob), 26)
     if left:
-        msg = f"{len(blob)} bytes"
+        msg = f"blob 'root/exact/places' has {len(blob)} bytes, not a multiple of 26"
         raise ValueError(msg)
     planes = np.frombuffer(blob, np.uint8, 24 * count).reshape(3, 8, count)
     items, gaps, sizes = (
@@ -169,7 +170,7 @@ def _check(plan: Plan, numbering: Numbering) -> None:
         or int(places["size"].min()) < 0
         or int(places["offset"].min()) < 0
     ):
-        msg = "a place is of no record"
+        msg = "a position belongs to no record"
         raise ValueError(msg)
     ends = holes["offset"] + holes["size"]
     if (holes["offset"][1:] < ends[:-1]).any() or (ends > plan.identity.size).any():
@@ -177,5 +178,5 @@ def _check(plan: Plan, numbering: Numbering) -> None:
         raise ValueError(msg)
     for method, level in np.unique(holes[["method", "level"]]).tolist():
         if level not in LEVELS.get(method, ()):
-            msg = f"records compressed with method {method} of level {level}"
-            raise UnsupportedFeatureError(msg, hint="a newer release can restore the file")
+            msg = f"unsupported compression method {method}, level {level} of records"
+            raise UnsupportedFeatureError(msg, hint="update vortex_hep")

@@ -1,15 +1,12 @@
-"""The promise that a ROOT file comes back byte for byte: made on opening, proved on reading."""
+"""The promise to restore a ROOT file byte for byte: made on opening, proved on reading."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from vortex_hep.errors import UnsupportedFeatureError
+from vortex_hep.readers.root.contents import NotPresentableError, RootContents
 from vortex_hep.readers.root.exact.proof import exact_blobs, survey_of
-
-if TYPE_CHECKING:
-    from vortex_hep.readers.root.rootfile import RootFileSource
 
 #: A file less of which can be made again is smaller when it is carried whole.
 _ENOUGH = 0.5
@@ -17,16 +14,12 @@ _ENOUGH = 0.5
 _PLACE_BYTES = 1
 
 
-class NotPresentableError(ValueError):
-    """The file's trees cannot be presented as tables, though the file may be sound."""
-
-
 class Exact:
     """What is known, and then proved, of a file that is to come back byte for byte.
 
     Parameters
     ----------
-    source : RootFileSource
+    source : RootContents
 
     Raises
     ------
@@ -36,7 +29,7 @@ class Exact:
         Too little of the file can be made again.
     """
 
-    def __init__(self, source: RootFileSource) -> None:
+    def __init__(self, source: RootContents) -> None:
         self._source = source
         self._kept: tuple[int, int] | None = None
         if source.left_out:
@@ -75,7 +68,7 @@ class Exact:
             taken[name] = blob
             yield name, blob
         kept = 0
-        identity = self._source.identity()
+        identity = self._source.identity
         for name, blob in exact_blobs(self._source, taken, self._survey, identity):
             kept += len(blob) if name.startswith("root/exact/kept/") else 0
             yield name, blob

@@ -1,9 +1,8 @@
-"""Which records of a ROOT file come back byte for byte, and the blobs that bring back all of it."""
+"""Proof of which records are restored byte for byte, and the blobs for all others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
@@ -11,18 +10,17 @@ import xxhash
 from vortex_hep.core.schema import Array, Cluster
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.readers.holes import pieces
+from vortex_hep.readers.root.contents import RootContents
 from vortex_hep.readers.root.exact.pipeline import Pipeline
 from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan
 from vortex_hep.readers.root.exact.rebuild import PAGE_CHECKSUM, Rebuilder
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.exact.survey import Record, Survey
 from vortex_hep.readers.root.file.bytesource import ByteReader
+from vortex_hep.readers.root.file.directories import Entry
 from vortex_hep.readers.root.rntuple.envelopes import Anchor, walk_footer
+from vortex_hep.readers.root.rntuple.source import RNTupleSource
 from vortex_hep.readers.root.skeleton import read_blobs
-
-if TYPE_CHECKING:
-    from vortex_hep.readers.root.rntuple.source import RNTupleSource
-    from vortex_hep.readers.root.rootfile import Entry, RootFileSource
 
 #: Raw bytes of columns that are read at a time.
 _CLUSTER_BYTES = 1 << 24
@@ -30,7 +28,7 @@ _CLUSTER_BYTES = 1 << 24
 _FETCH_BYTES, _FETCH_RECORDS = 1 << 23, 1 << 9
 
 
-def survey_of(source: RootFileSource) -> Survey:
+def survey_of(source: RootContents) -> Survey:
     """Try a sample of a file's records."""
     records = [
         Record(ref.seek, ref.nbytes)
@@ -60,13 +58,13 @@ def survey_of(source: RootFileSource) -> Survey:
 
 
 def exact_blobs(
-    source: RootFileSource, blobs: Mapping[str, bytes], survey: Survey, identity: Identity
+    source: RootContents, blobs: Mapping[str, bytes], survey: Survey, identity: Identity
 ) -> Iterator[tuple[str, bytes]]:
     """Blobs with which a remainder brings back all bytes of its file.
 
     Parameters
     ----------
-    source : RootFileSource
+    source : RootContents
     blobs : mapping of str to bytes
         The remainder so far.
     survey : Survey
@@ -92,7 +90,7 @@ def exact_blobs(
 
 
 def _envelopes(
-    source: RootFileSource, entry: Entry, ntuple: RNTupleSource
+    source: RootContents, entry: Entry, ntuple: RNTupleSource
 ) -> list[tuple[int, int, int]]:
     """Offset, stored size and length of header, footer and page lists of an RNTuple."""
     anchor = Anchor.unpack(source.records.object_bytes(entry.key))
@@ -100,11 +98,11 @@ def _envelopes(
     return [anchor.header, anchor.footer, *((g.offset, g.size, g.length) for g in groups)]
 
 
-def _read(source: RootFileSource, name: str, start: int, stop: int) -> Cluster:
+def _read(source: RootContents, name: str, start: int, stop: int) -> Cluster:
     return source.sources[name].read(start, stop)
 
 
-def _places(source: RootFileSource, numbering: Numbering) -> Array:
+def _places(source: RootContents, numbering: Numbering) -> Array:
     """Places of all records that the remainder describes."""
     found: list[tuple[int, int, int]] = []
     for first, tree in zip(numbering.baskets, source.tree_records, strict=True):

@@ -1,4 +1,4 @@
-"""Making a file's records again, uncompressed, from columns and remainder.
+"""A file's records rebuilt, uncompressed, from columns and remainder.
 
 Who writes an archive does it to find out which records come back, who restores does it to have
 them: what is done here is the same for both.
@@ -17,11 +17,11 @@ from vortex_hep.core.schema import Array, Cluster
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.root.exact.places import Numbering, Plan
 from vortex_hep.readers.root.file.tkey import Key
-from vortex_hep.readers.root.restore import fill_shared, ranges_of
 from vortex_hep.readers.root.rntuple.envelopes import seal_envelope
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple
-from vortex_hep.readers.root.skeleton import Skeleton, StoredTree, number_at, unpack_key
+from vortex_hep.readers.root.skeleton import Skeleton, unpack_key
 from vortex_hep.readers.root.ttree.fill import TreeFiller
+from vortex_hep.readers.root.ttree.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
 
 #: Bytes of the checksum behind a page (BinaryFormatSpecification, "Page Locations").

@@ -1,4 +1,4 @@
-"""Compressing a record again as it was compressed: methods that give known libraries' bytes.
+"""Compression of records as in the source file: methods of known libraries.
 
 A method is an algorithm and all that decides its output but the level. Which one made a record is
 found by trying; the record is then its uncompressed bytes, a method and a level.
@@ -84,7 +84,7 @@ def recompress(payload: bytes | memoryview, setting: Setting) -> bytes | memoryv
         There is no such method or level, the library refuses, or a block would not fit its header.
     """
     if setting.level not in LEVELS.get(setting.method, ()):
-        msg = f"compression method {setting.method} of level {setting.level} is not known"
+        msg = f"unknown compression method {setting.method}, level {setting.level}"
         raise ValueError(msg)
     if setting.method == STORED:
         return payload

@@ -1,4 +1,4 @@
-"""A ROOT file with the very bytes it had, from columns, remainder and plan."""
+"""Restoring a ROOT file byte for byte, from columns, remainder and positions."""
 
 from __future__ import annotations
 

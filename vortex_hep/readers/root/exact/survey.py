@@ -1,4 +1,4 @@
-"""How a file's records were compressed, found out from a sample of them."""
+"""Detection of the compression of a file's records, from a sample of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters of zstd 1.4.8, with which ROOT wrote for years; later releases choose others."""
+"""Compression parameters of zstd 1.4.8, as ROOT used for years; later releases choose others."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""ROOT files below their trees: keys, compressed blocks, bytes read and written."""
+"""The ROOT file format below trees: keys, compressed blocks, reading and writing bytes."""

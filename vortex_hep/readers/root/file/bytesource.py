@@ -1,4 +1,4 @@
-"""Bytes of a ROOT file by range, through whatever handler uproot opened it with."""
+"""Bytes of a ROOT file by range, through the handler that uproot opened it with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a ROOT file record by record, under a temporary name until it is complete."""
+"""The writer of ROOT files, record by record, under a temporary name until complete."""
 
 from __future__ import annotations
 

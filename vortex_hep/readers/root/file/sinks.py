@@ -1,4 +1,4 @@
-"""Where a restored file's baskets and pages go: one behind the other, or to their old places."""
+"""Sinks for a restored file's baskets and pages: appended, or at their old positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What uproot reads files at URLs with: the sources of this package."""
+"""Sources of this package for files that uproot opens by URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the types of branches to the programs of :mod:`vortex_hep.readers.root.records.records`.
+"""Programs of :mod:`vortex_hep.readers.root.records.records`, from the types of branches.
 
 Types are taken from uproot's interpretations and from the file's streamers. What this module says
 of a type is a guess: every basket is checked against it.

@@ -94,7 +94,7 @@ class Program:
     Raises
     ------
     ValueError
-        The nodes make no sense.
+        The nodes are invalid.
     """
 
     def __init__(self, nodes: list[Node], constants: Sequence[bytes] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Elements of an RNTuple's columns by range: pages are fetched together and kept while needed.
+"""A cache of column elements of an RNTuple, by range; pages are fetched together.
 
 A cluster may be larger than what is worked on at once, so it is pages that are read, not clusters.
 """

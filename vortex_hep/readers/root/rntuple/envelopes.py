@@ -1,4 +1,4 @@
-"""RNTuple envelopes: where pages and page lists lie, and how to write them elsewhere.
+"""RNTuple envelopes: positions of pages and page lists, and writing them elsewhere.
 
 Structures follow ROOT's RNTuple ``BinaryFormatSpecification.md`` (1.0), whose sections are named.
 Only locators, compression settings and checksums change when pages move; envelopes keep their

@@ -1,4 +1,4 @@
-"""An RNTuple's pages made from its columns, and its envelopes around them."""
+"""Pages of an RNTuple from its columns, and the envelopes around them."""
 
 from __future__ import annotations
 

@@ -82,13 +82,14 @@ class FieldWalker:
         Raises
         ------
         ValueError
-            A field has a layout that is not known.
+            A field has an unsupported layout.
         """
         for number, record in enumerate(self._fields):
             if record.parent_field_id == number and not int(record.flags) & _PROJECTED:
                 self._visit(number, 0, (), (record.field_name,))
         if set(self.columns) != set(range(len(self._columns))):
-            msg = "columns that no field explains"
+            odd = sorted(set(range(len(self._columns))) - set(self.columns))
+            msg = f"columns {odd[:5]} belong to no field"
             raise ValueError(msg)
         self._name_tables()
         self._link()
@@ -120,13 +121,13 @@ class FieldWalker:
                 below = (*path, name) if role == _RECORD else path
                 self._visit(child, table, shape, below)
         else:
-            msg = f"field {'.'.join(path)!r} of type {record.type_name!r}"
+            msg = f"field {'.'.join(path)!r} has the unsupported type {record.type_name!r}"
             raise ValueError(msg)
 
     def _codec(self, column: int, path: tuple[str, ...]) -> PageCodec:
         codec = PageCodec(int(self._columns[column].type), int(self._columns[column].nbits))
         if not codec.known:
-            msg = f"field {'.'.join(path)!r} has column type {codec.code:#x}"
+            msg = f"field {'.'.join(path)!r} has the unsupported column type {codec.code:#x}"
             raise ValueError(msg)
         return codec
 

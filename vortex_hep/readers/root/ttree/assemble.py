@@ -1,4 +1,4 @@
-"""Rows of a range of entries, from the baskets that hold them."""
+"""Rows of a range of entries, assembled from baskets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be remembered of each basket so that it can be written again."""
+"""Per-basket information needed to write each basket again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry ranges to read a tree in: along its baskets' common boundaries where it has them."""
+"""Entry ranges for reading a tree, along common boundaries of its baskets where possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Baskets to columns and back: one function each way, checked against one another on every read."""
+"""Baskets to columns and back, checked against each other on every read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a tree's baskets from its columns, and the places of the baskets into the tree."""
+"""Baskets of a tree from its columns, and their positions in the tree."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vortex_hep.core.schema import Array, Cluster, VarBytes
 from vortex_hep.errors import CorruptionError, OutputError
 from vortex_hep.readers.root.file.sinks import BasketSink
 from vortex_hep.readers.root.file.tkey import Key
-from vortex_hep.readers.root.skeleton import StoredTree, number_at, table
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.basket import TAIL_RAW, BasketHeader, build_tail, entry_offsets
 from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.ttree.decode import as_strings, join_outputs, join_rows
 from vortex_hep.readers.root.ttree.layout import BasketRef, BranchPlan
+from vortex_hep.readers.root.ttree.stored import StoredTree, number_at, table
 
 
 class _Pending:

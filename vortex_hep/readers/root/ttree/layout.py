@@ -1,4 +1,4 @@
-"""How each branch of a TTree becomes columns: its row size, its parts, its counter."""
+"""Layouts of branches as columns: row size, parts, counter."""
 
 from __future__ import annotations
 

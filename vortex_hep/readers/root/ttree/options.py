@@ -1,4 +1,4 @@
-"""What a branch may be: the ways to lay it out, from the one its type suggests to stored baskets.
+"""Candidate layouts of a branch, from the one its type suggests to stored baskets.
 
 The first way that all data of the branch fit is taken; ways that need no data to be ruled out are
 not offered.

@@ -1,4 +1,4 @@
-"""Baskets that no known tree names: a sign of trees hidden inside other objects.
+"""Baskets that belong to no known tree: a sign of trees inside other objects.
 
 A tree inside a list or another object names its baskets by file offset as any tree does. Such an
 object cannot be moved without knowing it, so a file with one is carried whole.

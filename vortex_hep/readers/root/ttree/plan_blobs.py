@@ -1,4 +1,4 @@
-"""Branch plans and basket fields as blobs: one property after the other, which compresses well."""
+"""Branch plans and basket fields as blobs, one property after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of a TTree: for every branch one of its options, and the tables they make."""
+"""Choice of the layout of a TTree: one of the options for every branch, and its tables."""
 
 from __future__ import annotations
 

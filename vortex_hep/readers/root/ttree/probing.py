@@ -1,4 +1,4 @@
-"""Trying the layout of a tree on some of its data, before any of it is presented.
+"""Trial of a tree's layout on some of its data.
 
 What types say of objects and collections is tried on the first and last basket of each such
 branch. The numbers of items there tell which branches belong to one collection. Both are checked

@@ -1,4 +1,4 @@
-"""Find the branches inside a streamed TTree: where their basket tables and embedded baskets lie.
+"""Branches inside a streamed TTree: positions of their basket tables and embedded baskets.
 
 A TTree object names its baskets by file offset and size, and holds unflushed baskets itself. To
 move a tree to another file only these places change, so this module locates them in the
@@ -12,6 +12,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from vortex_hep.readers.root.file.tkey import Key, unpack_tstring
 from vortex_hep.readers.root.ttree.basket import BasketHeader
@@ -278,3 +280,14 @@ def tree_zip_bytes(data: Sequence[int] | bytes | bytearray, class_name: str) -> 
     except struct.error:
         return None
     return position + 16
+
+
+def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tuple[int, int]]:
+    """Offset and size of all baskets that a streamed tree names."""
+    out: list[tuple[int, int]] = []
+    for branch in branches:
+        count = max(min(branch.write_basket, branch.max_baskets), 0)
+        seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
+        sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()
+        out += [(seek, size) for seek, size in zip(seeks, sizes, strict=True) if seek]
+    return out

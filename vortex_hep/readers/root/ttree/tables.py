@@ -1,4 +1,4 @@
-"""From branches to tables: which columns share a row axis."""
+"""Tables of a tree: which columns share a row axis."""
 
 from __future__ import annotations
 

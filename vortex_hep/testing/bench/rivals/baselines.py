@@ -1,4 +1,4 @@
-"""The baselines: the file as it came, its format's settings, whole columns, whole streams."""
+"""Baselines: the source file, its format's settings, whole columns, whole streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ROOT does: each basket compressed on its own, in ROOT's block format.
+"""ROOT's own compression: each basket on its own, in ROOT's block format.
 
 The baskets of the file are taken as they are laid out, uncompressed, and compressed again with
 another setting. The size of the rewritten file is then known: keys and everything that is not a

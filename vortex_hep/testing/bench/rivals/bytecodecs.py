@@ -1,4 +1,4 @@
-"""General-purpose codecs for whole files as plain bytes, each at the levels that people use."""
+"""General-purpose codecs on whole files as bytes, at their usual levels."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def byte_codecs(names: Sequence[str] | None = None, *, levels: str = "all") -> l
     ['zstd -3', 'zstd -19', 'bz2 -9']
     """
     if levels not in LEVELS:
-        raise UnsupportedTypeError(f"levels {levels!r} are none of {', '.join(LEVELS)}")
+        raise UnsupportedTypeError(f"levels must be one of {', '.join(LEVELS)}, not {levels!r}")
     found = []
     for name in FAMILIES if names is None else dict.fromkeys(names):
         family = FAMILIES.get(name)

@@ -1,4 +1,4 @@
-"""Codecs that get a whole column: xz, zstd, pcodec, OpenZL."""
+"""Codecs on whole columns: xz, zstd, pcodec, OpenZL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying HDF5 files object by object, with some of their datasets made anew.
+"""Copies of HDF5 files object by object, with some datasets written anew.
 
 Values are moved as the bytes that the file's own type has for them, so that neither NaN payloads
 nor types that NumPy lacks can change on the way.

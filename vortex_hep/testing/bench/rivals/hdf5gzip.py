@@ -1,4 +1,4 @@
-"""What HDF5 users do: the file with the filters shuffle and gzip 9 on every dataset."""
+"""The usual HDF5 settings: filters shuffle and gzip 9 on every dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codecs that get a whole file as one stream: what a user of plain files would do."""
+"""Codecs on a whole file as one stream."""
 
 from __future__ import annotations
 
