@@ -14,6 +14,7 @@ from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.testing.conformance.engines import check_truncated_words
 from vortex_hep.testing.conformance.engines.cases import (
     THREE,
     Case,
