@@ -78,9 +78,7 @@ def test_an_archive_reader_that_takes_cut_files_is_caught(small, monkeypatch):
 
     archives_read = archives.read_everything
     monkeypatch.setattr(archives, "read_everything", swallows)
-    with pytest.raises(
-        ConformanceError, match=r"^archive, cut to 0 of \d+ bytes: damage is not no"
-    ):
+    with pytest.raises(ConformanceError, match=r"^archive, cut to 0 of \d+ bytes: damage is not"):
         check_archive_damage(small)
 
 
@@ -95,13 +93,11 @@ def test_decoders_that_raise_other_errors_are_caught(small, monkeypatch):
 
     archives_read = archives.read_everything
     monkeypatch.setattr(archives, "read_everything", read)
-    with pytest.raises(
-        ConformanceError, match=r"chunk \d+, byte \d+: reading raises another error"
-    ):
+    with pytest.raises(ConformanceError, match=r"chunk \d+, byte \d+: reading raises another"):
         check_hostile_payloads(small)
     monkeypatch.undo()
     monkeypatch.setattr(archives, "read_everything", read)
-    with pytest.raises(ConformanceError, match=r"metadata .* = .*: reading raises another error"):
+    with pytest.raises(ConformanceError, match=r"metadata .* = .*: reading raises another"):
         check_hostile_metadata(small)
 
 
@@ -117,7 +113,5 @@ def test_archives_that_differ_from_their_source_are_caught(example_file, tmp_pat
         write_example(out, events=300, seed=8)
 
     monkeypatch.setattr(archives, "restore", restores_another)
-    with pytest.raises(
-        ConformanceError, match=r"^archive, file .*example\.root: the restored file"
-    ):
+    with pytest.raises(ConformanceError, match=r"^archive, file .*example\.root: the restored"):
         check_archive_round_trip(example_file, tmp_path, model=PLAIN, effort="fast")

@@ -97,7 +97,7 @@ def greedy(data):
     ("read", "message"),
     [
         (swallows, r"^sealed, cut to 0 of 24 bytes: damage is not noticed: found b''$"),
-        (half_swallows, r"^sealed, byte 0 of 24, bits 0x01 flipped: damage is not noticed: found b"),
+        (half_swallows, r"^sealed, byte 0 of 24, bits 0x01 flipped: damage is not noticed"),
         (other_error, r"^sealed, cut to 0 of 24 bytes: damage raises another error: expected "
          r"CorruptionError or NotVortexError or TruncatedError, found IndexError: index out of"),
         (greedy, r"^sealed, cut to 0 of 24 bytes: an attempt takes too much memory: expected at m"),
@@ -140,9 +140,7 @@ def test_unnoticed_damage_may_give_the_truth_or_anything_if_so_said():
     def first_byte(data):
         return np.frombuffer(data[2:3], "u1")
 
-    with pytest.raises(
-        ConformanceError, match=r"byte 2 of 24.*wrong data: expected .*116.*, found"
-    ):
+    with pytest.raises(ConformanceError, match=r"byte 2 of 24.*wrong data: expected .*116.*, "):
         check_flips(SEALED, first_byte, unnoticed="same")
     check_flips(SEALED, first_byte, [0, 1, *range(3, 24)], unnoticed="same")
     check_flips(SEALED, first_byte, unnoticed="any")

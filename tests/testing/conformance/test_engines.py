@@ -97,9 +97,7 @@ def test_engines_that_take_any_stream_are_caught():
 
 
 def test_engines_that_are_wrong_for_transformers_are_caught():
-    with pytest.raises(
-        ConformanceError, match=r"^operations OffByOne, .*lane 4, token .*, byte 77"
-    ):
+    with pytest.raises(ConformanceError, match=r"^operations OffByOne, .*lane 4, .*byte 77"):
         check_engines_agree(WrongTransformers(), features={})
     with pytest.raises(ConformanceError, match="logits differ from the reference's: expected"):
         check_operations(OffByOne(random_model(1)), random_model(1), random_lanes(1, 2, 9))
@@ -114,7 +112,7 @@ def test_engines_that_raise_are_caught():
         def run_group(self, *arguments):
             raise ZeroDivisionError("by zero")
 
-    with pytest.raises(ConformanceError, match="engine Fails, event .*encoding raises: found Zero"):
+    with pytest.raises(ConformanceError, match=r"engine Fails, .*encoding raises: found Zero"):
         check_engines_agree(Fails(), features=FEW)
 
 

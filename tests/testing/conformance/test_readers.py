@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import h5py
@@ -126,8 +127,7 @@ class NumbersSource:
 
     def __init__(self, path, fault):
         self.path, self.fault = str(path), fault
-        with open(path, "rb") as file:
-            data = file.read()
+        data = Path(path).read_bytes()
         self.name = data[:4]
         self.x = np.frombuffer(data[4:], "<f4").copy()
         spec = ColumnSpec("x", "<f4")

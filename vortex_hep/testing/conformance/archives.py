@@ -15,8 +15,8 @@ from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.compress import compress_file
 from vortex_hep.archive.restore import restore
 from vortex_hep.archive.verify import verify
+from vortex_hep.archive.write import CompressReport
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter
-from vortex_hep.core.options import CompressReport
 from vortex_hep.errors import TruncatedError, VortexError
 from vortex_hep.models.model import Model
 from vortex_hep.readers import compare_sources, open_source
