@@ -99,9 +99,10 @@ def _markdown(result: dict[str, Any]) -> str:
     ]
     for r in result["columns"]:
         gap = r["stored_bytes"] - r["ideal_bytes"]
+        what = r["what"].replace("|", r"\|")  # a bar would end the cell
         large = gap > max(2000, 0.02 * r["ideal_bytes"])
         lines.append(
-            f"| `{r['name']}` ({r['what']}) | {r['coder']} | {r['ideal_bytes']:,} |"
+            f"| `{r['name']}` ({what}) | {r['coder']} | {r['ideal_bytes']:,} |"
             f" {r['stored_bytes']:,} | {gap:+,} | {r['why'] if large else ''} |"
         )
     return "\n".join(lines) + "\n"

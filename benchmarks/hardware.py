@@ -89,7 +89,7 @@ def recipe_table(found: list[Recipe]) -> str:
 
 
 def memory_table(found: list[Recipe]) -> str:
-    """What a training step takes, in GB, and what it would with checkpointing the other way."""
+    """Memory of a training step in GB, and that with activation recomputation the other way."""
     lines = [
         "| recipe | parameters | gradients | optimiser | activations | total | there is | total "
         "without checkpointing | with |",

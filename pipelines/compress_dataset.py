@@ -1,12 +1,8 @@
-"""``python -m pipelines.compress_dataset``: entry point for a checkout."""
-
-from __future__ import annotations
+"""``vortex-hep dataset compress``, to be run from a checkout."""
 
 import sys
 
-from vortex_hep.cli.datasets.compress import build_parser, main
-
-__all__ = ["build_parser", "main"]
+from vortex_hep.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["dataset", "compress", *sys.argv[1:]]))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 VARIABLE = "VORTEX_HEP_DATA"
-_STATUS = pytest.StashKey[int]()
+
+
+# The same examples in every run, and no judgement by the clock: what fails on a busy machine must
+# fail on an idle one. Fixtures shared by the examples of a test are only read. To search further:
+# --hypothesis-profile=search.
+_FIXED = settings(
+    max_examples=100, deadline=None, derandomize=True, database=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+settings.register_profile("fixed", _FIXED)
+settings.register_profile("search", _FIXED, derandomize=False)
+settings.load_profile("fixed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,26 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
     missing = [name for name in ("generated", "real") if not (root / name).is_dir()]
     if missing:
         raise pytest.UsageError(f"shared data folder {root}: no sub-folder {missing[0]!r}")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remember the outcome for the end of the process."""
-    session.config.stash[_STATUS] = int(exitstatus)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the process with the tests' own outcome, as soon as all of it is told.
-
-    Files that tests leave open have C libraries (HDF5, XRootD) call the interpreter while it is
-    being taken down, which may crash it.
-    """
-    status = config.stash.get(_STATUS, None)
-    if status is not None and "PYTEST_XDIST_WORKER" not in os.environ:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        atexit._run_exitfuncs()
-        os._exit(status)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

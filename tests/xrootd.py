@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import wait_until
 
 _CONFIG = """\
 all.role server
@@ -29,8 +31,8 @@ xrd.allow host 127.0.0.1
 {extra}
 """
 CHECKSUMS = "xrootd.chksum max 2 adler32 crc32 md5"
-#: Seconds until a server that has just been started is given up.
-_PATIENCE = 10.0
+#: Below those of Linux's own choice, and shares of them.
+_PORTS, _SHARES = range(20_000, 32_000), 16
 
 
 class XrootdServer:
@@ -64,6 +66,8 @@ class XrootdServer:
         self.root = base / "root" / "data"
         self._admin = base / "admin"
         self._config = base / "xrootd.cfg"
+        import pwd  # not on Windows, where there is no server either
+
         self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,16 +100,15 @@ class XrootdServer:
                 [self._program, "-I", "v4", "-c", str(self._config), "-n", "test"],
                 cwd=self._admin, stdout=log, stderr=log, start_new_session=True, **user,
             )  # fmt: skip
-        end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.02)
-        self.stop()
-        pytest.fail(f"the XRootD server did not start:\n{self.log.read_text(errors='replace')}")
+        wait_until(self._answers, every=0.02)
+        return self
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            text = self.log.read_text(errors="replace")
+            pytest.fail(f"the XRootD server did not start:\n{text}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self) -> None:
         """Stop the server, if it runs."""
@@ -146,10 +149,17 @@ class XrootdServer:
 
 
 def free_port() -> int:
-    """A port of the loopback where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback where nobody listens, nor will soon.
+
+    None of those that the system gives to whoever asks for any, so that a server that is down for
+    a while finds its own again; each process of a parallel run has its share.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+    while True:
+        port = random.randrange(_PORTS.start + worker, _PORTS.stop, _SHARES)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture

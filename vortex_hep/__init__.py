@@ -3,9 +3,15 @@
 Examples
 --------
 >>> import vortex_hep
->>> model = vortex_hep.train(["train.root"])                       # doctest: +SKIP
->>> vortex_hep.compress_file("in.root", "out.vxc", model=model)    # doctest: +SKIP
->>> vortex_hep.open("out.vxc")["Events"].arrays(["Jet_pt"])        # doctest: +SKIP
+>>> options = vortex_hep.TrainOptions(effort="fast", tables="Muon", expected_rows=10**7)
+>>> model = vortex_hep.train(["a.root", "b.root"], options=options)
+>>> report = vortex_hep.compress_file("c.root", "out.vxc", model=model)
+>>> report.stored_bytes < report.source_bytes
+True
+>>> with vortex_hep.open("out.vxc") as archive:
+...     muons = archive["Events"].arrays(["Muon_pt", "Muon_eta"])
+>>> vortex_hep.verify("out.vxc", against="c.root").ok
+True
 """
 
 from __future__ import annotations
@@ -28,9 +34,9 @@ if TYPE_CHECKING:
     from vortex_hep.archive.restore import restore
     from vortex_hep.archive.verify import VerifyReport, verify
     from vortex_hep.archive.write import CompressReport
-    from vortex_hep.core.options import TrainOptions
     from vortex_hep.errors import VortexError
     from vortex_hep.models.model import Model
+    from vortex_hep.models.options import TrainOptions
     from vortex_hep.models.train import train
     from vortex_hep.nn.sequence.coder import LaneChoice
 
@@ -39,7 +45,7 @@ _HOMES = {
     "compress_file": "archive.compress", "compress_tree": "archive.compress",
     "VortexError": "errors", "exact_forecast": "archive.exact", "Model": "models.model",
     "LaneChoice": "nn.sequence.coder", "CompressReport": "archive.write",
-    "TrainOptions": "core.options", "VerifyReport": "archive.verify",
+    "TrainOptions": "models.options", "VerifyReport": "archive.verify",
     "restore": "archive.restore", "verify": "archive.verify", "train": "models.train",
     "dask": "analysis.collections", "h5": "analysis.h5", "iterate": "analysis.iterate",
     "nanoevents": "analysis.coffea.nano", "ArchiveDataset": "analysis.tensors",

@@ -1,7 +1,7 @@
 """Command line of the measurements of transformers: comparison, ablation, speed.
 
 ``compare``, ``ablate`` and ``rates`` each write one JSON file into the results of this machine;
-``report`` makes the tables of ``docs/architecture.md`` and a plot of them. With ``--check`` it
+``report`` makes the tables of ``docs/transformers.md`` and a plot of them. With ``--check`` it
 writes nothing and fails if the tables do not say what the results say.
 
 Examples
@@ -116,7 +116,7 @@ def _rates(args: argparse.Namespace) -> int:
     from benchmarks.transformers.data import jet_files
     from benchmarks.transformers.rates import measure
     from vortex_hep.models.model import Model
-    from vortex_hep.nn.coding.engine import cuda_available
+    from vortex_hep.nn.devices import cuda_available
 
     if args.device == "cuda" and not cuda_available():
         print("torch sees no CUDA device: nothing was measured", file=sys.stderr)

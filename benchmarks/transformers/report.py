@@ -1,4 +1,4 @@
-"""The tables of ``docs/architecture.md``, and a plot, from the results."""
+"""The tables of ``docs/transformers.md``, and a plot, from the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.transformers.compare import EVENT, NEITHER, ROWS_LZMA, TRANSFORM
 from benchmarks.transformers.variants import BASE, JET_VARIANTS, TEXT_VARIANTS
 from vortex_hep.testing.bench.table import speed_text
 
-DOCUMENT = HERE.parent / "docs" / "architecture.md"
+DOCUMENT = HERE.parent / "docs" / "transformers.md"
 PICTURE = HERE.parent / "docs" / "img" / "transformers.png"
 #: Rows of the tables of variants, in order.
 _ORDER = {

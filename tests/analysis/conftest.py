@@ -40,7 +40,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def model(dataset):
-    """A model whose tables lean on one another."""
+    """A model whose tables depend on one another."""
     options = vortex_hep.TrainOptions(
         effort="fast", seconds=0.3, tables=("(event)", "GenJet", "Muon"), expected_rows=10**7
     )

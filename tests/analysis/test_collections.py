@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import sys
 
@@ -13,6 +14,7 @@ import uproot
 from distributed import Client
 
 import vortex_hep
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import (
     ChangedError,
     MissingError,
@@ -142,7 +144,7 @@ def test_an_archive_that_is_replaced_meanwhile(dataset, tmp_path):
 def test_without_dask_awkward(monkeypatch):
     monkeypatch.delitem(sys.modules, "vortex_hep.analysis.collections", raising=False)
     monkeypatch.setitem(sys.modules, "dask_awkward.lib.io.io", None)
-    with pytest.raises(UnsupportedFeatureError, match=r"pip install 'vortex-hep\[dask\]'"):
+    with pytest.raises(UnsupportedFeatureError, match=re.escape(install_hint("dask"))):
         vortex_hep.dask("x.vxc")
 
 

@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 import vortex_hep
+from tests.waiting import PATIENCE
 
 DOCS = Path(__file__).parents[2] / "docs"
 NOTEBOOK = DOCS / "dimuon.ipynb"
@@ -47,7 +48,9 @@ def test_no_output_is_kept():
 def test_the_notebook_runs(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    NotebookClient(
+        notebook, timeout=int(PATIENCE), kernel_name="python3", resources=resources
+    ).execute()
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
     assert any("image/png" in o.get("data", {}) for o in outputs)
     text = "".join(o.get("text", "") for o in outputs)

@@ -22,8 +22,34 @@ def test_the_sound_archive_reads(tiny_archive):
     read_everything(tiny_archive)
 
 
+class Counted(io.BytesIO):
+    """Bytes that count how often they are read."""
+
+    reads = 0
+
+    def read(self, *args):
+        self.reads += 1
+        return super().read(*args)
+
+    def readinto(self, buffer):
+        self.reads += 1
+        return super().readinto(buffer)
+
+
 def test_every_prefix_is_refused(tiny_archive):
-    check_cuts(tiny_archive, read_everything, errors=cut_errors)
+    reads = []
+
+    def read(data):
+        file = Counted(data)
+        try:
+            read_everything(file)
+        finally:
+            reads.append(file.reads)
+
+    check_cuts(tiny_archive, read, errors=cut_errors)
+    sound, *cut = reads
+    assert len(cut) == len(tiny_archive)
+    assert 0 < max(cut) <= sound, "nothing is searched for in what is cut"
 
 
 def test_every_flipped_byte_is_found(tiny_archive):

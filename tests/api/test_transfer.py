@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vortex_hep
-from vortex_hep.core.options import TrainOptions
+from vortex_hep.models.options import TrainOptions
 
 
 def jets(entries, seed, scale=30.0, extra=False):

@@ -333,7 +333,7 @@ def resigned(reader, number, payload):
 
 
 def renamed(model, table, names):
-    """A sequence model for a table whose columns have other names."""
+    """A transformer for a table whose columns have other names."""
     parts = tuple(
         RecordColumn(names[p.name], p.dtype, p.items, p.constant) for p in model.layout.parts
     )
@@ -365,7 +365,7 @@ def test_reading_imports_no_torch(archive, tmp_path):
 
 
 def test_a_training_goes_on_and_can_be_repeated(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "_CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(fitting, "_SNAPSHOT_EVERY", 0.0)
     data, own, run = arrays(17_000, 14), recipe(tmp_path, steps=20), tmp_path / "run.vxw"
     whole = train(data, own, seed=3)
     take, calls = CATWrapper.bits_per_byte, []

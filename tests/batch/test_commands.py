@@ -1,7 +1,7 @@
 """Tests of the dataset commands on real workers: outputs, messages, exit codes."""
 
-import importlib
 import json
+import re
 import shlex
 import shutil
 import sqlite3
@@ -13,18 +13,15 @@ import vortex_hep
 from vortex_hep.batch.plan import learning
 from vortex_hep.batch.site.site import Site, connect, example
 from vortex_hep.cli import main
-from vortex_hep.cli.datasets import compress as compress_dataset
-from vortex_hep.cli.datasets import restore as restore_dataset
-from vortex_hep.cli.datasets import train as train_model
-from vortex_hep.cli.datasets import verify as verify_dataset
+from vortex_hep.cli.main import build_parser
 from vortex_hep.testing.examples import write_example
 
-COMMANDS = {
-    "compress_dataset": compress_dataset,
-    "restore_dataset": restore_dataset,
-    "train_model": train_model,
-    "verify_dataset": verify_dataset,
-}
+COMMANDS = ("train", "compress", "verify", "restore")
+
+
+def run(name, *arguments):
+    """Run ``vortex-hep dataset NAME ...`` in this process; return its exit code."""
+    return main(["dataset", name, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,7 @@ def test_there_and_back(data, scheduler, capsys):
     where = ["--scheduler", scheduler, "--quiet"]
     fast = ["--model", "empty.vxm", "--effort", "fast"]
     (data / "files.txt").write_text("a/x.root\na/y.root  # a note\nb/z.root\n")
-    assert compress_dataset.main(["files.txt", "-o", "out", *fast, *where]) == 0
+    assert run("compress", "files.txt", "-o", "out", *fast, *where) == 0
     assert capsys.readouterr() == ("", "")
     assert {"a/x.vxc", "a/y.vxc", "b/z.vxc", "vortex-job.sqlite", "vortex-job.html"} <= {
         *tree(data / "out")
@@ -71,7 +68,7 @@ def test_there_and_back(data, scheduler, capsys):
     archives = {name: (data / "out" / name).stat().st_mtime_ns for name in ("a/x.vxc", "b/z.vxc")}
 
     # The same again finds all of it done.
-    assert compress_dataset.main(["files.txt", "-o", "out", *fast, *where[:2]]) == 0
+    assert run("compress", "files.txt", "-o", "out", *fast, *where[:2]) == 0
     out, err = capsys.readouterr()
     assert "compress: 3 of 3 files done" in out
     assert "ratio" in out
@@ -80,11 +77,11 @@ def test_there_and_back(data, scheduler, capsys):
     for name, time in archives.items():
         assert (data / "out" / name).stat().st_mtime_ns == time
 
-    assert restore_dataset.main(["out", "-o", "back", *where, "--verify", "checksum"]) == 0
+    assert run("restore", "out", "-o", "back", *where, "--verify", "checksum") == 0
     assert [name for name in tree(data / "back") if name.endswith(".root")] == [
         "a/x.root", "a/y.root", "b/z.root",
     ]  # fmt: skip
-    assert verify_dataset.main(["out", "--against", "back", *where, "--no-report"]) == 0
+    assert run("verify", "out", "--against", "back", *where, "--no-report") == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -93,7 +90,7 @@ def test_a_file_that_fails_is_told_and_tried_again_later(data, scheduler, capsys
     (data / "out" / "y.vxc").write_bytes(b"something else")
     arguments = ["a", "-o", "out", "--model", "empty.vxm", "--scheduler", scheduler]
     more = ["--effort", "fast", "--journal", "j.sqlite", "--report", "r.html"]
-    assert compress_dataset.main([*arguments, *more, "--attempts", "1"]) == 1
+    assert run("compress", *arguments, *more, "--attempts", "1") == 1
     out, err = capsys.readouterr()
     assert "1 of 2 files done, 1 failed" in out
     errors = [line for line in err.splitlines() if "error" in line]
@@ -110,7 +107,7 @@ def test_a_file_that_fails_is_told_and_tried_again_later(data, scheduler, capsys
 def test_dry_run_checks_and_shows(data, capsys):
     before = tree(data)
     command = ["a", "b", "--model", "empty.vxm", "-o", "out", "--dry-run"]
-    assert compress_dataset.main([*command, "--workers", "3"]) == 0
+    assert run("compress", *command, "--workers", "3") == 0
     out = capsys.readouterr().out
     assert "compress: 3 files, " in out
     assert "x.root -> " in out
@@ -122,7 +119,7 @@ def test_dry_run_checks_and_shows(data, capsys):
 def test_dry_run_shows_the_job_script_of_a_site(data, capsys):
     (data / "site.yaml").write_text(example("slurm"))
     command = ["a", "--model", "empty.vxm", "--site", "site.yaml", "--workers", "7", "--dry-run"]
-    assert compress_dataset.main(command) == 0
+    assert run("compress", *command) == 0
     out = capsys.readouterr().out
     assert "workers: 7 jobs" in out
     assert "#SBATCH -p standard" in out
@@ -137,31 +134,31 @@ def test_training_is_passed_on(data, capsys, monkeypatch):
 
     monkeypatch.setattr(learning, "train", train)
     files = ["a", "b", "--sample-files", "2", "--seconds", "5", "--tree", "Events"]
-    assert train_model.main([*files, "-o", "m.vxm", "--dry-run"]) == 0
+    assert run("train", *files, "-o", "m.vxm", "--dry-run") == 0
     assert "train: 2 files of 3" in capsys.readouterr().out
     assert not (data / "m.vxm").exists()
-    assert train_model.main([*files, "-o", "m.vxm", "--quiet"]) == 0
+    assert run("train", *files, "-o", "m.vxm", "--quiet") == 0
     assert vortex_hep.Model.load("m.vxm").sha256 == vortex_hep.Model({}).sha256
     assert len(seen["files"]) == 2
     assert (seen["options"].seconds, seen["options"].trees) == (5.0, ["Events"])
-    assert train_model.main([*files, "-o", "m.vxm", "--quiet"]) == 1
+    assert run("train", *files, "-o", "m.vxm", "--quiet") == 1
     assert "m.vxm: the file exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("compress_dataset", []),
-        ("compress_dataset", ["a", "--site", "s.yaml", "--scheduler", "tcp://x:1"]),
-        ("compress_dataset", ["a", "--scheduler", "tcp://x:1", "--workers", "2"]),
-        ("verify_dataset", ["a", "--workers", "0"]),
-        ("restore_dataset", ["a", "--report", "r.html", "--no-report"]),
-        ("train_model", ["a"]),
+        ("compress", []),
+        ("compress", ["a", "--site", "s.yaml", "--scheduler", "tcp://x:1"]),
+        ("compress", ["a", "--scheduler", "tcp://x:1", "--workers", "2"]),
+        ("verify", ["a", "--workers", "0"]),
+        ("restore", ["a", "--report", "r.html", "--no-report"]),
+        ("train", ["a"]),
     ],
 )
 def test_wrong_usage(data, name, arguments):
     with pytest.raises(SystemExit) as stop:
-        COMMANDS[name].main(arguments)
+        run(name, *arguments)
     assert stop.value.code == 2
 
 
@@ -176,7 +173,7 @@ def test_wrong_usage(data, name, arguments):
 )
 def test_bad_input_is_one_line(data, capsys, arguments, message):
     before = tree(data)
-    assert compress_dataset.main([*arguments, "--effort", "fast"]) == 1
+    assert run("compress", *arguments, "--effort", "fast") == 1
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
@@ -187,7 +184,7 @@ def test_wrong_scheduler_is_one_line(data, capsys):
     (data / "site.yaml").write_text("kind: address\naddress: tcp://127.0.0.1:9\ntimeout: 0.5\n")
     command = ["a", "--model", "empty.vxm", "--site", "site.yaml"]
     for more in (["--dry-run", "-q"], ["-q"]):
-        assert compress_dataset.main([*command, *more]) == 1
+        assert run("compress", *command, *more) == 1
         error = capsys.readouterr().err
         assert "no dask scheduler answers" in error
         assert len(error.splitlines()) == 1
@@ -200,34 +197,53 @@ def test_interrupts_say_how_to_go_on(data, scheduler, capsys, monkeypatch):
 
     monkeypatch.setattr("vortex_hep.batch.run.run.run_job", interrupted)
     command = ["a", "-o", "out", "--model", "empty.vxm", "--scheduler", scheduler]
-    assert compress_dataset.main(command) == 130
+    assert run("compress", *command) == 130
     lines = capsys.readouterr().err.splitlines()
     assert "the same command again goes on" in lines[-2]
-    assert lines[-1] == "compress_dataset: interrupted"
+    assert lines[-1] == "vortex-hep: interrupted"
     rows = sqlite3.connect(data / "out" / "vortex-job.sqlite")
     assert rows.execute("SELECT DISTINCT state FROM files").fetchall() == [("waiting",)]
     rows.close()
 
 
+def help_of(capsys, *words):
+    """What a command says of itself."""
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_teaches_by_examples_that_parse(name, capsys):
-    parser = importlib.import_module(f"pipelines.{name}").build_parser()
-    text = parser.format_help()
+    text = help_of(capsys, "dataset", name)
     assert "exit codes:" in text
     examples = text.partition("examples:\n")[2].partition("\nexit codes")[0]
     joined = examples.replace("\n          ", " ").strip().splitlines()
     assert len(joined) >= 3
     for line in joined:
         words = shlex.split(line)
-        assert words[:3] == ["python", "-m", f"pipelines.{name}"]
-        parser.parse_args(words[3:])
+        assert words[:3] == ["vortex-hep", "dataset", name]
+        build_parser().parse_args(words[1:])
+
+
+@pytest.mark.parametrize("group", ["dataset", "jobs"])
+def test_help_of_the_groups_teaches_by_examples_that_parse(group, capsys):
+    text = help_of(capsys, group)
+    examples = text.partition("examples:\n")[2].partition("\n\n")[0]
+    lines = [re.split(r"   | > ", line.strip())[0] for line in examples.splitlines()]
+    assert len(lines) >= 6
+    for line in lines:
+        words = shlex.split(line)
+        assert words[0] == "vortex-hep"
+        build_parser().parse_args(words[1:])
 
 
 def test_filesets_name_data_sets(data, scheduler, capsys):
     files = {"one": {"files": {"a/x.root": "Events"}}, "two": {"files": ["b/z.root"]}}
     (data / "set.json").write_text(json.dumps(files))
     command = ["set.json", "-o", "out", "--model", "empty.vxm", "--effort", "fast"]
-    assert compress_dataset.main([*command, "--scheduler", scheduler, "--no-report"]) == 0
+    assert run("compress", *command, "--scheduler", scheduler, "--no-report") == 0
     out = capsys.readouterr().out
     assert "data set" in out
     assert "two" in out

@@ -14,6 +14,7 @@ import pytest
 
 import vortex_hep
 from tests.batch.faults import Faults
+from tests.waiting import PATIENCE, wait_until
 from vortex_hep.batch.jobs import JobOptions, compress_dataset, resume
 from vortex_hep.batch.journal.journal import Journal
 from vortex_hep.batch.site.site import Site, connect
@@ -133,7 +134,7 @@ def test_a_driver_that_is_killed(tiny_file, tmp_path, faulty):
         time.sleep(0.05)
     assert driver.wait() == -signal.SIGKILL
     assert len(workers) >= 2
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
     journal = output / "vortex-job.sqlite"
     with Journal.open(journal, read_only=True) as opened:
@@ -157,11 +158,14 @@ def test_interrupted(tiny_file, tmp_path):
         [sys.executable, str(script), str(source), str(output)], stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
     )  # fmt: skip
-    while len(list(output.glob("*.vxc"))) < 3:
+
+    def some_are_done() -> bool:
         assert driver.poll() is None
-        time.sleep(0.01)
+        return len(list(output.glob("*.vxc"))) >= 3
+
+    wait_until(some_are_done)
     os.killpg(driver.pid, signal.SIGINT)
-    said = driver.communicate(timeout=30)[1]
+    said = driver.communicate(timeout=PATIENCE)[1]
     assert said.count("Traceback") == 1
     assert said.strip().endswith("KeyboardInterrupt")
     assert not list(output.glob(".*"))

@@ -12,8 +12,8 @@ import vortex_hep
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
 from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.batch.plan.learning import sample, train_on_dataset
-from vortex_hep.core.options import TrainOptions
 from vortex_hep.errors import NetworkError, OutputError, SourceError, UnsupportedTypeError
+from vortex_hep.models.options import TrainOptions
 
 __all__ = ["xrootd", "xrootd_base"]
 

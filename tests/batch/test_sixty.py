@@ -16,6 +16,7 @@ import pytest
 
 import vortex_hep
 from tests.batch.kinds import KINDS, write_opaque
+from tests.waiting import PATIENCE, wait_until
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
 from vortex_hep.batch.jobs import resume
 from vortex_hep.batch.journal.journal import Journal
@@ -72,9 +73,12 @@ def sources(xrootd: XrootdServer, request: pytest.FixtureRequest) -> Path:
 
 def wait_for(what: Callable[[], object], driver: subprocess.Popen[bytes]) -> None:
     """Wait until something is so, while the driver runs."""
-    while not what():
+
+    def happened() -> bool:
         assert driver.poll() is None, "the driver has ended"
-        time.sleep(0.002)
+        return bool(what())
+
+    wait_until(happened, every=0.002)
 
 
 @pytest.mark.network
@@ -109,7 +113,7 @@ def test_sixty_files(xrootd: XrootdServer, sources, tmp_path):
     def fail_over() -> None:
         xrootd.freeze()
         xrootd.kill()
-        time.sleep(0.5)
+        time.sleep(0.5)  # an outage as long as this
         xrootd.start()
 
     try:
@@ -129,7 +133,7 @@ def test_sixty_files(xrootd: XrootdServer, sources, tmp_path):
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
     with Journal.open(journal, read_only=True) as opened:
         counts = opened.counts()

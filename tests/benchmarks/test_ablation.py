@@ -10,9 +10,10 @@ import uproot
 from benchmarks import ablation
 from benchmarks.corpus import CorpusFile, Dataset
 from vortex_hep.codec.plan import CORE
-from vortex_hep.core.options import PARTS, TrainOptions
+from vortex_hep.core.options import PARTS
 from vortex_hep.core.progress import SILENT
 from vortex_hep.errors import UnsupportedTypeError
+from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.sample import gather
 from vortex_hep.models.train import fit_options, train
 from vortex_hep.nn.event.training.prepare import FitOptions, prepare_all

@@ -142,7 +142,6 @@ def test_too_few_jets_are_told(files):
 
 def test_engines_make_and_read_the_same_archive(files, compared, monkeypatch):
     _, model = compared
-    monkeypatch.setattr("vortex_hep.core.options.DEVICES", ("cpu", "torch"))
     found = rates.measure(files.test, model, ["cpu", "torch"], threads=1, repeat=1)
     assert [entry["device"] for entry in found["devices"]] == ["cpu", "torch"]
     assert all(e["encode_mb_per_s"] > 0 and e["decode_mb_per_s"] > 0 for e in found["devices"])
@@ -208,7 +207,7 @@ def test_ablation_goes_on_where_it_stopped(streams, ablated, monkeypatch):
 @pytest.fixture
 def document(tmp_path, monkeypatch):
     """A document with markers and a folder of results, in place of the real ones."""
-    path = tmp_path / "architecture.md"
+    path = tmp_path / "transformers.md"
     names = ("comparison", "picture", "variants", "rates")
     path.write_text("\n".join(f"{n}:\n<!-- {n}: begin -->\n<!-- {n}: end -->" for n in names))
     monkeypatch.setattr(report, "DOCUMENT", path)
@@ -237,7 +236,7 @@ def test_report_writes_what_the_check_wants(compared, ablated, document, tmp_pat
     changed["runs"][0]["bits_per_byte"] += 0.5
     command.write(results, "ablate", changed)
     assert report.run(check=True, results=results) == 1
-    assert "architecture.md, transformers.png; run python -m" in capsys.readouterr().out
+    assert "transformers.md, transformers.png; run python -m" in capsys.readouterr().out
     document.write_text("no markers")
     with pytest.raises(SystemExit, match="comparison: begin"):
         report.run(check=True, results=results)
@@ -259,7 +258,7 @@ def test_committed_figures_are_those_of_the_results():
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vortex_hep.nn.coding.engine.cuda_available", lambda: False)
+    monkeypatch.setattr("vortex_hep.nn.devices.cuda_available", lambda: False)
     rest = ["--data", str(tmp_path), "--results", str(tmp_path)]
     assert command.main(["rates", *rest, "--device", "cuda"]) == 2
     assert "no CUDA device" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.waiting import PATIENCE
 from vortex_hep.testing.examples import write_example
 
 
@@ -24,7 +25,7 @@ def test_interrupt_leaves_no_output(tmp_path, command):
     assert process.stderr is not None
     first = process.stderr.readline()  # the work is under way
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, first + err
     assert err.splitlines()[-1] == "vortex-hep: interrupted"
     assert "Traceback" not in err

@@ -7,7 +7,9 @@ import pytest
 
 from vortex_hep.cli.main import COMMANDS
 
-HEAVY = ("torch", "numba", "uproot", "awkward", "numpy", "matplotlib")
+HEAVY = (
+    "torch", "numba", "uproot", "awkward", "numpy", "matplotlib", "h5py", "dask", "distributed",
+)  # fmt: skip
 
 SCRIPT = """
 import sys
@@ -20,6 +22,11 @@ print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.
 """
 
 NAMES = [module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS]
+ALL = [
+    *((name,) for name in NAMES),
+    *(("dataset", name) for name in ("train", "compress", "verify", "restore")),
+    *(("jobs", name) for name in ("list", "show", "inspect", "report", "resume", "site")),
+]
 
 
 def loaded(*arguments):
@@ -33,18 +40,21 @@ def loaded(*arguments):
     return result.stderr.splitlines()[-1].split()[1:], result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([n, "--help"] for n in NAMES)])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([*names, "--help"] for names in ALL)], ids=" ".join
+)
 def test_help_and_version_import_nothing_heavy(arguments):
     heavy, text = loaded(*arguments)
     assert heavy == []
     assert "vortex-hep" in text
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_command_teaches_by_example(name):
-    _, text = loaded(name, "--help")
-    assert "examples:" in text
-    assert f"vortex-hep {name}" in text
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_every_command_teaches_by_example(names):
+    _, text = loaded(*names, "--help")
+    usage, _, examples = text.partition("examples:")
+    assert f"vortex-hep {' '.join(names)}" in usage
+    assert f"vortex-hep {' '.join(names)}" in examples
 
 
 def test_module_is_a_program():

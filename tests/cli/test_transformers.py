@@ -11,10 +11,12 @@ import pytest
 import torch
 
 import vortex_hep
+from tests.waiting import PATIENCE
 from vortex_hep.cli import main
 from vortex_hep.cli.common.sequences import sequence_gains
 from vortex_hep.cli.vortex_compress import main as vortex_compress
 from vortex_hep.cli.vortex_decompress import main as vortex_decompress
+from vortex_hep.core.install import install_hint
 
 RECIPE = """\
 hardware: any
@@ -191,7 +193,7 @@ def test_what_is_not_installed_is_named(folder, tmp_path, capsys, monkeypatch, m
     assert run(main, "train", folder / "train.bin", *out) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
-    assert "pip install 'vortex-hep[train]'" in line
+    assert install_hint("train") in line
 
 
 def test_no_gpu_is_said(folder, tmp_path, capsys, monkeypatch):
@@ -221,7 +223,7 @@ def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
     text = RECIPE.format(steps=10**6).replace("eval_every: 30", "eval_every: 3")
     recipe.write_text(text + "patience: 1000000")
     script = (
-        "import sys, vortex_hep.nn.sequence.fit as fit; fit._CHECKPOINT_EVERY = 0.0\n"
+        "import sys, vortex_hep.nn.sequence.fit as fit; fit._SNAPSHOT_EVERY = 0.0\n"
         "from vortex_hep.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     command = ["train", folder / "train.bin", "-o", tmp_path / "m.vxm", "--threads", 1]
@@ -239,7 +241,7 @@ def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
             break
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, "")

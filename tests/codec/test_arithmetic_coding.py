@@ -45,7 +45,7 @@ cases = st.tuples(
 
 
 @given(cases)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_symbol_has_an_interval(case):
     seed, size, sharpness, dtype = case
     probs = distributions(seed, (2, 3), size, sharpness, dtype)
@@ -187,7 +187,7 @@ def compiled(pytestconfig):
 
 @pytest.mark.slow
 @given(cases, st.integers(1, 3), st.integers(1, 40), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_round_trip(compiled, case, rows, columns, likely):
     seed, size, sharpness, dtype = case
     probs = distributions(seed, (rows, columns), size, sharpness, dtype)

@@ -136,7 +136,7 @@ def _sequence_model(
 
 
 def model() -> Model:
-    """Sequence models of three plans, and a table model that would have one of them as context."""
+    """Sequence models of three plans, and an event model that would have one of them as context."""
     scalars = SequenceShape(8, 2, 2, 12, 40, 4, 15, memory=True)
     core = SequenceShape(4, 1, 1, 3, 25, 1, 1, memory=True)
     jets = SequenceShape(6, 1, 3, 8, 30, 2, 6, memory=False)

@@ -40,7 +40,7 @@ from vortex_hep.codec.weights.zipnn.planes import encode_planes, encode_whole
 from vortex_hep.codec.weights.zipnn.weights import (
     CompressedTensor,
     CompressedWeights,
-    Part,
+    TensorPart,
     compress_model_weights,
 )
 from vortex_hep.core.schema import Cluster, TableSpec, VarBytes
@@ -196,7 +196,7 @@ def column_bytes(column: Array | VarBytes) -> bytes:
 
 
 def sequences() -> bytes:
-    """An archive of plans that sequence models code, in groups of few lanes."""
+    """An archive of plans that transformers code, in groups of few lanes."""
     content = ({"name": "Events"}, golden_sequences.TABLES, "Events", golden_sequences.clusters())
     with mock.patch.object(sequencecoder, "_MOST_LOG2", golden_sequences.GROUP_LOG2):
         return archive(golden_sequences.model(), [content], golden_sequences.CHOICE)
@@ -239,7 +239,7 @@ def archive_values() -> str:
 
 
 def sequence_values() -> str:
-    """What the archive of sequence models holds."""
+    """What the archive of transformers holds."""
     small, large = golden_sequences.clusters()
     return json.dumps(values_of(golden_sequences.model(), small, large), indent=0)
 
@@ -268,7 +268,7 @@ def weights() -> bytes:
         first, second = items[: 5 * wf.parts], items[5 * wf.parts :]
         if wf.exponent:
             parts = tuple(
-                Part(payload, piece.nbytes, xxh3(piece.tobytes()))
+                TensorPart(payload, piece.nbytes, xxh3(piece.tobytes()))
                 for piece, payload in (
                     (first, encode_whole(first, "max")),
                     (second, encode_planes(second, wf, "max")),

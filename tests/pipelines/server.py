@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -21,7 +20,8 @@ class FileServer:
         self.etag = '"1"'
         self.ranges = True
         self.break_after: list[int] = []
-        self.delay = 0.0
+        self.speaks = threading.Event()
+        self.speaks.set()
         self.tells_size = True
         self.asked: list[str | None] = []
         outer = self
@@ -41,6 +41,7 @@ class FileServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.speaks.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -51,7 +52,7 @@ class FileServer:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         wanted = handler.headers.get("Range")
         self.asked.append(wanted)
-        time.sleep(self.delay)
+        self.speaks.wait()
         if "missing" in handler.path:
             handler.send_error(404)
             return

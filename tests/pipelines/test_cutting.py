@@ -78,7 +78,7 @@ def test_groups_of_a_snapshot_keep_a_share(tmp_path):
     assert (role, path.name) == ("test", "in.test.hdf5")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(events=st.integers(1, 30), cut=st.integers(0, 30), packed=st.sampled_from(["", "gz", "tar"]))
 def test_events_of_a_text_stay_whole(tmp_path_factory, events, cut, packed):
     folder = tmp_path_factory.mktemp("hepmc")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fsspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vortex_hep
@@ -40,9 +40,7 @@ def file(tmp_path):
     st.one_of(st.integers(1, 17), st.sampled_from([64, records.MAX_WIDTH])),
     st.booleans(),
 )
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 def test_any_bytes_come_back(tmp_path, data, width, exact):
     source, archive, out = (tmp_path / name for name in ("in.bin", "a.vxc", "out.bin"))
     source.write_bytes(data)

@@ -13,8 +13,9 @@ from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.files import Files, FileSpec, find_files, tree_of
 from vortex_hep.analysis.steps import cluster_steps
 from vortex_hep.archive.archive import Archive, OpenOptions
-from vortex_hep.archive.handle import absolute, check_fingerprint
+from vortex_hep.archive.handle import check_fingerprint
 from vortex_hep.archive.view import Filter
+from vortex_hep.core import storage
 from vortex_hep.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:
@@ -153,14 +154,17 @@ def dask(
 
     Examples
     --------
-    >>> events = vortex_hep.dask("data/*.vxc:Events")        # doctest: +SKIP
-    >>> events.Jet_pt[events.nJet > 2].compute()             # doctest: +SKIP
+    >>> import vortex_hep
+    >>> events = vortex_hep.dask("c*.vxc:Events")
+    >>> jets = events.Jet_pt[events.nJet > 2].compute()
+    >>> len(jets) <= 120
+    True
     """
     specs = find_files(files)
     how = cast("OpenOptions", {"threads": 1, **options})
     model = how.get("model")
     if isinstance(model, (str, os.PathLike)):
-        how["model"] = absolute(model)
+        how["model"] = storage.absolute(model)
 
     def look(spec: FileSpec) -> _Found:
         return _look(spec, expressions, filter_name, step_size, how)
@@ -202,7 +206,7 @@ def _look(
         branches = [tree.spec(n) for n in columns]
         return _Found(
             [
-                Partition(absolute(spec.path), tree.name, a, b, archive.fingerprint)
+                Partition(storage.absolute(spec.path), tree.name, a, b, archive.fingerprint)
                 for a, b in ranges
             ],
             columns,

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 
 
@@ -17,7 +18,7 @@ def needs(extra: str) -> Iterator[None]:
     Parameters
     ----------
     extra : str
-        Name of the extra in ``pip install 'vortex-hep[extra]'``.
+        Name of the extra, as in pyproject.toml.
 
     Raises
     ------
@@ -29,7 +30,7 @@ def needs(extra: str) -> Iterator[None]:
     except ImportError as error:
         raise UnsupportedFeatureError(
             f"this needs another package, or another release of it: {error}",
-            hint=f"pip install 'vortex-hep[{extra}]'",
+            hint=install_hint(extra),
         ) from error
 
 
@@ -55,5 +56,5 @@ def check_interface(owner: Any, names: Iterable[str], extra: str) -> None:
         if found is None or (parameter and parameter not in inspect.signature(found).parameters):
             raise UnsupportedFeatureError(
                 f"this release of {owner.__module__.split('.')[0]} has no {owner.__name__}.{name}",
-                hint=f"pip install 'vortex-hep[{extra}]' brings one that has",
+                hint=f"{install_hint(extra)} brings one that has",
             )

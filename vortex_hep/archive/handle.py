@@ -1,4 +1,4 @@
-"""What an open archive and its trees share: file, threads, engine, cache and model."""
+"""Shared state of an open archive and its trees: file, threads, engine, cache and model."""
 
 from __future__ import annotations
 
@@ -36,18 +36,6 @@ class OpenOptions(TypedDict, total=False):
     threads: int | None
     device: str
     cache: CacheLike
-
-
-def absolute(place: str | os.PathLike[str]) -> str:
-    """Return the path under which another process finds a local file; URLs as they are.
-
-    Examples
-    --------
-    >>> absolute("root://host//a.vxc")
-    'root://host//a.vxc'
-    """
-    name = os.fspath(place)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
 
 
 def check_fingerprint(found: str, known: str, path: str, *, hint: str = "open it anew") -> None:
@@ -100,7 +88,7 @@ class OpenFile:
 
     def __init__(self, source: str | os.PathLike[str] | BinaryIO, workers: int) -> None:
         self._workers = workers
-        self.place = absolute(source) if isinstance(source, (str, os.PathLike)) else None
+        self.place = storage.absolute(source) if isinstance(source, (str, os.PathLike)) else None
         self._held = self._hold(ContainerReader(source))
         self._inherited: list[_Held] = []
         self._closed = False
@@ -299,7 +287,7 @@ class Handle:
             )  # fmt: skip
         options, model = self._options, self._options["model"]
         if isinstance(model, (str, os.PathLike)):
-            options = {**options, "model": absolute(model)}
+            options = {**options, "model": storage.absolute(model)}
         return partial(_arrived, place, self.reader.fingerprint, **options), ()
 
     def close(self) -> None:

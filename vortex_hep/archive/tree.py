@@ -101,7 +101,6 @@ class ArchiveTree(TreeView):
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
-        del target_bytes
         return [(start, stop) for start, stop, _ in self.clusters]
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:

@@ -15,6 +15,7 @@ from vortex_hep.cli.common.options import (
     add_resources,
     positive_int,
 )
+from vortex_hep.core.install import install_hint
 
 DESCRIPTION = """\
 Measure bits per byte of whole local files of any kind, taken as plain bytes as they lie on disk,
@@ -116,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if plot_path is not None and find_spec("matplotlib") is None:
         # Before the work, not after.
         msg = "plots need matplotlib"
-        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[plot]', or --no-plot")
+        raise UnsupportedFeatureError(msg, hint=f"{install_hint('plot')}, or --no-plot")
     folder.mkdir(parents=True, exist_ok=True)
     for output in (json_path, plot_path):
         if output is not None:

@@ -19,7 +19,7 @@ from vortex_hep.cli import (
 )
 from vortex_hep.cli.common.options import HelpFormatter, VersionAction
 from vortex_hep.cli.common.running import run_parsed
-from vortex_hep.cli.datasets import jobs
+from vortex_hep.cli.datasets import dataset, jobs
 
 PROGRAM = "vortex-hep"
 
@@ -42,7 +42,8 @@ examples:
   vortex-hep decompress c.vxc -o c.restored.root    and back
   vortex-hep info c.vxc --columns                   what is in it and what it costs
   vortex-hep compress-weights run.pt                weights of any network, without loss
-  vortex-hep jobs show ttbar.sqlite                      how far a batch job over many files is
+  vortex-hep dataset compress files.txt -o out/     all files of a data set, on many workers
+  vortex-hep jobs show out/vortex-job.sqlite        how far that job is
 
 exit codes:
   0  done
@@ -63,6 +64,7 @@ COMMANDS = (
     bench,
     evaluate,
     compress_weights,
+    dataset,
     jobs,
     example,
     demo,

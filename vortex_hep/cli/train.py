@@ -18,16 +18,19 @@ from vortex_hep.cli.common.options import (
     positive_int,
 )
 from vortex_hep.cli.common.running import note
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import DEFAULT_RECIPE
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Learn a model from one or a few files, to compress the other files of the same dataset with.
 
 The model learns how the columns of an event depend on one another: fields of the same object, the
 object before it in its collection, the particle it points to, the event as a whole. It needs no
 labels and no settings. Time is the one choice: --seconds or --passes bound it, and the longer it
-learns the smaller the archives. Needs torch (pip install 'vortex-hep[train]'); compressing and
-reading with the finished model do not.
+learns the smaller the archives. Training needs torch, compressing and reading with the finished
+model do not:
+
+  {install_hint("train")}
 
 --family transformer trains compressive transformers over the bytes of rows instead. A recipe says
 how large, and for which hardware; it learns for the recipe's time unless --seconds says otherwise.
@@ -100,7 +103,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--independent",
         action="store_true",
-        help="of an event model: let no table lean on another, so that single collections read"
+        help="of an event model: code every table by itself, so that single collections read"
         " faster; archives are larger",
     )
     parser.add_argument(
@@ -181,4 +184,4 @@ def _tell_what_is_kept(args: argparse.Namespace) -> None:
     if kept:
         note(args, f"{', '.join(kept)}: the same command again goes on from here")
     else:
-        note(args, "nothing of the training is kept: the first checkpoint comes after a minute")
+        note(args, "nothing of the training is kept: the first snapshot comes after a minute")

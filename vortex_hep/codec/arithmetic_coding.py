@@ -40,6 +40,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedTypeError
 
 __all__ = ["decode", "encode", "probs_to_cdf", "theoretical_bpd"]
@@ -60,7 +61,7 @@ _SCALE_BITS = 46
 #: Entries turned into integers at a time, for what has to be converted to float32 first.
 _BLOCK = 1 << 20
 
-_HINT = "pip install 'vortex-hep[torchac]'; a C++ compiler (g++ or clang++) is needed too"
+_HINT = f"{install_hint('torchac')}; a C++ compiler (g++ or clang++) is needed too"
 #: Held while PATH is another one.
 _importing = threading.Lock()
 

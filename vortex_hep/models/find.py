@@ -112,8 +112,7 @@ def find_model(sha256: str, archive: str | os.PathLike[str] | None, name: str) -
 def _folders(archive: str | os.PathLike[str] | None) -> list[str]:
     if archive is None:
         return []
-    place = os.fspath(archive)
-    folder = place if storage.is_url(place) else os.path.abspath(place)  # noqa: PTH100
+    folder = storage.absolute(archive)
     out: list[str] = []
     for _ in range(1 + LEVELS_ABOVE):
         above = storage.parent(folder)

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from vortex_hep.codec.columns import classical, zstd
+from vortex_hep.codec.columns import classical
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.core import zstd
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
@@ -47,7 +48,7 @@ def unpack(
     ----------
     payload : bytes
     what : str
-        "a table model", for errors.
+        "an event model", for errors.
     build : callable
         Makes the model of its document and of a reader of its arrays, which it reads to the end.
     document_of : callable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from vortex_hep.codec.container.container_format import MAGIC
+from vortex_hep.core.magic import MAGIC
 from vortex_hep.core.schema import TreeSource
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
@@ -89,7 +89,6 @@ class OpaqueSource:
 
 def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) -> OpaqueSource:
     """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`."""
-    del exact
     path = os.fspath(source)
     if trees:
         raise NotFoundError(
@@ -120,7 +119,6 @@ def restore_file(
     options: RestoreOptions,
 ) -> None:
     """Write back a file that was carried whole; see :mod:`vortex_hep.readers.kinds`."""
-    del trees, read_cluster
     if set(blobs) != {f"opaque/{number}" for number in range(len(blobs))} or not blobs:
         raise CorruptionError("pieces of the file are missing", path=os.fspath(out_path))
     with atomic_output(out_path, overwrite=options.overwrite) as out:
@@ -135,5 +133,4 @@ def restore_file(
 
 def content_of(name: str, blob: bytes) -> Any:
     """Return the blob: nothing of it is a matter of layout."""
-    del name
     return blob

@@ -181,7 +181,6 @@ def open_file(
     SourceError
         The file cannot be opened.
     """
-    del exact
     width = check_width(width)
     if not isinstance(source, (str, os.PathLike)):
         raise UnsupportedTypeError(
@@ -263,5 +262,4 @@ def _pieces(
 
 def content_of(name: str, blob: bytes) -> Any:
     """Return the blob: nothing of it is a matter of layout."""
-    del name
     return blob

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vortex_hep
+from tests.waiting import PATIENCE
 from vortex_hep.errors import CorruptionError, MissingError, UnsupportedTypeError
 
 #: Of each dataset at most so many rows.
@@ -166,7 +167,7 @@ def test_other_processes_have_an_archive_of_their_own(flavtag, method):
         process = context.Process(target=_read, args=(g, queue))
         process.start()
         assert queue.get() == expected
-        process.join(30)
+        process.join(PATIENCE)
         assert process.exitcode == 0
         again = pickle.loads(pickle.dumps(g["tracks"]))
         assert again[7].tobytes() == g["tracks"][7].tobytes()

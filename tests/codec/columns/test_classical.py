@@ -72,14 +72,14 @@ class TestEveryCoder(ColumnCoderTests):
 
 
 @pytest.mark.parametrize("coder", CODERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(array=column_arrays())
 def test_round_trip(coder, array):
     check_codec_round_trip(coder, [like(coder, array)])
 
 
 @pytest.mark.parametrize("coder", CODERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damage_raises_or_decodes_to_the_right_size(coder, data):
     array = like(coder, np.arange(40, dtype="<f4"))

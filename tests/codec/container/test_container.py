@@ -47,7 +47,7 @@ class Counting(io.BytesIO):
         return super().read(size)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 65535), st.binary(max_size=300)), max_size=20),
     st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.floats(0, 1), max_size=5),

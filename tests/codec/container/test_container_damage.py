@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vortex_hep import errors
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.container import container_format as fmt
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter, xxh3
+from vortex_hep.core import zstd
+from vortex_hep.core.magic import MAGIC
 from vortex_hep.testing import DamageOptions, check_cuts, check_flips
 from vortex_hep.testing.conformance.watching import Limits
 
@@ -59,13 +60,13 @@ def test_prefixes_of_a_file_longer_than_the_tail_are_truncated():
 
 def test_every_flip_of_every_byte_of_a_small_file_is_noticed():
     def expected(damage):
-        if damage.position < len(fmt.MAGIC):
+        if damage.position < len(MAGIC):
             return errors.CorruptionError, errors.NotVortexError
         return errors.CorruptionError
 
     def inspect(damage, error):
         assert error.offset is not None
-        if damage.position >= len(fmt.MAGIC):
+        if damage.position >= len(MAGIC):
             assert type(error) is errors.CorruptionError
 
     # Memory is measured where one mask per byte is tried: it is slow to measure.
@@ -84,7 +85,7 @@ def test_flips_in_a_file_longer_than_the_tail_are_noticed():
     check_flips(LARGE, verify, places, masks=(0x01, 0x80, 0xFF), every_mask=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_cut_out_or_repeated_stretches_are_noticed(data):
     start = data.draw(st.integers(0, len(SMALL)))

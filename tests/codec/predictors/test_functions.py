@@ -141,7 +141,7 @@ def test_same_bits_wherever_a_value_stands(name: str) -> None:
     assert bits(np.concatenate([f(x[i : i + 1]) for i in range(len(x))])) == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_any_number_has_a_value_or_none(x: float) -> None:
     with np.errstate(all="ignore"):

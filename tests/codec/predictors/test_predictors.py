@@ -150,7 +150,7 @@ ANY_FLOAT = st.one_of(
 
 
 @pytest.mark.parametrize("number", POINTWISE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_formulas_are_those_of_the_format(number: int, data: st.DataObject) -> None:
     parameters = data.draw(st.sampled_from(CASES[number].parameters))
@@ -203,7 +203,7 @@ def shifts(dtype: str) -> st.SearchStrategy[int]:
 
 @pytest.mark.parametrize("dtype", NUMBERS)
 @pytest.mark.parametrize("number", CASES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_any_bits_come_back(number: int, dtype: str, data: st.DataObject) -> None:
     if dtype not in (KINDS[number].dtypes or NUMBERS):
@@ -234,7 +234,7 @@ def test_any_bits_come_back(number: int, dtype: str, data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("dtype", NUMBERS)
 @pytest.mark.parametrize("number", POINTWISE)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_differences_are_those_of_the_format(number: int, dtype: str, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 6))
@@ -278,7 +278,7 @@ def test_copies_of_the_same_type_leave_nothing(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(value=ANY_FLOAT | st.floats(-1e20, 1e20), data=st.data())
 def test_predictions_are_rounded_as_the_format_says(
     dtype: str, value: float, data: st.DataObject
@@ -334,7 +334,7 @@ def test_latest_row_of_the_same_key() -> None:
     assert take_key([a[:0], b[:0]]).tolist() == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), max_size=40))
 def test_latest_row_of_several_keys(rows: list[tuple[int, int, int]]) -> None:
     keys = [np.array([r[k] for r in rows], "<u2") for k in range(3)]

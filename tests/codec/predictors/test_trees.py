@@ -119,7 +119,7 @@ def cases(draw: st.DrawFn, dtype: str) -> tuple[Lists, np.ndarray]:
 
 @pytest.mark.parametrize("dtype", ["<f4", "<f8"])
 @pytest.mark.parametrize(("kind", "count"), INPUTS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_predictions_are_those_of_the_format(
     kind: int, count: int, dtype: str, data: st.DataObject

@@ -37,7 +37,7 @@ def tables(draw, min_rows=0):
     return rows, specs, columns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables())
 def test_bytes_of_rows_come_back_and_are_in_the_order_of_the_numbers(table):
     rows, specs, columns = table
@@ -55,7 +55,7 @@ def test_bytes_of_rows_come_back_and_are_in_the_order_of_the_numbers(table):
             assert first == int(column.reshape(-1)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables(min_rows=1), st.integers(1, 9))
 def test_tokens_constants_and_exceptions_are_all_there_is(table, sample):
     """What a sample had always the same is left out; rows where it is other are told."""

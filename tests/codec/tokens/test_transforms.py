@@ -20,7 +20,7 @@ def bits_strategy(dtype: str) -> st.SearchStrategy[np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype", NUMERIC)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_ordered_view_round_trips(dtype: str, data: st.DataObject) -> None:
     bits = data.draw(bits_strategy(dtype))
@@ -55,7 +55,7 @@ def test_low_bits_that_should_be_zero_are_escapes() -> None:
     assert ok.tolist() == [True, False]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays("<u8", st.integers(1, 100)), st.data())
 def test_references_round_trip(ordered: np.ndarray, data: st.DataObject) -> None:
     n = len(ordered)
@@ -67,7 +67,7 @@ def test_references_round_trip(ordered: np.ndarray, data: st.DataObject) -> None
     np.testing.assert_array_equal(back, ordered)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hnp.arrays("<u8", st.integers(1, 300)))
 def test_segments_hold_what_they_were_fitted_to(ordered: np.ndarray) -> None:
     segments = tf.fit_segments(ordered)

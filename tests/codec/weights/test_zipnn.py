@@ -218,7 +218,7 @@ def test_damage_is_found_before_anything_is_loaded():
     source = {"a": np.ones(3), "b": random_array("float32", (50, 20))}
     packed = dict(compress_model_weights(source))
     (part,) = packed["b"].parts
-    broken = weights_module.Part(part.payload, part.size, part.xxh3 ^ 1)
+    broken = weights_module.TensorPart(part.payload, part.size, part.xxh3 ^ 1)
     packed["b"] = weights_module.CompressedTensor(FORMATS["float32"], (50, 20), (broken,))
     target = {"a": np.zeros(3), "b": np.zeros((50, 20), "f4")}
     with pytest.raises(errors.CorruptionError, match="the tensor 'b' is damaged"):

@@ -24,7 +24,6 @@ from vortex_hep.nn.coding.tabledecoder import TableDecoder
 from vortex_hep.nn.sequence.coder import LaneChoice
 from vortex_hep.testing.conformance.engines.sequences import random_model
 
-NONE = np.zeros((0, 0), np.uint8)
 SMALL = {"width": 8, "heads": 2, "layers": 1, "ff": 6, "window": 9, "chunk": 7, "lane_tokens": 24}
 
 
@@ -51,14 +50,12 @@ def encode(model, specs, data, pool, *, jagged=False, choice=None, engine=None):
     encoder = SequenceEncoder(
         model, plan_of(specs, jagged=jagged), specs, "fast", pool, engine, choice
     )
-    return encoder.encode(data, *encoder.tokenise(data), NONE)
+    return encoder.encode(data)
 
 
 def decode(model, specs, payload, lanes, pool, *, jagged=False, engine=None):
     decoder = SequenceDecoder(model, plan_of(specs, jagged=jagged), specs, pool, engine)
-    data, compact = decoder.decode(payload, lanes, None, NONE)
-    assert compact is None
-    return data
+    return decoder.decode(payload, lanes, None)
 
 
 @st.composite
@@ -102,7 +99,7 @@ def cases(draw):
     return tuple(specs), TableData(np.arange(rows + 1), columns), order, memory, choice
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=cases())
 def test_tables_come_back_whatever_the_model_knows_of_them(pool, case):
     specs, data, parts, memory, choice = case
@@ -281,7 +278,7 @@ def test_groups_of_too_many_lanes_are_refused(model, chunk, pool, log2):
 
 
 def test_folded_lists_are_refused(model, pool):
-    """Lists of two rows, told to be folded: a sequence model knows no such rows."""
+    """Lists of two rows, told to be folded: a transformer knows no such rows."""
     plan = Plan("t", "t", ("w",), "nW", True)
     specs = (ColumnSpec("w", "|u1"),)
     counts = np.full(5, 2)
@@ -290,16 +287,16 @@ def test_folded_lists_are_refused(model, pool):
     )
     decoder = SequenceDecoder(model, plan, specs, pool)
     with pytest.raises(CorruptionError, match="folded"):
-        decoder.decode(payload, 5, counts, NONE)
+        decoder.decode(payload, 5, counts)
 
 
 def test_columns_of_other_models_are_refused(model, chunk, pool):
     for parts in (PARTS[:3], (*PARTS[:3], RecordColumn("n", "<i2", 1, (0, -1)))):
         with pytest.raises(CorruptionError, match="does not know"):
             decodes(model_of(parts), chunk.payload, pool)
-    plain = TableDecoder(plan_of(SPECS, jagged=True), SPECS, None, pool)
+    plain = TableDecoder(plan_of(SPECS, jagged=True), SPECS)
     with pytest.raises(CorruptionError):
-        plain.decode(chunk.payload, 4, None, NONE)
+        plain.decode(chunk.payload, 4, None)
 
 
 def escapes(counts, rows, values):

@@ -33,7 +33,7 @@ from vortex_hep.nn.coding.treecoder import (
     plan_data,
     plan_specs,
 )
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 
 TABLES = (
     TableSpec("", (ColumnSpec("nJ", "<u4"), ColumnSpec("run", "<u4"))),
@@ -116,7 +116,7 @@ def made_from(kind: int, inputs: str, *parameters: float) -> Predictor:
 def table(
     name: str, fields: tuple[Field, ...], *, previous: bool = True, links: tuple[Link, ...] = (),
     seen: tuple[int, ...] = (), context: str = "", block: int = 0,
-) -> TableModel:  # fmt: skip
+) -> EventModel:  # fmt: skip
     rng = np.random.default_rng(len(name) + len(fields))
     pairs = tuple((p, c) for p, _, c in (text.partition(".") for text in context.split()))
     tokens = sum(len(f.token_widths) for f in fields)
@@ -125,14 +125,14 @@ def table(
         k: rng.integers(-30, 31, s).astype(np.int32) for k, s in shape.weight_shapes().items()
     }
     expected = np.ones((len(fields), 2)) * [1e5, 1e6]
-    return TableModel(name, fields, shape, pairs, weights, expected, links, 0, block)
+    return EventModel(name, fields, shape, pairs, weights, expected, links, 0, block)
 
 
 SUM = made_from(2, "E.x E.y", 1, 1, -1)
 TWICE = made_from(3, "E.x", 2, 1)
 
 
-def make_models(block: int = 6) -> dict[str, TableModel]:
+def make_models(block: int = 6) -> dict[str, EventModel]:
     number = whole(32)
     e = (
         field("key", "|u1", whole(3)),
@@ -160,7 +160,7 @@ class Coder:
     """Encoder and decoder of a tree, and their threads."""
 
     def __init__(
-        self, tables: tuple[TableSpec, ...], models: Mapping[str, TableModel],
+        self, tables: tuple[TableSpec, ...], models: Mapping[str, EventModel],
         engine: str | None = None,
     ) -> None:  # fmt: skip
         self.pools = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
@@ -292,7 +292,7 @@ def test_missing_plans_and_columns(coder_of: Any, names: Any, classical: set[str
 
 
 def test_missing_table_models(coder_of: Any) -> None:
-    """Context of a plan without table model is 0; its columns predict all the same."""
+    """Context of a plan without event model is 0; its columns predict all the same."""
     for name in ("", "E", "S"):
         models = make_models()
         del models[name]
@@ -465,7 +465,7 @@ def test_chunks_of_too_many_tokens_have_no_network(
     assert coders["J_x"] == "network"
 
 
-def bad_models() -> dict[str, tuple[dict[str, TableModel], str]]:
+def bad_models() -> dict[str, tuple[dict[str, EventModel], str]]:
     good = make_models()
     core, e = good[""], good["E"]
     after = replace(core.fields[0], reference=PREDICTED, predictor=made_from(1, "J.J_idx"))

@@ -12,8 +12,8 @@ from vortex_hep.codec.tokens.fields import Field, write_tokens
 from vortex_hep.codec.tokens.rows import row_set
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import get_engine
-from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event import network
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 from vortex_hep.testing.conformance.engines import check_truncated_words
 from vortex_hep.testing.conformance.engines.cases import (
     THREE,
@@ -42,7 +42,7 @@ def test_truncated_streams_are_refused(name, case):
     check_truncated_words(get_engine(name), case, words, step=step)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(at=st.integers(0, 1 << 20), flip=st.integers(1, (1 << 32) - 1))
 def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     case = make_case(21, lanes=16, longest=6, widths=(3, 12), links=THREE)
@@ -53,7 +53,7 @@ def test_damaged_words_end_and_never_pass_for_the_same_tokens(at, flip):
     assert tokens.max() < 16
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=400), st.integers(0, 5))
 def test_random_words_end(garbage, seed):
     case = make_case(seed, lanes=16, longest=6, widths=(3, 12), links=THREE[seed % 2 :])
@@ -100,8 +100,8 @@ def pinned_case(foreign: bool) -> Case:
         for k, (name, size) in enumerate(shape.weight_shapes().items())
     }
     leads = (Link("t", ("",) * len(fields)), Link("s", ("", "", "p", "q")))[:links]
-    model = TableModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
-    net = cpu.unpack(model)
+    model = EventModel("t", fields, shape, (("", "c"),), weights, np.zeros((len(fields), 2)), leads)
+    net = network.unpack(model)
     rows = row_set(np.array([0, 3, 3, 7, 8, 13], np.int64))
     compact = [rows.position, rows.position * 11 % 64, rows.position * 1000 % 8192]
     if foreign:
@@ -116,8 +116,8 @@ def pinned_case(foreign: bool) -> Case:
     n = 10 if foreign else 0
     there = (np.arange(n * n_tokens) * 5 % 16).astype(np.uint8).reshape(n, n_tokens)
     there[::3] = tokens[:n:3]
-    there[1::4, -2] = cpu.UNKNOWN
-    there[:, : net.field_start[links]] = cpu.UNKNOWN
+    there[1::4, -2] = network.UNKNOWN
+    there[:, : net.field_start[links]] = network.UNKNOWN
     seen = (np.arange(n * 6) * 11 % 32).astype(np.uint8).reshape(n, 6)
     rows.link = targets(model, net, rows, tokens, offsets)
     return Case(model, net, rows, tokens, buckets, there, seen, offsets)

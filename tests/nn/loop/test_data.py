@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("records")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4),
     window=st.integers(1, 40),

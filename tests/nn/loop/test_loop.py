@@ -116,10 +116,10 @@ class StopError(Exception):
 
 @pytest.mark.parametrize("at", [7, 10, 23, 31])
 def test_a_training_that_goes_on_ends_as_if_it_had_not_stopped(loaders, tmp_path, at):
-    options = LoopOptions(steps=31, eval_every=10, checkpoint_every=0, **PLAIN)
+    options = LoopOptions(steps=31, eval_every=10, snapshot_every=0, **PLAIN)
     whole = Tiny()
     expected = train(whole, loaders, options)
-    options = replace(options, checkpoint=tmp_path / "c.vxw")
+    options = replace(options, snapshot=tmp_path / "c.vxw")
     first = Tiny()
     calls = 0
 
@@ -148,17 +148,17 @@ def test_a_training_that_goes_on_ends_as_if_it_had_not_stopped(loaders, tmp_path
     assert (result.bits_per_byte, result.steps) == (expected.bits_per_byte, 31)
 
 
-def test_checkpoints_of_other_trainings_are_refused(loaders, tmp_path):
-    options = LoopOptions(steps=2, eval_every=2, checkpoint=tmp_path / "c.vxw", **PLAIN)
+def test_snapshots_of_other_trainings_are_refused(loaders, tmp_path):
+    options = LoopOptions(steps=2, eval_every=2, snapshot=tmp_path / "c.vxw", **PLAIN)
     train(Tiny(), loaders, options)
     for other in ({"rate": 0.5}, {"made_from": "other data"}, {"seed": 1}):
         with pytest.raises(ModelMismatchError, match="another model, other data"):
             train(Tiny(), loaders, replace(options, **other))
-    longer = replace(options, seconds=1e4, checkpoint_every=1.0)
+    longer = replace(options, seconds=1e4, snapshot_every=1.0)
     assert train(Tiny(), loaders, longer).steps == 2
     save_compressed(compress_model_weights(Tiny()), tmp_path / "w.vxw")
-    with pytest.raises(NotVortexError, match="not a training"):
-        train(Tiny(), loaders, replace(options, checkpoint=tmp_path / "w.vxw"))
+    with pytest.raises(NotVortexError, match="not a snapshot of a training"):
+        train(Tiny(), loaders, replace(options, snapshot=tmp_path / "w.vxw"))
 
 
 def test_the_best_weights_are_kept_when_patience_ends(loaders):
@@ -237,14 +237,14 @@ def test_mixed_precision_trains_as_float32_does(loaders, tmp_path, precision):
     results = []
     for name in (precision, "float32"):
         options = LoopOptions(
-            **{**PLAIN, "precision": name}, steps=20, eval_every=20, checkpoint=tmp_path / name
+            **{**PLAIN, "precision": name}, steps=20, eval_every=20, snapshot=tmp_path / name
         )
         results.append(train(Tiny(0), loaders, options))
     mixed, plain = results
     assert mixed.state["head.weight"].dtype == torch.float32
     assert mixed.bits_per_byte == pytest.approx(plain.bits_per_byte, abs=0.05)
     assert mixed.bits_per_byte != plain.bits_per_byte
-    assert train(Tiny(0), loaders, replace(options, checkpoint=tmp_path / precision,
+    assert train(Tiny(0), loaders, replace(options, snapshot=tmp_path / precision,
                  precision=precision)).bits_per_byte == mixed.bits_per_byte  # fmt: skip
 
 

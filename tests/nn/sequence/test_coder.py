@@ -97,7 +97,7 @@ def test_memory_needs_weights():
     assert not cut_of(model, 10).memory
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     rows=st.integers(0, 40), lane_rows=st.integers(1, 12), chunk=st.integers(1, 9),
     memory=st.booleans(), log2=st.integers(0, 3), together=st.integers(1, 9),

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vortex_hep.nn.coding.engine import DEVICES, get_engine
+from vortex_hep.core.options import DEVICES
+from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence import arithmetic, kernels
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.reference import Reference
@@ -58,7 +59,7 @@ def test_every_engine_has_its_line_here(pool):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 3), lanes=st.integers(1, 9), tokens=st.integers(1, 40),
     chunk=st.integers(1, 16), memory=st.booleans(), known=st.booleans(),
@@ -111,7 +112,7 @@ def test_what_comes_later_does_not_matter():
 logits = st.lists(st.integers(-(1 << 20), 1 << 20), min_size=256, max_size=256)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(logits, st.integers(0, 255))
 def test_compiled_frequencies_are_those_of_the_definition(values, byte):
     line = np.array([values], np.int64)

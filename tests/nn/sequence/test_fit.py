@@ -15,7 +15,7 @@ from vortex_hep.nn.event.training.prepare import TableSample
 from vortex_hep.nn.loop.options import LoopResult
 from vortex_hep.nn.loop.recipes import load_recipe
 from vortex_hep.nn.sequence import fit as fitting
-from vortex_hep.nn.sequence.fit import checkpoint_path, fit_sequences
+from vortex_hep.nn.sequence.fit import fit_sequences, snapshot_path
 from vortex_hep.nn.sequence.jobs import MEASURED, Job, check_recipe, job_of, why_not
 from vortex_hep.nn.transformer import CATWrapper, OptimisedCompressiveTransformer
 from vortex_hep.nn.transformer.config import TransformerConfig
@@ -113,7 +113,7 @@ def test_tables_have_files_and_labels_of_their_own(tmp_path):
     )  # fmt: skip
     assert list(fits) == [REST, "a/b"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.a_b.vxw", "run.event.vxw"]
-    assert checkpoint_path("run", "a/b").name == "run.a_b.vxw"
+    assert snapshot_path("run", "a/b").name == "run.a_b.vxw"
     assert "left to the classical coders: table 'few' has 9 bytes that vary, and" in seen.seen[1]
     assert {"training event", "training a/b", "measuring event"} <= set(seen.seen)
     again = fit(sample(rows=70_000), checkpoint=tmp_path / "run.vxw")

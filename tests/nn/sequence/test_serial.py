@@ -76,7 +76,7 @@ def documents(payload, change):
     import json
     import struct
 
-    from vortex_hep.codec.columns import zstd
+    from vortex_hep.core import zstd
 
     reader = Reader(payload)
     head, body = reader.section(), reader.section()

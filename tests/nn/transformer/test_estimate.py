@@ -21,7 +21,7 @@ from vortex_hep.nn.transformer import (  # noqa: E402
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.sampled_from(MODELS),
     st.fixed_dictionaries(

@@ -31,7 +31,7 @@ SCORES = st.integers(1, 12).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES, st.integers(1, 5))
 def test_the_best_tokens_stay_in_order_and_of_equals_the_first(scores, rate):
     lte = by_first_value(rate)

@@ -34,7 +34,7 @@ VARIANTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.sampled_from(MODELS), VARIANTS, st.integers(1, 40), st.integers(1, 6), st.data())
 def test_a_byte_changes_nothing_before_its_successor(kind, variant, length, chunk, data):
     wrapper = CATWrapper(tiny(kind, **variant))
@@ -63,7 +63,7 @@ def test_only_memory_and_carried_keys_reach_beyond_a_chunk(window, memory, reach
     assert torch.equal(before, after) is not reaches
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.sampled_from(MODELS),
     VARIANTS,

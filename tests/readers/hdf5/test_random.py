@@ -2,7 +2,7 @@
 
 import h5py
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SIMPLE = ["<f2", ">f4", "<f8", "i1", ">u2", "<i4", ">i8", "?", "S1", "S5", "V3"]
@@ -64,9 +64,7 @@ def _write(file, name, drawn):
         made.id.write(memory, space, data, mtype=made.id.get_type())
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(
     st.lists(datasets(), min_size=1, max_size=4), st.sampled_from(["earliest", "latest"]),
     st.sampled_from([1, 60, 1 << 14]),

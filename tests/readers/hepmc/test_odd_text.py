@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vortex_hep.readers.hepmc.tables.headrows import unpack_bytes
@@ -136,9 +136,7 @@ def layouts():
     return _TEXTS
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_change_survives(text3, text2, layouts, data):
     version = data.draw(st.sampled_from([2, 3]))

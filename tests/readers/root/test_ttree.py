@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uproot
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vortex_hep.core.schema import VARBYTES
@@ -178,9 +178,7 @@ def test_comparison_finds_one_bit(tmp_path, event_arrays, write_tree):
     assert "column 'f32': differs from entry 1 on" in difference
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20)
 @given(
     dtype=st.sampled_from(["u1", "i2", "f4", "f8", "u8"]),
     counts=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=20), min_size=1, max_size=4),

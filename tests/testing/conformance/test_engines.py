@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vortex_hep.nn.coding.engine import DEVICES, CompiledEngine, get_engine
+from vortex_hep.core.options import DEVICES
+from vortex_hep.nn.coding.engine import CompiledEngine, get_engine
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.testing import ConformanceError, EngineTests, check_engines_agree

@@ -165,13 +165,13 @@ class FaultyTree(ArraysTree):
     def read(self, start, stop, columns=None):
         cluster = super().read(start, stop, columns)
         if self.fault == "other dtype":
-            cluster[""].columns["x"] = cluster[""].columns["x"].astype("<f8")
+            cluster[""].columns["x"] = np.zeros(len(cluster[""].columns["x"]), "<f8")
         if self.fault == "too few rows":
             cluster[""].columns["x"] = cluster[""].columns["x"][:-1]
         if self.fault == "another column":
             cluster[""].columns["y"] = cluster[""].columns["x"]
         if self.fault == "alone differs" and columns is not None:
-            cluster[""].columns["x"] = cluster[""].columns["x"] + 1
+            cluster[""].columns["x"] = cluster[""].columns["x"][::-1]
         if self.fault == "raises":
             raise ZeroDivisionError("by zero")
         return cluster

@@ -60,12 +60,10 @@ class ArchiveMeta(FileMeta):  # type: ignore[misc]
 
     def populated(self, clusters: bool = False) -> bool:
         """Whether entries and clusters are known."""
-        del clusters
         return bool(super().populated(clusters=True))
 
     def chunks(self, target_chunksize: int, align_clusters: bool) -> Any:
         """Yield work items that end where clusters do."""
-        del align_clusters
         return super().chunks(target_chunksize, True)
 
 
@@ -87,8 +85,10 @@ class Runner(processor.Runner):  # type: ignore[misc]
     align_archives : bool
         Whether chunks of archives end where their clusters do, so that no cluster is decoded by
         two tasks. A chunk then is at least ``chunksize`` entries, up to the end of a cluster.
-    **options
-        As of :class:`coffea.processor.Runner`; ``format`` stays ``"root"``.
+
+    Notes
+    -----
+    Further keywords are those of coffea's ``processor.Runner``; ``format`` stays ``"root"``.
 
     Raises
     ------
@@ -97,10 +97,18 @@ class Runner(processor.Runner):  # type: ignore[misc]
 
     Examples
     --------
+    >>> import awkward as ak
     >>> from coffea import processor
-    >>> from vortex_hep.analysis.coffea.runner import Runner            # doctest: +SKIP
-    >>> run = Runner(executor=processor.IterativeExecutor())     # doctest: +SKIP
-    >>> run({"DY": ["a.vxc", "b.vxc"]}, MyProcessor(), treename="Events")   # doctest: +SKIP
+    >>> from vortex_hep.analysis.coffea.runner import Runner
+    >>> class Counts(processor.ProcessorABC):
+    ...     def process(self, events):
+    ...         return {"events": len(events), "muons": int(ak.sum(events.nMuon))}
+    ...     def postprocess(self, accumulator):
+    ...         return accumulator
+    >>> executor = processor.IterativeExecutor(status=False)
+    >>> run = Runner(executor=executor, schema=processor.BaseSchema)
+    >>> run({"TT": ["c.vxc", "a.root"]}, Counts(), treename="Events")["events"]
+    240
     """
 
     metadata_cache: MutableMapping[Any, Any] | None = None

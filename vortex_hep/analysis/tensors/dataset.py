@@ -33,7 +33,7 @@ _OPENERS = 8
 class Jagged(NamedTuple):
     """Lists of any length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (items of all lists, ...)
     offsets : int64 Tensor, shape (entries + 1,)
@@ -47,7 +47,7 @@ class Jagged(NamedTuple):
 class Padded(NamedTuple):
     """Lists of one length.
 
-    Parameters
+    Attributes
     ----------
     values : Tensor, shape (entries, pad, ...)
         Zero behind the end of a list.
@@ -119,8 +119,11 @@ class ArchiveDataset(IterableDataset[Batch]):
     Examples
     --------
     >>> options = ServeOptions(tree=("jets", "tracks"), batch=512, shuffle=True, pad=40)
-    >>> data = ArchiveDataset("train/*.vxc", options)                   # doctest: +SKIP
-    >>> loader = DataLoader(data, batch_size=None, num_workers=4)       # doctest: +SKIP
+    >>> data = ArchiveDataset("jets*.vxc", options)
+    >>> data.num_entries, data.columns[:2]
+    (2000, ['jets/pt', 'jets/eta'])
+    >>> next(iter(data))["tracks/d0"].shape
+    torch.Size([512, 8])
     """
 
     def __init__(

@@ -15,7 +15,6 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.states import Reason, reason_of
 from vortex_hep.batch.worker.modelbytes import model_bytes
 from vortex_hep.core import storage
-from vortex_hep.core.options import TrainOptions
 from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.storage.failures import output_error
 from vortex_hep.core.text import one_line
@@ -27,6 +26,7 @@ from vortex_hep.errors import (
     VortexError,
 )
 from vortex_hep.models.model import Model
+from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.train import train
 from vortex_hep.readers import open_source
 

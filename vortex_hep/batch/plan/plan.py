@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vortex_hep.batch.how import COMMANDS, How
 from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.names import ARCHIVE_SUFFIX
 from vortex_hep.batch.plan.inputs import InputFile, find_inputs
 from vortex_hep.batch.plan.placing import original_suffixes, place
 from vortex_hep.batch.plan.preflight import check
+from vortex_hep.batch.workoptions import COMMANDS, WorkOptions
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerReader
 from vortex_hep.core import storage
 from vortex_hep.core import version as _version
@@ -33,7 +33,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """A job before it begins; nothing but headers was read.
 
     Parameters
@@ -53,7 +53,7 @@ class Plan:
     model_path : str or None
         Where it was read from.
     inputs : tuple of str
-        As they were given.
+        As they were given, with absolute paths.
     """
 
     command: str
@@ -96,7 +96,7 @@ def make_plan(
     options: JobOptions | None = None,
     journal: str | os.PathLike[str] | None = None,
     against: str | os.PathLike[str] | None = None,
-) -> Plan:
+) -> JobPlan:
     """Find the files of a job, name its outputs, and check what can be checked before it begins.
 
     Parameters
@@ -117,7 +117,7 @@ def make_plan(
 
     Returns
     -------
-    Plan
+    JobPlan
 
     Raises
     ------
@@ -130,9 +130,9 @@ def make_plan(
         )
     if isinstance(inputs, (str, os.PathLike)):
         inputs = [inputs]
-    given = tuple(os.fspath(one) for one in inputs)
-    folder = None if output is None else _absolute(output)
-    compared = None if against is None else _absolute(against)
+    given = tuple(_absolute_input(os.fspath(one)) for one in inputs)
+    folder = None if output is None else storage.absolute(output)
+    compared = None if against is None else storage.absolute(against)
     options = options or JobOptions()
     if command == "compress":
         files = _placed(_found(given), folder, ARCHIVE_SUFFIX)
@@ -148,22 +148,29 @@ def make_plan(
             files = _placed(files, folder, original_suffixes(files))
             check(files, output=folder)
         loaded = _model_of_archives(files, model)
-    return Plan(
+    return JobPlan(
         command, files, _journal(command, folder, journal), options, folder,
         compared, loaded,
-        _absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
+        storage.absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
     )  # fmt: skip
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    """A path that means the same on workers, which have other working folders."""
-    name = os.fspath(path)
-    return name if storage.is_url(name) else os.path.abspath(name)  # noqa: PTH100
+def _absolute_input(text: str) -> str:
+    """An input whose path means the same on workers, which have other working folders.
+
+    Examples
+    --------
+    >>> _absolute_input("@/data/../files.txt")
+    '@/files.txt'
+    """
+    mark = "@" if text.startswith("@") else ""
+    return mark + storage.absolute(text.removeprefix(mark))
 
 
 def _found(inputs: Sequence[str], suffixes: Sequence[str] | None = None) -> list[InputFile]:
     files = find_inputs(inputs, suffixes=suffixes)
-    return [replace(file, source=_absolute(file.source)) for file in files]
+    # Lists name files from their own folder, which leaves ".." in the paths.
+    return [replace(file, source=storage.absolute(file.source)) for file in files]
 
 
 def _placed(
@@ -211,9 +218,9 @@ def _model_of_archives(
     return given
 
 
-def how_of(command: str, job: str, options: JobOptions, *, cores: int = 1) -> How:
+def work_options_of(command: str, job: str, options: JobOptions, *, cores: int = 1) -> WorkOptions:
     """What workers are told of a job."""
-    return How(
+    return WorkOptions(
         command=command,
         job=job,
         threads=options.threads or cores,

@@ -17,6 +17,7 @@ from vortex_hep.batch.report.plots import Plot, job_plots
 from vortex_hep.batch.report.summary import JobSummary, seconds_of, sizes, summarise
 from vortex_hep.batch.report.summarytext import speed
 from vortex_hep.batch.states import State
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.text import format_bytes, format_duration, format_ratio, plural
 from vortex_hep.core.version import __version__
 from vortex_hep.errors import UnsupportedFeatureError
@@ -74,7 +75,7 @@ def report_page(journal: Journal, summary: JobSummary | None = None) -> str:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
         msg = "reports need jinja2"
-        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[grid]'") from error
+        raise UnsupportedFeatureError(msg, hint=install_hint("grid")) from error
     if summary is None:
         summary = summarise(journal)
     environment = Environment(

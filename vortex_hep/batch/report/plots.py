@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import EVENT_TABLE
 from vortex_hep.core.text import format_bytes, format_ratio, plural
 from vortex_hep.errors import UnsupportedFeatureError
@@ -104,7 +105,7 @@ def _plot(
         from matplotlib.figure import Figure
     except ImportError as error:
         msg = "plots need matplotlib"
-        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[grid]'") from error
+        raise UnsupportedFeatureError(msg, hint=install_hint("grid")) from error
     out = io.StringIO()
     # Text stays text: it can be read aloud, searched, and takes less room.
     with (

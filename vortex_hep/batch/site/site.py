@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vortex_hep.batch.site.sitefile import BATCH_KINDS, KINDS, Site, example, load_site
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import (
     NetworkError,
     OutputError,
@@ -234,9 +235,11 @@ def _needed(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        extra = "dask-lxplus" if package == "dask_lxplus" else "'vortex-hep[grid]'"
+        # dask-lxplus is of use at CERN alone, so that no extra names it.
+        own = package == "dask_lxplus"
         raise UnsupportedFeatureError(
-            f"{package} is not installed, which runs jobs", hint=f"pip install {extra}"
+            f"{package} is not installed, which runs jobs",
+            hint="pip install dask-lxplus" if own else install_hint("grid"),
         ) from error
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.storage.failures import source_error
 from vortex_hep.errors import SourceError, UnsupportedFeatureError, UnsupportedTypeError
 
@@ -163,7 +164,7 @@ def _parsed(text: str, path: str) -> dict[Any, Any]:
     except ImportError as error:
         raise UnsupportedFeatureError(
             "PyYAML is not installed: site files cannot be read", path=path,
-            hint="pip install 'vortex-hep[grid]'",
+            hint=install_hint("grid"),
         ) from error  # fmt: skip
     try:
         values = yaml.safe_load(text)

@@ -33,7 +33,6 @@ class ModelPlugin(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Run on the worker as it gets the plugin; the model is built when it is first needed."""
-        del worker
         self._lock = threading.Lock()
 
     @property
@@ -65,7 +64,6 @@ class DeafPlugin(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Run on the worker."""
-        del worker
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -9,7 +9,7 @@ from vortex_hep.core.text import format_bytes, format_table, plural
 
 
 def _sequences(model: Any) -> Iterator[tuple[str, str, Any]]:
-    """Tree, name of the table, and sequence model."""
+    """Tree, name of the table, and transformer."""
     from vortex_hep.codec.plan import CORE, REST
     from vortex_hep.core.options import EVENT_TABLE
     from vortex_hep.nn.sequence.model import SequenceModel

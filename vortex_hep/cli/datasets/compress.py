@@ -1,20 +1,13 @@
-"""``python -m pipelines.compress_dataset``: archives of a whole data set."""
+"""``vortex-hep dataset compress``: archives of a whole data set."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from typing import Any
 
 from vortex_hep.cli.common.options import add_effort, add_model, add_overwrite, add_tree
-from vortex_hep.cli.datasets.common import (
-    absolute,
-    add_job,
-    dataset_parser,
-    job_options,
-    run_command,
-    run_job,
-)
+from vortex_hep.cli.datasets.arguments import add_job, dataset_command, job_options
+from vortex_hep.cli.datasets.jobrunning import run_job
 
 DESCRIPTION = """\
 Compress a data set: an archive of every file, beside it or under a prefix with the same tree of
@@ -22,22 +15,28 @@ folders. Each archive is written under a temporary name, read back, compared wit
 bit, and only then gets its name; a journal keeps what became of every file. Files that fail are
 tried again if that may help, then reported; they never stop the others.
 
-With --model (see train_model), the model is stored once, beside the archives. Without, one is
-fitted to each file and stored in its archive, which is slow: train one.
+With --model (see 'vortex-hep dataset train'), the model is stored once, beside the archives.
+Without, one is fitted to each file and stored in its archive, which is slow: train one.
 """
 
 EXAMPLES = """\
-  python -m pipelines.compress_dataset /data/ttbar --model ttbar.vxm --output archives/
-  python -m pipelines.compress_dataset files.txt --model ttbar.vxm
+  vortex-hep dataset compress /data/ttbar --model ttbar.vxm --output archives/
+  vortex-hep dataset compress files.txt --model ttbar.vxm
           --output root://eosuser.cern.ch//eos/user/a/alice/archives --site lxplus.yaml --dry-run
-  python -m pipelines.compress_dataset fileset.json --model ttbar.vxm --output archives/
+  vortex-hep dataset compress fileset.json --model ttbar.vxm --output archives/
           --scheduler tcp://login1:8786 --journal ttbar.sqlite
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = dataset_parser("compress_dataset", description=DESCRIPTION, examples=EXAMPLES)
+def register(actions: Any) -> None:
+    """Add the command."""
+    parser = dataset_command(
+        actions,
+        "compress",
+        summary="an archive of every file, verified against it",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
     add_model(parser, "model to predict with (default: fit one to each file, which is slow)")
     parser.add_argument(
         "-o", "--output", metavar="PREFIX",
@@ -66,7 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_job(parser)
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,19 +78,10 @@ def run(args: argparse.Namespace) -> int:
         args,
         lambda: plan(
             "compress",
-            [absolute(path) for path in args.inputs],
+            args.inputs,
             model=args.model,
-            output=args.output and absolute(args.output),
+            output=args.output,
             options=options,
             journal=args.journal,
         ),
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    return run_command(build_parser(), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

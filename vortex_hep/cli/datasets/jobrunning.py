@@ -1,4 +1,4 @@
-"""The end of a dataset command: summary, report, exit code."""
+"""Running a job for a dataset command: summary, report, exit code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,42 @@ from typing import TYPE_CHECKING
 
 from vortex_hep.cli.common.progress import progress_for
 from vortex_hep.cli.common.running import note
+from vortex_hep.cli.datasets.arguments import chosen_site
 
 if TYPE_CHECKING:
+    from vortex_hep.batch.jobs import JobPlan
     from vortex_hep.batch.journal.journal import Journal
     from vortex_hep.batch.report.summary import JobSummary
     from vortex_hep.core.progress import Progress
+
+
+def run_job(args: argparse.Namespace, plan: Callable[[], JobPlan]) -> int:
+    """Carry out a job, or show what it would do (``--dry-run``).
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    plan : callable
+        Lists files and checks what can be checked.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    from vortex_hep.batch.jobs import run_plan
+    from vortex_hep.cli.datasets.dryrun import print_plan
+
+    site = chosen_site(args)
+    planned = plan()
+    if args.dry_run:
+        print_plan(planned, site)
+        return 0
+
+    def work(progress: Progress) -> JobSummary:
+        return run_plan(planned, site=site, progress=progress)
+
+    return run_and_report(args, work)
 
 
 def run_and_report(args: argparse.Namespace, run: Callable[[Progress], JobSummary]) -> int:

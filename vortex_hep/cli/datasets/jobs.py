@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.cli.common.options import HelpFormatter, add_command
-from vortex_hep.cli.datasets.joboptions import add_report, add_site, chosen_site
+from vortex_hep.cli.datasets.arguments import add_report, add_site, chosen_site
+from vortex_hep.core.install import install_hint
 
 if TYPE_CHECKING:
     from vortex_hep.batch.report.summary import JobSummary
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Look at batch jobs, and go on with them. A job is one command over a list of files: compressing,
-verifying or restoring a data set, started from Python (vortex_hep.batch.jobs) or by the commands in
-pipelines/. Its journal, an SQLite file, knows what became of every file.
+verifying or restoring a data set, started by 'vortex-hep dataset' or from Python
+(vortex_hep.batch.jobs). Its journal, an SQLite file, knows what became of every file.
 """
 
 EXAMPLES = """\
@@ -108,7 +109,7 @@ def _register_report(actions: Any) -> None:
         "report",
         summary="write a job's HTML report",
         description="Write a job's figures, plots and failures as one HTML file that needs nothing"
-        " else.\nNeeds matplotlib (pip install 'vortex-hep[grid]').",
+        f" else.\nNeeds matplotlib and jinja2:\n\n  {install_hint('grid')}",
         examples="  vortex-hep jobs report ttbar.sqlite\n"
         "  vortex-hep jobs report ttbar.sqlite -o /eos/user/a/alice/www/job.html\n",
     )
@@ -159,7 +160,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from vortex_hep.cli.datasets.jobtext import print_jobs
+    from vortex_hep.cli.datasets.journaltext import print_jobs
 
     print_jobs(args.folders, as_json=args.json)
     return 0
@@ -167,7 +168,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from vortex_hep.cli.datasets.jobrunning import open_journal
-    from vortex_hep.cli.datasets.jobtext import print_failed, print_summary
+    from vortex_hep.cli.datasets.journaltext import print_failed, print_summary
 
     with open_journal(args.journal) as journal:
         if args.failed:
@@ -179,7 +180,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _inspect(args: argparse.Namespace) -> int:
     from vortex_hep.cli.datasets.jobrunning import open_journal
-    from vortex_hep.cli.datasets.jobtext import print_file
+    from vortex_hep.cli.datasets.journaltext import print_file
 
     with open_journal(args.journal) as journal:
         print_file(journal, args.file, as_json=args.json)

@@ -1,20 +1,13 @@
-"""``python -m pipelines.restore_dataset``: the files of a whole data set back from archives."""
+"""``vortex-hep dataset restore``: the files of a whole data set back from archives."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from typing import Any
 
 from vortex_hep.cli.common.options import add_model, add_overwrite
-from vortex_hep.cli.datasets.common import (
-    absolute,
-    add_job,
-    dataset_parser,
-    job_options,
-    run_command,
-    run_job,
-)
+from vortex_hep.cli.datasets.arguments import add_job, dataset_command, job_options
+from vortex_hep.cli.datasets.jobrunning import run_job
 
 DESCRIPTION = """\
 Restore the files of a data set from its archives, beside them or under a prefix with the same tree
@@ -25,16 +18,22 @@ Most analyses need no restored files: vortex_hep.open() and nanoevents() read ar
 """
 
 EXAMPLES = """\
-  python -m pipelines.restore_dataset archives/ --output restored/
-  python -m pipelines.restore_dataset 'archives/2024*.vxc' --output restored/ --model ttbar.vxm
-  python -m pipelines.restore_dataset root://eosuser.cern.ch//eos/user/a/alice/archives
+  vortex-hep dataset restore archives/ --output restored/
+  vortex-hep dataset restore 'archives/2024*.vxc' --output restored/ --model ttbar.vxm
+  vortex-hep dataset restore root://eosuser.cern.ch//eos/user/a/alice/archives
           --output root://eosuser.cern.ch//eos/user/a/alice/restored --site lxplus.yaml --dry-run
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = dataset_parser("restore_dataset", description=DESCRIPTION, examples=EXAMPLES)
+def register(actions: Any) -> None:
+    """Add the command."""
+    parser = dataset_command(
+        actions,
+        "restore",
+        summary="the files of archives again",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
     add_model(parser, "the model the archives name (default: look for it beside them)")
     parser.add_argument(
         "-o", "--output", metavar="PREFIX",
@@ -54,7 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_job(parser)
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,19 +64,10 @@ def run(args: argparse.Namespace) -> int:
         args,
         lambda: plan(
             "restore",
-            [absolute(path) for path in args.inputs],
+            args.inputs,
             model=args.model,
-            output=args.output and absolute(args.output),
+            output=args.output,
             options=options,
             journal=args.journal,
         ),
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    return run_command(build_parser(), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,9 @@
-"""``python -m pipelines.train_model``: one model for a whole data set."""
+"""``vortex-hep dataset train``: one model for a whole data set."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from typing import Any
 
 from vortex_hep.cli.common.options import (
     add_effort,
@@ -14,26 +13,35 @@ from vortex_hep.cli.common.options import (
     positive_int,
 )
 from vortex_hep.cli.common.running import note
-from vortex_hep.cli.datasets.common import dataset_parser, run_command
+from vortex_hep.cli.datasets.arguments import dataset_command
+from vortex_hep.core.install import install_hint
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Learn a model from a data set, to compress all of its files with. Some files are taken, evenly over
 the list, and events evenly from each; one model is trained from them, here and now (with --device
-cuda on a GPU), and written in one piece. Needs torch (pip install 'vortex-hep[train]'); compressing
-with the finished model does not.
+cuda on a GPU), and written in one piece. Training needs torch, compressing with the finished model
+does not:
+
+  {install_hint("train")}
 """
 
 EXAMPLES = """\
-  python -m pipelines.train_model /data/ttbar -o ttbar.vxm
-  python -m pipelines.train_model files.txt -o ttbar.vxm --sample-files 32 --seconds 3600
-  python -m pipelines.train_model fileset.json --device cuda --passes 20
+  vortex-hep dataset train /data/ttbar -o ttbar.vxm
+  vortex-hep dataset train files.txt -o ttbar.vxm --sample-files 32 --seconds 3600
+  vortex-hep dataset train fileset.json --device cuda --passes 20
           -o root://eosuser.cern.ch//eos/user/a/alice/ttbar.vxm
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = dataset_parser("train_model", description=DESCRIPTION, examples=EXAMPLES)
+def register(actions: Any) -> None:
+    """Add the command."""
+    parser = dataset_command(
+        actions,
+        "train",
+        summary="learn one model from some files of a data set",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
     add_output(parser, "model to write, a local path or a URL; needed")
     parser.add_argument(
         "--sample-files", type=positive_int, default=16, metavar="N",
@@ -57,15 +65,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_effort(parser)
     add_resources(parser)
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and write the model."""
     from vortex_hep.batch.plan.learning import train_on_dataset
     from vortex_hep.cli.common.progress import progress_for
-    from vortex_hep.core.options import TrainOptions
     from vortex_hep.core.text import format_duration, plural
+    from vortex_hep.models.options import TrainOptions
 
     if args.output is None:
         args.usage_error("-o is needed: where the model goes")
@@ -116,12 +123,3 @@ def _show_sample(args: argparse.Namespace) -> None:
     for file in chosen:
         print(f"  {one_line(file.source)}")
     print(f"model: {args.output}\ndry run: nothing was done")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    return run_command(build_parser(), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

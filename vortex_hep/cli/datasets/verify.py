@@ -1,20 +1,13 @@
-"""``python -m pipelines.verify_dataset``: check the archives of a whole data set."""
+"""``vortex-hep dataset verify``: check the archives of a whole data set."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from typing import Any
 
 from vortex_hep.cli.common.options import add_model
-from vortex_hep.cli.datasets.common import (
-    absolute,
-    add_job,
-    dataset_parser,
-    job_options,
-    run_command,
-    run_job,
-)
+from vortex_hep.cli.datasets.arguments import add_job, dataset_command, job_options
+from vortex_hep.cli.datasets.jobrunning import run_job
 
 DESCRIPTION = """\
 Check the archives of a data set: decode all of each, under checksums that cover every byte, and
@@ -22,16 +15,22 @@ with --against compare it with its source bit for bit. Nothing is changed or del
 """
 
 EXAMPLES = """\
-  python -m pipelines.verify_dataset archives/
-  python -m pipelines.verify_dataset archives/ --against /data/ttbar --journal verify.sqlite
-  python -m pipelines.verify_dataset root://eosuser.cern.ch//eos/user/a/alice/archives
+  vortex-hep dataset verify archives/
+  vortex-hep dataset verify archives/ --against /data/ttbar --journal verify.sqlite
+  vortex-hep dataset verify root://eosuser.cern.ch//eos/user/a/alice/archives
           --model ttbar.vxm --site lxplus.yaml
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = dataset_parser("verify_dataset", description=DESCRIPTION, examples=EXAMPLES)
+def register(actions: Any) -> None:
+    """Add the command."""
+    parser = dataset_command(
+        actions,
+        "verify",
+        summary="check archives later, alone or against their sources",
+        description=DESCRIPTION,
+        examples=EXAMPLES,
+    )
     add_model(parser, "the model the archives name (default: look for it beside them)")
     parser.add_argument(
         "--against", metavar="PREFIX",
@@ -40,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_job(parser)
     parser.set_defaults(run=run)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,19 +50,10 @@ def run(args: argparse.Namespace) -> int:
         args,
         lambda: plan(
             "verify",
-            [absolute(path) for path in args.inputs],
+            args.inputs,
             model=args.model,
-            against=args.against and absolute(args.against),
+            against=args.against,
             options=options,
             journal=args.journal,
         ),
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    return run_command(build_parser(), arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

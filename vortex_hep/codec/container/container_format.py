@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
+from vortex_hep.core.magic import MAGIC
 from vortex_hep.errors import (
     CorruptionError,
     NotVortexError,
@@ -29,12 +30,11 @@ KIND_MODEL = 2
 KIND_WEIGHTS = 3
 FILE_KINDS = {KIND_ARCHIVE: "archive", KIND_MODEL: "model", KIND_WEIGHTS: "compressed weights file"}
 
-#: Required-feature bit: there may be sequence models (SPEC 9).
+#: Required-feature bit: there may be transformers (SPEC 9).
 FEATURE_SEQUENCES = 1
 #: Required-feature bits this release understands.
 KNOWN_FEATURES = FEATURE_SEQUENCES
 
-MAGIC = b"\x89VXC\r\n\x1a\n"
 END_MAGIC = b"\x89CXV\r\n\x1a\n"
 FRAME_SYNC = b"\xf5VF\x1a"
 FOOTER_SYNC = b"\xf5VI\x1a"

@@ -12,7 +12,6 @@ from typing import Any
 
 from vortex_hep.codec.columns.classical import Effort
 from vortex_hep.codec.container.container import atomic_output
-from vortex_hep.codec.container.container_format import MAGIC
 from vortex_hep.codec.weights.safetensors import (
     looks_like_safetensors,
     read_safetensors,
@@ -27,6 +26,7 @@ from vortex_hep.codec.weights.zipnn import (
     save_compressed,
 )
 from vortex_hep.codec.weights.zipnn.tensors import is_tensor
+from vortex_hep.core.magic import MAGIC
 from vortex_hep.errors import (
     CorruptionError,
     SourceError,

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import (
     DeniedError,
     MissingError,
@@ -162,7 +163,7 @@ def _needs(error: ImportError, path: str) -> UnsupportedFeatureError:
     if kind in ("http", "https"):
         hint = "pip install 'fsspec[http]'"
     elif kind in ("root", "roots", "xroot", "xroots"):
-        hint = "pip install 'vortex-hep[grid]'"
+        hint = install_hint("grid")
     else:
         hint = f"install what fsspec needs for {kind}:// URLs"
     text = f"{kind}:// URLs need a package that is not installed: {error.name or error}"

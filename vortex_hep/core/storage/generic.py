@@ -94,7 +94,6 @@ class FsspecBackend:
 
     def checksum(self, path: str, size: int) -> int | None:
         """None: fsspec has no checksum that all file systems share."""
-        del path, size
         return None
 
     def sink(self, path: str) -> FsspecSink:
@@ -215,7 +214,6 @@ class FsspecSink:
 
     def abort(self, error: BaseException | None) -> None:
         """Close and remove."""
-        del error
         self._drop()
         with contextlib.suppress(Exception):
             if self._filesystem.exists(self._path):

@@ -108,7 +108,6 @@ class LocalBackend:
 
     def checksum(self, path: str, size: int) -> int | None:
         """None: disks keep no checksums."""
-        del path, size
         return None
 
     def sink(self, path: str) -> LocalSink:
@@ -184,7 +183,6 @@ class LocalSink:
 
     def abort(self, error: BaseException | None) -> None:
         """Close and remove."""
-        del error
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):

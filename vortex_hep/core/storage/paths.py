@@ -20,6 +20,18 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return "://" in os.fspath(path)
 
 
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Path under which a process with another working folder finds a file; URLs as they are.
+
+    Examples
+    --------
+    >>> absolute("root://host//store/a.root"), absolute("/data/../files.txt")
+    ('root://host//store/a.root', '/files.txt')
+    """
+    name = os.fspath(path)
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - a str in, a str out
+
+
 def scheme(path: str) -> str:
     """Scheme of a URL in lower case; of a local path, ``"file"``.
 

@@ -5,37 +5,35 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy.typing as npt
-
+from vortex_hep.core.install import install_hint
+from vortex_hep.core.options import check_device
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
+from vortex_hep.nn.devices import torch_device
 from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.cpu import Network
+from vortex_hep.nn.event.network import Cluster, GroupArrays, Network
 
 if TYPE_CHECKING:
     from vortex_hep.nn.sequence.model import SequenceModel
     from vortex_hep.nn.sequence.session import Operations
 
-Array = npt.NDArray[Any]
-
 
 class Engine(Protocol):
-    """Runs the network over groups of lanes; see :func:`vortex_hep.nn.event.cpu.run_group`."""
+    """Runs networks over what is to be coded; all engines compute the same integers."""
 
-    def run_group(
-        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array, /,
-    ) -> int:  # fmt: skip
-        """Fill ``freq``, ``cum`` and ``bits``, or decode ``words``."""
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool, /) -> int:
+        """Fill ``group.freq``, ``cum`` and ``bits``, or decode ``group.words``.
+
+        Returns the words read, or -1 where the stream is too short or does not end as it began.
+        """
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int, /) -> Operations:
-        """Return what a sequence model's passes are made of; ``parts`` threads may share them."""
+        """Return what a transformer's passes are made of; ``parts`` threads may share them."""
 
     def lanes_together(self, group: int, lane_bytes: int, /) -> int:
-        """Lanes of a sequence model to run at once, given those of a group and their caches."""
+        """Lanes of a transformer to run at once, given those of a group and their caches."""
 
 
 class CompiledEngine:
@@ -49,49 +47,27 @@ class CompiledEngine:
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """One group: its caches should stay in the processor's."""
-        del lane_bytes
         return group
 
-    def run_group(
-        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array,
-    ) -> int:  # fmt: skip
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
         """Call :func:`vortex_hep.nn.event.cpu.run_group`."""
-        return int(
-            cpu.run_group(
-                net, lanes, offsets, active, tokens, buckets, link_row, source_offsets,
-                lane_buckets, given, decode, freq, cum, bits, words,
-            )
-        )  # fmt: skip
+        return int(cpu.run_group(net, cluster, group, decode))
 
 
 def _torch(device: str) -> Engine:
     if importlib.util.find_spec("torch") is None:
         raise UnsupportedFeatureError(
             f"device {device!r} needs torch, which is not installed",
-            hint="pip install 'vortex-hep[gpu]', or use device 'cpu'",
+            hint=f"{install_hint('gpu')}, or use device 'cpu'",
         )
     from vortex_hep.nn.coding import torch_engine
 
     return torch_engine.torch_engine(device)
 
 
-def cuda_available() -> bool:
-    """Whether torch is installed and sees a CUDA device."""
-    if importlib.util.find_spec("torch") is None:
-        return False
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def _cuda() -> Engine:
     engine = _torch("cuda")
-    if not cuda_available():
-        raise UnsupportedFeatureError(
-            "torch sees no CUDA device", hint="use device 'cpu', which gives the same bytes"
-        )
+    torch_device("cuda")  # raises where there is none
     return engine
 
 
@@ -101,6 +77,7 @@ def _auto() -> Engine:
     return CompiledEngine()
 
 
+#: By the names of :data:`vortex_hep.core.options.DEVICES`.
 _ENGINES: dict[str, Callable[[], Engine]] = {
     "auto": _auto,
     "cpu": CompiledEngine,
@@ -109,34 +86,30 @@ _ENGINES: dict[str, Callable[[], Engine]] = {
     "torch": lambda: _torch("cpu"),
 }
 
-#: Names that :func:`get_engine` knows.
-DEVICES = tuple(_ENGINES)
-
 
 def get_engine(device: str = "auto") -> Engine:
     """Return the engine of a name.
 
     Parameters
     ----------
-    device : {"auto", "cpu", "cuda", "reference", "torch"}
+    device : {"auto", "cpu", "cuda", "torch", "reference"}
         "cpu" is the compiled engine, "torch" runs on tensors in main memory, "reference" is
         the slow definition. All give the same bytes.
 
     Raises
     ------
+    UnsupportedTypeError
+        The name is unknown.
     UnsupportedFeatureError
-        If the name is unknown, or torch or a CUDA device is missing.
+        Torch or a CUDA device is missing.
 
     Examples
     --------
     >>> get_engine("cpu")  # doctest: +ELLIPSIS
     <vortex_hep.nn.coding.engine.CompiledEngine object at ...>
     """
-    if device not in _ENGINES:
-        raise UnsupportedFeatureError(
-            f"unknown device {device!r}", hint=f"one of {', '.join(sorted(_ENGINES))}"
-        )
+    check_device(device)
     return _ENGINES[device]()
 
 
-__all__ = ["DEVICES", "CompiledEngine", "Engine", "cuda_available", "get_engine"]
+__all__ = ["CompiledEngine", "Engine", "get_engine"]

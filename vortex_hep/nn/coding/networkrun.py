@@ -17,9 +17,9 @@ from vortex_hep.core.schema import TableData
 from vortex_hep.nn.coding.engine import Engine
 from vortex_hep.nn.coding.links import Sources, stack_rows
 from vortex_hep.nn.coding.tablechunk import NETWORK, covers, number_column, pack_array
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
+from vortex_hep.nn.event.network import Cluster, Network, group_to_encode
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ class Run(Protocol):
     def row_count(self) -> int:
         """Rows that are coded."""
 
-    def predict(self, pool: Executor, engine: Engine) -> None:
+    def predict(self, pool: Executor) -> None:
         """Compute what every field costs."""
 
     def drop_linked(self, coded: Array) -> bool:
@@ -59,11 +59,8 @@ class Run(Protocol):
     def coded_fields(self, modes: dict[str, int]) -> Array:
         """Which fields are coded, given the modes of the columns."""
 
-    def encode(self, coded: Array, pool: Executor) -> bytes:
-        """Return the chunk's network section."""
-
-    def encode_escapes(self, coded: Array, data: TableData) -> bytes:
-        """Return the chunk's section of escapes."""
+    def sections(self, coded: Array, data: TableData, pool: Executor) -> list[bytes]:
+        """Encode what is coded of ``data``: the chunk's last sections, none if there is nothing."""
 
 
 class NetworkRun:
@@ -71,13 +68,14 @@ class NetworkRun:
 
     def __init__(
         self,
-        model: TableModel,
-        net: cpu.Network,
+        model: EventModel,
+        net: Network,
         rows: RowSet,
         tokens: Tokenised,
         lane_buckets: Array,
         sources: Sources,
         widths: Mapping[str, int],
+        engine: Engine,
     ) -> None:
         self.model = model
         self.net = net
@@ -85,6 +83,7 @@ class NetworkRun:
         self.tokens = tokens
         self.lane_buckets = lane_buckets
         self._sources = sources
+        self._engine = engine
         symbols = tokens.tokens.size
         self.groups = cut_groups(rows.offsets, group_log2(len(rows.offsets) - 1, symbols))
         fields = len(model.fields)
@@ -134,22 +133,23 @@ class NetworkRun:
             self._bits[:] = 0.0
         return changed
 
-    def predict(self, pool: Executor, engine: Engine) -> None:
+    def predict(self, pool: Executor) -> None:
         """Run the network over all groups."""
         n_tokens = self.tokens.tokens.shape[1]
         space = stack_rows(self.model, self._sources, self.tokens.tokens, self.rows)
         links = np.zeros((len(self.model.links), len(self.rows.lane)), np.int64)
-        none = np.zeros(0, np.uint32)
+        cluster = Cluster(
+            self.rows.offsets, space.tokens, space.buckets, links, space.source_offsets,
+            self.lane_buckets, self._given,
+        )  # fmt: skip
 
         def work(g: int) -> tuple[Array, Array]:
-            freq = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
-            cum = np.empty(self.groups.rows[g] * n_tokens, np.uint16)
-            engine.run_group(
-                self.net, self.groups.lanes[g], self.rows.offsets, self.groups.active[g],
-                space.tokens, space.buckets, links, space.source_offsets, self.lane_buckets,
-                self._given, False, freq, cum, self._bits[g], none,
+            group = group_to_encode(
+                self.groups.lanes[g], self.groups.active[g], self.groups.rows[g] * n_tokens,
+                self._bits[g],
             )  # fmt: skip
-            return freq, cum
+            self._engine.run_group(self.net, cluster, group, False)
+            return group.freq, group.cum
 
         self._symbols = list(pool.map(work, range(len(self.groups.lanes))))
 
@@ -185,10 +185,18 @@ class NetworkRun:
             [all(modes.get(n) == NETWORK for n in f.columns) for f in self.model.fields], np.bool_
         )
 
-    def encode(self, coded: Array, pool: Executor) -> bytes:
-        """Return the streams of all groups."""
+    def sections(self, coded: Array, data: TableData, pool: Executor) -> list[bytes]:
+        """Return escapes, parameters if the model has predictors, and the streams of all groups."""
         if not coded.any():
-            return b""
+            return []
+        streams = self._streams(coded, pool)
+        parameters = self.tokens.parameters
+        own = b"" if parameters is None else pack_array(parameters)
+        return [
+            self._escapes(coded, data), *([own] if self.model.has_predictors else []), streams,
+        ]  # fmt: skip
+
+    def _streams(self, coded: Array, pool: Executor) -> bytes:
         skip = np.repeat(~coded, np.diff(self.net.field_start))
 
         def work(g: int) -> bytes:
@@ -202,8 +210,8 @@ class NetworkRun:
         sizes = np.array([len(s) // 4 for s in streams], np.uint32)
         return pack_array(sizes) + b"".join(streams)
 
-    def encode_escapes(self, coded: Array, data: TableData) -> bytes:
-        """Return rows and values of what no segment holds, for the coded fields."""
+    def _escapes(self, coded: Array, data: TableData) -> bytes:
+        """Rows and values of what no segment holds, for the coded fields."""
         lists = [e if c else e[:0] for e, c in zip(self.tokens.escapes, coded, strict=True)]
         counts = np.array([len(e) for e in lists], np.uint32)
         if not counts.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -16,19 +16,18 @@ from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.sections import Reader
 from vortex_hep.codec.tokens import rans
 from vortex_hep.codec.tokens.records import RecordColumn, row_bytes
-from vortex_hep.codec.tokens.rows import RowSet, Tokenised
 from vortex_hep.core.schema import ColumnSpec, TableData
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.coding.engine import Engine
-from vortex_hep.nn.coding.links import Sources
+from vortex_hep.nn.coding.engine import CompiledEngine, Engine
 from vortex_hep.nn.coding.tablechunk import (
     MAX_CELLS,
     NETWORK,
+    TableChunk,
     number_column,
     pack_array,
     unpack_array,
 )
-from vortex_hep.nn.coding.tabledecoder import Coding, TableDecoder
+from vortex_hep.nn.coding.tabledecoder import Opened, TableDecoder
 from vortex_hep.nn.coding.tableencoder import TableEncoder
 from vortex_hep.nn.sequence.coder import (
     MAX_CACHE_BYTES,
@@ -42,7 +41,7 @@ from vortex_hep.nn.sequence.coder import (
     lane_groups,
     token_bits,
 )
-from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
+from vortex_hep.nn.sequence.model import SequenceModel
 
 Array = npt.NDArray[Any]
 
@@ -82,6 +81,7 @@ class SequenceRun:
     model : SequenceModel
     data : TableData
     specs : sequence of ColumnSpec
+    engine : Engine
     choice : LaneChoice, optional
     """
 
@@ -90,9 +90,11 @@ class SequenceRun:
         model: SequenceModel,
         data: TableData,
         specs: Sequence[ColumnSpec],
+        engine: Engine,
         choice: LaneChoice | None = None,
     ) -> None:
         self.model = model
+        self._engine = engine
         self.cut = cut_of(model, data.num_rows, choice)
         self.row_count = data.num_rows
         parts = model.layout.parts
@@ -119,16 +121,15 @@ class SequenceRun:
         """Logarithm of the number of lanes in a group."""
         return self.cut.log2
 
-    def predict(self, pool: Executor, engine: Engine) -> None:
+    def predict(self, pool: Executor) -> None:
         """Run the network over all lanes."""
-        coder = _coder(self.model, self.cut, engine, pool)
+        coder = _coder(self.model, self.cut, self._engine, pool)
         self._symbols = list(coder.frequencies(self._records))
         width = self.model.layout.width
         self._bits = np.sum([token_bits(f, width) for _, f, _ in self._symbols], axis=0)
 
     def drop_linked(self, coded: Array) -> bool:
         """Nothing to drop: columns that are not coded are known beforehand."""
-        del coded
         return False
 
     def column_groups(self) -> list[tuple[list[str], list[int]]]:
@@ -163,10 +164,14 @@ class SequenceRun:
         """Which columns the network codes."""
         return np.array([modes.get(n) == NETWORK for n in self.model.columns], np.bool_)
 
-    def encode(self, coded: Array, pool: Executor) -> bytes:
-        """Return how the rows were cut, and the streams of all groups."""
+    def sections(self, coded: Array, data: TableData, pool: Executor) -> list[bytes]:
+        """Return escapes, and the streams of all groups behind how the rows were cut."""
         if not coded.any():
-            return b""
+            return []
+        streams = self._streams(coded, pool)
+        return [self._differing(coded, data), streams]
+
+    def _streams(self, coded: Array, pool: Executor) -> bytes:
         tokens = coded_tokens(self.model, coded)
         streams = list(pool.map(lambda g: encode_group(g[0], g[1], g[2], tokens), self._symbols))
         self._symbols = []
@@ -175,8 +180,8 @@ class SequenceRun:
         sizes = np.array([len(s) for s in streams], np.uint32)
         return head + pack_array(sizes) + b"".join(s.astype("<u4").tobytes() for s in streams)
 
-    def encode_escapes(self, coded: Array, data: TableData) -> bytes:
-        """Return rows and bytes of what differs from what was always the same."""
+    def _differing(self, coded: Array, data: TableData) -> bytes:
+        """Rows and bytes of what differs from what was always the same."""
         lists = [e if c else e[:0] for e, c in zip(self._escapes, coded, strict=True)]
         counts = np.array([len(e) for e in lists], np.uint32)
         if not counts.any():
@@ -201,20 +206,22 @@ def coded_tokens(model: SequenceModel, coded: Array) -> Array:
     return np.repeat(coded, np.diff(model.layout.starts))
 
 
-class SequenceEncoder(TableEncoder):
-    """Encodes clusters of one plan by a sequence model.
+class SequenceEncoder:
+    """Encodes clusters of one plan by a transformer.
 
     Parameters
     ----------
-    sequence : SequenceModel
-    plan, specs, effort, pool, engine
-        As :class:`TableEncoder` takes them.
+    model : SequenceModel
+    plan, specs, effort, pool
+        As :class:`~vortex_hep.nn.coding.tableencoder.TableEncoder` takes them.
+    engine : Engine, optional
+        Computes the frequencies; all engines give the same. The compiled one by default.
     choice : LaneChoice, optional
     """
 
     def __init__(
         self,
-        sequence: SequenceModel,
+        model: SequenceModel,
         plan: Plan,
         specs: tuple[ColumnSpec, ...],
         effort: classical.Effort,
@@ -222,71 +229,77 @@ class SequenceEncoder(TableEncoder):
         engine: Engine | None = None,
         choice: LaneChoice | None = None,
     ) -> None:
-        super().__init__(plan, specs, None, effort, pool, engine)
-        self.sequence = sequence
+        self.model = model
+        self._table = TableEncoder(plan, specs, effort, pool)
+        self._engine = engine or CompiledEngine()
         self._choice = choice
 
-    def _run(
-        self,
-        data: TableData,
-        rows: RowSet,
-        tokens: Tokenised | None,
-        lane_buckets: Array,
-        sources: Sources,
-        specs: tuple[ColumnSpec, ...],
-    ) -> SequenceRun | None:
-        del rows, tokens, lane_buckets, sources
-        if not data.num_rows or _too_large(self.sequence, data.num_rows):
+    def encode(self, data: TableData) -> TableChunk:
+        """Encode one cluster."""
+        return self._table.encode(data, self._run(data))
+
+    def _run(self, data: TableData) -> SequenceRun | None:
+        """What the network makes of a cluster; None where there is no use in it."""
+        if not data.num_rows or _too_large(self.model, data.num_rows):
             return None
-        if self.effort != "max" and not promising(self.sequence):
+        if self._table.effort != "max" and not promising(self.model):
             return None
-        run = SequenceRun(self.sequence, data, specs, self._choice)
+        run = SequenceRun(self.model, data, self._table.specs, self._engine, self._choice)
         return run if run.useful else None
 
 
-class SequenceDecoder(TableDecoder):
-    """Decodes table chunks of one plan by a sequence model.
+class SequenceDecoder:
+    """Decodes table chunks of one plan by a transformer.
 
     Parameters
     ----------
-    sequence : SequenceModel
+    model : SequenceModel
     plan, specs, pool, engine
-        As :class:`TableDecoder` takes them.
+        As :class:`SequenceEncoder` takes them.
     """
-
-    least_log2 = 0
 
     def __init__(
         self,
-        sequence: SequenceModel,
+        model: SequenceModel,
         plan: Plan,
         specs: tuple[ColumnSpec, ...],
         pool: Executor,
         engine: Engine | None = None,
     ) -> None:
-        super().__init__(plan, specs, None, pool, engine)
-        self.sequence = sequence
+        self.model = model
+        # Records have no lanes of their own: a group may be as small as one.
+        self._table = TableDecoder(plan, specs, least_log2=0)
+        self._pool = pool
+        self._engine = engine or CompiledEngine()
 
-    def _predicted(
-        self, reader: Reader | None, data: TableData, coding: Coding
-    ) -> list[Array] | None:
-        if reader is None:
-            return None
-        if coding.length:
+    def decode(
+        self, payload: bytes, lanes: int, counts: Array | None, decoded_size: int | None = None
+    ) -> TableData:
+        """Decode a chunk; see :meth:`vortex_hep.nn.coding.tabledecoder.TableDecoder.open`."""
+        opened = self._table.open(payload, lanes, counts, decoded_size)
+        if opened.has_network:
+            self._network(opened)
+        return opened.close()
+
+    def _network(self, opened: Opened) -> None:
+        """Decode what the network coded."""
+        if opened.length:
             raise CorruptionError("a table chunk is folded, but its model is of sequences")
-        model, rows = self.sequence, data.num_rows
+        model, data, reader = self.model, opened.data, opened.rest
+        rows = data.num_rows
         if _too_large(model, rows):
             raise CorruptionError("a table chunk has more tokens than the format allows")
         escapes = reader.section()
         section = Reader(reader.section())
-        coded = self._coded(coding)
-        cut = self._cut(section, rows, coding.log2)
+        wanted = opened.left_to_network
+        coded = self._coded(wanted)
+        cut = self._cut(section, rows, opened.log2)
         groups = lane_groups(rows, cut)
         sizes = unpack_array(section, "<u4", len(groups))
         streams = [np.frombuffer(section.take(4 * int(s)), "<u4").astype(np.uint32) for s in sizes]
         section.finish()
         parts = model.layout.parts
-        by_name = {s.name: s for s in coding.specs}
+        by_name = {s.name: s for s in opened.specs}
         given = {
             p.name: number_column(data, p.name)
             for p, c in zip(parts, coded, strict=True)
@@ -300,16 +313,10 @@ class SequenceDecoder(TableDecoder):
                 inner = by_name[part.name].inner
                 data.columns[part.name] = model.layout.unpack(records, part, inner)
         self._put(escapes, coded, data)
-        return None
 
-    def _coded(self, coding: Coding) -> Array:
+    def _coded(self, wanted: Mapping[str, ColumnSpec]) -> Array:
         """Which of the model's columns the chunk leaves to it."""
-        wanted = {
-            s.name: s
-            for s, mode in zip(coding.specs, coding.modes.tolist(), strict=True)
-            if mode == NETWORK
-        }
-        parts = self.sequence.layout.parts
+        parts = self.model.layout.parts
         known = {p.name: p for p in parts}
         for name, spec in wanted.items():
             if name not in known or not _knows(known[name], spec):
@@ -320,7 +327,7 @@ class SequenceDecoder(TableDecoder):
 
     def _cut(self, section: Reader, rows: int, log2: int) -> Cut:
         lane_rows, chunk, memory = _HEAD.unpack(section.take(_HEAD.size))
-        shape = self.sequence.shape
+        shape = self.model.shape
         if (
             not 1 <= lane_rows <= max(1, rows)
             or not 1 <= chunk <= shape.window
@@ -329,7 +336,7 @@ class SequenceDecoder(TableDecoder):
             raise CorruptionError("a table chunk has lanes that its model cannot have")
         cut = Cut(lane_rows, chunk, bool(memory), log2)
         lanes = -(-rows // lane_rows)
-        if cache_bytes(self.sequence, cut) * min(1 << log2, lanes) > MAX_CACHE_BYTES:
+        if cache_bytes(self.model, cut) * min(1 << log2, lanes) > MAX_CACHE_BYTES:
             raise CorruptionError("a table chunk has lanes that need more memory than allowed")
         # Streams are counted before they are listed: a head may claim any number of them.
         if (lanes >> log2) * _LEAST_STREAM > section.left:
@@ -341,7 +348,7 @@ class SequenceDecoder(TableDecoder):
         if not escapes:
             return
         reader = Reader(escapes)
-        parts = self.sequence.layout.parts
+        parts = self.model.layout.parts
         counts = unpack_array(reader, "<u4", len(parts)).astype(np.int64)
         if (counts[~coded] != 0).any() or (counts > data.num_rows).any():
             raise CorruptionError("escapes of a column that has none")
@@ -365,31 +372,3 @@ class SequenceDecoder(TableDecoder):
             places = part.fixed // size * size + (size - 1 - part.fixed % size)
             flat[e[:, None], places] = values[at : at + count * width].reshape(count, width)
             at += count * width
-
-
-def encoder_of(
-    model: AnyModel | None,
-    plan: Plan,
-    specs: tuple[ColumnSpec, ...],
-    effort: classical.Effort,
-    pool: Executor,
-    engine: Engine | None,
-    choice: LaneChoice | None = None,
-) -> TableEncoder:
-    """Return the encoder of a plan: of its table model, its sequence model, or of neither."""
-    if isinstance(model, SequenceModel):
-        return SequenceEncoder(model, plan, specs, effort, pool, engine, choice)
-    return TableEncoder(plan, specs, model, effort, pool, engine)
-
-
-def decoder_of(
-    model: AnyModel | None,
-    plan: Plan,
-    specs: tuple[ColumnSpec, ...],
-    pool: Executor,
-    engine: Engine | None,
-) -> TableDecoder:
-    """Return the decoder of a plan; see :func:`encoder_of`."""
-    if isinstance(model, SequenceModel):
-        return SequenceDecoder(model, plan, specs, pool, engine)
-    return TableDecoder(plan, specs, model, pool, engine)

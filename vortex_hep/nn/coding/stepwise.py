@@ -7,32 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens import rans
-from vortex_hep.nn.event.cpu import Network
+from vortex_hep.nn.event.network import Cluster, GroupArrays, Network
 from vortex_hep.nn.event.reference import Arrays, Integers, Pass
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.nn.sequence.session import Operations
 
 Array = npt.NDArray[Any]
-
-
-@dataclass
-class Group:
-    """One independently coded group of lanes: arguments as of ``cpu.run_group``."""
-
-    lanes: Array
-    active: Array
-    freq: Array
-    cum: Array
-    bits: Array
-    words: Array
 
 
 class ReferenceEngine:
@@ -50,47 +37,35 @@ class ReferenceEngine:
 
     def operations(self, model: SequenceModel, pool: Executor, parts: int) -> Operations:
         """Return :class:`vortex_hep.nn.sequence.reference.Reference`."""
-        del pool, parts
         return Reference(model)
 
     def lanes_together(self, group: int, lane_bytes: int) -> int:
         """One group."""
-        del lane_bytes
         return group
 
-    def run_group(
-        self, net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool, freq: Array, cum: Array, bits: Array, words: Array,
-    ) -> int:  # fmt: skip
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
         """Do what :func:`vortex_hep.nn.event.cpu.run_group` does, to the same arguments."""
-        group = Group(lanes, active, freq, cum, bits, words)
-        return self.run_groups(
-            net, [group], offsets, tokens, buckets, link_row, source_offsets, lane_buckets,
-            given, decode,
-        )[0]  # fmt: skip
+        return self.run_groups(net, cluster, [group], decode)[0]
 
     def run_groups(
-        self, net: Network, groups: Sequence[Group], offsets: Array, tokens: Array,
-        buckets: Array, link_row: Array, source_offsets: Array, lane_buckets: Array,
-        given: Array, decode: bool,
-    ) -> list[int]:  # fmt: skip
+        self, net: Network, cluster: Cluster, groups: Sequence[GroupArrays], decode: bool
+    ) -> list[int]:
         """Run several groups of one cluster in lock step; return one result per group."""
         integers = self._integers
         if integers is None or integers.source is not net:
             integers = self._integers = Integers(self._arrays, net)
-        order = _Order(groups, offsets, source_offsets)
-        work = _start(integers, order, tokens, buckets, lane_buckets, given)
+        order = _Order(groups, cluster)
+        work = _start(integers, order, cluster)
         n, fields = len(order.row), len(integers.fields)
         if decode:
             result = _decode(work, order, groups)
-            tokens[order.row] = self._arrays.numpy(work.tokens[:n])
+            cluster.tokens[order.row] = self._arrays.numpy(work.tokens[:n])
         else:
             work.buckets[:n, :fields] = integers.buckets(work.tokens[:n])
             _encode(work, order, groups)
             result = [0] * len(groups)
-        buckets[order.row, :fields] = self._arrays.numpy(work.buckets[:n, :fields])
-        link_row[:, order.row] = order.link
+        cluster.buckets[order.row, :fields] = self._arrays.numpy(work.buckets[:n, :fields])
+        cluster.link_row[:, order.row] = order.link
         return result
 
 
@@ -100,7 +75,7 @@ class _Order:
     The foreign rows follow, in their own order.
     """
 
-    def __init__(self, groups: Sequence[Group], offsets: Array, source_offsets: Array) -> None:
+    def __init__(self, groups: Sequence[GroupArrays], cluster: Cluster) -> None:
         depth = max((len(g.active) for g in groups), default=0)
         self.count = np.zeros((depth, len(groups)), np.int64)
         for g, group in enumerate(groups):
@@ -114,11 +89,11 @@ class _Order:
         starts = np.cumsum([0] + [len(g.lanes) for g in groups])
         lanes = np.concatenate([g.lanes for g in groups] or [np.zeros(0, np.int64)])
         self.lane = lanes[starts[self.group] + self.member]
-        self.row = offsets[self.lane] + self.position
+        self.row = cluster.offsets[self.lane] + self.position
         self.previous = self.rows_at(slice(None), self.position - 1)
-        self.n_own = int(offsets[-1])  # rows of the table, in these groups or not
-        self.source_offsets = source_offsets
-        self.link = np.full((len(source_offsets), len(place)), -1, np.int64)
+        self.n_own = int(cluster.offsets[-1])  # rows of the table, in these groups or not
+        self.source_offsets = cluster.source_offsets
+        self.link = np.full((len(self.source_offsets), len(place)), -1, np.int64)
 
     def rows_at(self, rows: slice, position: Array) -> Array:
         """Number of the row at ``position`` of the same lane as each of ``rows``, or -1."""
@@ -128,9 +103,7 @@ class _Order:
         return out
 
 
-def _start(
-    net: Integers, order: _Order, tokens: Array, buckets: Array, lane_buckets: Array, given: Array
-) -> Pass:
+def _start(net: Integers, order: _Order, cluster: Cluster) -> Pass:
     arrays = net.arrays
 
     def link_of(k: int, rows: slice, compact: Any) -> Any:
@@ -151,12 +124,13 @@ def _start(
 
     foreign = slice(order.n_own, None)
     entry = order.row if net.source.by_row else order.lane
+    tokens, buckets = cluster.tokens, cluster.buckets
     seen = np.zeros((len(order.row), buckets.shape[1]), np.uint8)
     return Pass(
         net, arrays.integers(np.concatenate([tokens[order.row], tokens[foreign]])),
         arrays.integers(np.concatenate([seen, buckets[foreign]])),
         arrays.integers(order.position), arrays.integers(order.previous),
-        arrays.integers(lane_buckets[entry]), given, link_of,
+        arrays.integers(cluster.lane_buckets[entry]), cluster.given, link_of,
     )  # fmt: skip
 
 
@@ -164,7 +138,7 @@ def _field_of(net: Integers) -> Array:
     return np.repeat(np.arange(len(net.fields)), np.diff(net.starts))
 
 
-def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
+def _encode(work: Pass, order: _Order, groups: Sequence[GroupArrays]) -> None:
     """Run all rows at once and hand every group its frequencies in decoding order."""
     n, n_tokens = len(order.row), work.tokens.shape[1]
     freq = np.ones((n, n_tokens), np.uint16)
@@ -190,7 +164,7 @@ def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
         np.add.at(group.bits, field, np.where(work.given[field], 0.0, cost))
 
 
-def _decode(work: Pass, order: _Order, groups: Sequence[Group]) -> list[int]:
+def _decode(work: Pass, order: _Order, groups: Sequence[GroupArrays]) -> list[int]:
     """Run position after position, reading each token's symbols from the groups' streams."""
     arrays = work.net.arrays
     head = 2 * rans.STATES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -13,14 +12,9 @@ from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import xxh3
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.sections import join
-from vortex_hep.codec.tokens.fields import components
 from vortex_hep.codec.tokens.folding import fold, fold_specs
-from vortex_hep.codec.tokens.rows import RowSet, Tokenised, lay_out, row_set, tokenise, usable
-from vortex_hep.codec.tokens.values import RowValues
 from vortex_hep.core.schema import ColumnSpec, TableData, VarBytes
-from vortex_hep.nn.coding.engine import CompiledEngine, Engine
-from vortex_hep.nn.coding.links import Sources, lead, mothers, row_values, virtual_columns
-from vortex_hep.nn.coding.networkrun import NetworkRun, Run
+from vortex_hep.nn.coding.networkrun import Run
 from vortex_hep.nn.coding.tablechunk import (
     CLASSICAL,
     CODED,
@@ -33,18 +27,13 @@ from vortex_hep.nn.coding.tablechunk import (
     STRINGS,
     ColumnReport,
     TableChunk,
-    column_widths,
     decoded_bytes,
-    fold_length,
     number_column,
     pack_array,
     raw_size,
     stores_counts,
-    too_large,
 )
-from vortex_hep.nn.event import cpu
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 
@@ -72,148 +61,59 @@ def _likely_wins(names: list[str], cost: float, data: TableData, effort: classic
     )
 
 
-def _refitted(
-    model: TableModel, columns: Mapping[str, Array | VarBytes], values: RowValues
-) -> Array:
-    """First parameters of all predictors (float64), as they suit some data best."""
-    out = model.parameters()
-    at = 0
-    for f in model.fields:
-        if f.predictor is None:
-            continue
-        if usable(f, columns, len(values.entry)) and f.predictor.available(values):
-            column = components(np.asarray(columns[f.columns[0]]))[:, f.component]
-            out[at] = f.predictor.refitted(column, values).parameter
-        at += 1
-    return out
-
-
 class TableEncoder:
-    """Encodes clusters of one plan.
+    """Encodes clusters of one plan, with what a network makes of each or by classical coders alone.
 
     Parameters
     ----------
     plan : Plan
     specs : tuple of ColumnSpec
         Of the plan's columns, in order.
-    model : TableModel or None
     effort : {"fast", "normal", "max"}
         For classical coders; "max" compares all columns with all of them.
     pool : Executor
         Runs the groups of a chunk.
-    engine : Engine, optional
-        Computes the frequencies; all engines give the same. The compiled one by default.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        specs: tuple[ColumnSpec, ...],
-        model: TableModel | None,
-        effort: classical.Effort,
-        pool: Executor,
-        engine: Engine | None = None,
+        self, plan: Plan, specs: tuple[ColumnSpec, ...], effort: classical.Effort, pool: Executor
     ) -> None:
         self.plan = plan
         self.specs = specs
-        self.model = model
         self.effort = effort
-        self.net = cpu.unpack(model) if model is not None else None
-        self._pool = pool
-        self._engine = engine or CompiledEngine()
+        self.pool = pool
 
-    def tokenise(
-        self, data: TableData, sources: Sources = (), others: Mapping[str, TableData] | None = None
-    ) -> tuple[RowSet, Tokenised | None]:
-        """Compute the tokens of a cluster; other tables may need them as context.
+    def encode(self, data: TableData, run: Run | None = None, length: int = 0) -> TableChunk:
+        """Encode one cluster.
 
         Parameters
         ----------
         data : TableData
-        sources : sequence of Source or None
-            One per link of the model.
-        others : mapping of str to TableData
-            Plans that predictors take inputs from.
+        run : Run, optional
+            What a network makes of the cluster, where there is one.
+        length : int
+            Of the lists, where they are folded.
         """
-        if self.model is None or self.net is None:
-            return row_set(data.offsets), None
-        if self.model.fold:
-            if not fold_length(self.plan, self.specs, self.model, data.offsets):
-                return row_set(data.offsets), None
-            data = fold(data, self.model.fold)
-        if too_large(self.model, data.num_rows, len(data.offsets) - 1):
-            return row_set(data.offsets), None
-        rows = lay_out(data.offsets, self.model.block)
-        columns = {**data.columns, **virtual_columns(self.model, data, sources)}
-        rows.mother = mothers(self.model, self.net, columns, rows)
-        # Made-up columns are not among the data that a decoder has.
-        values = row_values(self.model, data.columns, rows, others or {})
-        for k, f in enumerate(self.model.fields[: len(self.model.links)]):
-            compact = np.zeros(len(rows.lane), np.uint64)
-            if usable(f, columns, len(rows.lane)):
-                compact, _ = f.compact(columns)  # type: ignore[arg-type]
-            lead(values, self.model, self.net, k, compact, rows)
-        model = self.model.with_parameters(_refitted(self.model, columns, values))
-        tokens = tokenise(model.fields, columns, rows, values=values)
-        if model.parameters().tobytes() != self.model.parameters().tobytes():
-            tokens.parameters = model.parameters()
-        return rows, tokens
-
-    def encode(
-        self,
-        data: TableData,
-        rows: RowSet,
-        tokens: Tokenised | None,
-        lane_buckets: Array,
-        sources: Sources = (),
-    ) -> TableChunk:
-        """Encode one cluster; the parameters are what :meth:`tokenise` took and returned."""
         whole = decoded_bytes(self.plan, self.specs, data)
         specs = self.specs
-        length = fold_length(self.plan, self.specs, self.model, data.offsets)
         if length:
             specs, data = fold_specs(specs, length), fold(data, length)
         modes = {s.name: CLASSICAL for s in specs}
         costs: dict[str, float] = {}
         payloads: dict[str, tuple[int, bytes]] = {}
-        network = b""
-        escapes = parameters = b""
-        log2 = 0
-        run = self._run(data, rows, tokens, lane_buckets, sources, specs)
+        network: list[bytes] = []
         if run is not None:
             while True:
-                run.predict(self._pool, self._engine)
+                run.predict(self.pool)
                 costs = run.column_costs(data)
                 modes = {s.name: CLASSICAL for s in specs}
                 self._choose(data, run, modes, costs, payloads)
                 coded = run.coded_fields(modes)
                 if not run.drop_linked(coded):
                     break
-            network = run.encode(coded, self._pool)
-            escapes = run.encode_escapes(coded, data)
-            log2 = run.log2
-            if tokens is not None and tokens.parameters is not None:
-                parameters = pack_array(tokens.parameters)
-        network_parts = [escapes, network] if network else []
-        if network and self.model is not None and self.model.has_predictors:
-            network_parts.insert(1, parameters)
-        return self._assemble(data, specs, whole, modes, costs, payloads, network_parts, log2)
-
-    def _run(
-        self,
-        data: TableData,
-        rows: RowSet,
-        tokens: Tokenised | None,
-        lane_buckets: Array,
-        sources: Sources,
-        specs: tuple[ColumnSpec, ...],
-    ) -> Run | None:
-        """What the network makes of the cluster; None where there is no network for it."""
-        del data
-        model, net = self.model, self.net
-        if model is None or net is None or tokens is None or not len(rows.lane):
-            return None
-        return NetworkRun(model, net, rows, tokens, lane_buckets, sources, column_widths(specs))
+            network = run.sections(coded, data, self.pool)
+        log2 = run.log2 if run is not None and network else 0
+        return self._assemble(data, specs, whole, modes, costs, payloads, network, log2)
 
     def _choose(
         self,
@@ -242,9 +142,7 @@ class TableEncoder:
                 modes.update(dict.fromkeys(names, NETWORK))
             else:
                 (unsure if bits < rival else close).append((names, cost))
-        wins = self._pool.map(
-            lambda item: _likely_wins(item[0], item[1], data, self.effort), unsure
-        )
+        wins = self.pool.map(lambda item: _likely_wins(item[0], item[1], data, self.effort), unsure)
         for item, win in zip(unsure, wins, strict=True):
             if win:
                 modes.update(dict.fromkeys(item[0], NETWORK))
@@ -260,7 +158,7 @@ class TableEncoder:
     ) -> None:
         """Encode columns by the best classical coders, side by side."""
         missing = [n for n in names if n not in payloads]
-        found = self._pool.map(
+        found = self.pool.map(
             lambda n: classical.encode_best(number_column(data, n), effort=self.effort), missing
         )
         payloads.update(zip(missing, found, strict=True))
@@ -301,7 +199,7 @@ class TableEncoder:
             sections.append(pack_array(np.diff(data.offsets).astype(np.uint32)))
         sections += [apart, solid, join(strings)]
         sections += network
-        payload = HEAD.pack(flags, log2 if network else 0, lanes, data.num_rows) + join(sections)
+        payload = HEAD.pack(flags, log2, lanes, data.num_rows) + join(sections)
         reports = [
             ColumnReport(
                 s.name,

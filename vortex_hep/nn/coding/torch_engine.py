@@ -25,7 +25,7 @@ from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeight
 
 Array = npt.NDArray[Any]
 
-#: Lanes of a sequence model that are run at once on a device.
+#: Lanes of a transformer that are run at once on a device.
 _LANES = 1 << 13
 #: Bytes that their caches may take.
 _CACHE_BYTES = 1 << 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +17,11 @@ from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.codec.tokens.rows import Source, source_of
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableData, TableSpec
 from vortex_hep.nn.coding.engine import Engine
-from vortex_hep.nn.coding.sequencetable import decoder_of, encoder_of
+from vortex_hep.nn.coding.eventtable import EventDecoder, EventEncoder
+from vortex_hep.nn.coding.sequencetable import SequenceDecoder, SequenceEncoder
 from vortex_hep.nn.coding.tablechunk import TableChunk, decoded_bytes
+from vortex_hep.nn.coding.tabledecoder import TableDecoder
+from vortex_hep.nn.coding.tableencoder import TableEncoder
 from vortex_hep.nn.coding.treeorder import (
     by_level,
     flat_fields,
@@ -62,7 +65,7 @@ class TreeEncoder:
     engine : Engine, optional
         Computes the frequencies; all engines give the same. The compiled one by default.
     choice : LaneChoice, optional
-        How sequence models cut rows into lanes.
+        How transformers cut rows into lanes.
 
     Attributes
     ----------
@@ -91,14 +94,18 @@ class TreeEncoder:
         self._inner = inner
         self._engine = engine
         self._decoder: tuple[int, TreeDecoder] | None = None
-        known: dict[str, AnyModel] = {**self._models, **self._sequences}
-        self._encoders = {
-            p.name: encoder_of(
-                known.get(p.name), p, plan_specs(p, tables), effort, inner, engine, choice
-            )
-            for p in plans
-        }
         self._outer = outer
+        self._encoders: dict[str, TableEncoder | EventEncoder | SequenceEncoder] = {}
+        for p in plans:
+            how = p, plan_specs(p, tables), effort, inner
+            if p.name in self._models:
+                self._encoders[p.name] = EventEncoder(self._models[p.name], *how, engine)
+            elif p.name in self._sequences:
+                self._encoders[p.name] = SequenceEncoder(
+                    self._sequences[p.name], *how, engine, choice
+                )
+            else:
+                self._encoders[p.name] = TableEncoder(*how)
 
     def encode(self, cluster: Cluster) -> dict[str, TableChunk]:
         """Encode one cluster.
@@ -119,18 +126,23 @@ class TreeEncoder:
         def work(plan: Plan) -> tuple[TableChunk, Source | None]:
             encoder = self._encoders[plan.name]
             data = plan_data(plan, cluster)
-            sources = link_sources(encoder.model, found)
-            others = {n: plan_data(by_name[n], cluster) for n in inputs_of(encoder.model) & here}
+            if not isinstance(encoder, EventEncoder):
+                chunk = encoder.encode(data)
+                if chunk.uses_network:
+                    self._use(plan.name)
+                return chunk, None
+            model = encoder.model
+            sources = link_sources(model, found)
+            others = {n: plan_data(by_name[n], cluster) for n in inputs_of(model) & here}
             rows, tokens = encoder.tokenise(data, sources, others)
             entries = len(data.offsets) - 1 if tokens is not None else 0
-            context = lane_context(encoder.model, self._fields, found, entries)
+            context = lane_context(model, self._fields, found, entries)
             chunk = encoder.encode(data, rows, tokens, context, sources)
             if chunk.uses_network:
                 self._use(plan.name)
-            if encoder.model is None or tokens is None or plan.name not in self._levels.sources:
+            if tokens is None or plan.name not in self._levels.sources:
                 return chunk, None
-            fields = encoder.model.fields
-            return chunk, source_of(fields, tokens.compact, data.offsets, data.columns)
+            return chunk, source_of(model.fields, tokens.compact, data.offsets, data.columns)
 
         chunks: dict[str, TableChunk] = {}
         for level in self._levels.plans:
@@ -153,7 +165,7 @@ class TreeEncoder:
         return self._decoder[1]
 
     def _use(self, name: str) -> None:
-        """Note that a plan's model is needed, and those of the plans that it leans on."""
+        """Note that a plan's model is needed, and those of its dependencies."""
         model = self._models.get(name)
         if name in self.used or (model is None and name not in self._sequences):
             return
@@ -195,16 +207,22 @@ class TreeDecoder:
         inner: Executor,
         engine: Engine | None = None,
     ) -> None:
-        usable = usable_models(plans, models)
+        usable = self._models = usable_models(plans, models)
+        sequences = sequence_models(plans, models)
         self._levels = by_level(plans, usable)
         self._fields = flat_fields(plans, usable)
         self.plans = {p.name: p for p in plans}
-        known: dict[str, AnyModel] = {**usable, **sequence_models(plans, models)}
-        self._decoders = {
-            p.name: decoder_of(known.get(p.name), p, plan_specs(p, tables), inner, engine)
-            for p in plans
-        }
+        self._specs = {p.name: plan_specs(p, tables) for p in plans}
         self._outer = outer
+        self._decoders: dict[str, TableDecoder | EventDecoder | SequenceDecoder] = {}
+        for p in plans:
+            how = p, self._specs[p.name]
+            if p.name in usable:
+                self._decoders[p.name] = EventDecoder(usable[p.name], *how, inner, engine)
+            elif p.name in sequences:
+                self._decoders[p.name] = SequenceDecoder(sequences[p.name], *how, inner, engine)
+            else:
+                self._decoders[p.name] = TableDecoder(*how)
 
     def needed(self, wanted: Sequence[str], known: Collection[str] = ()) -> list[str]:
         """Plans to decode, in order, to get those in ``wanted`` where those ``known`` are there."""
@@ -215,8 +233,7 @@ class TreeDecoder:
             if name in names or name in known:
                 continue
             names.add(name)
-            model = self._decoders[name].model
-            todo += [s for s in sources_of(name, model) if s in self.plans]
+            todo += [s for s in sources_of(name, self._models.get(name)) if s in self.plans]
             if self.plans[name].counter is not None:
                 todo.append(CORE)
         return [name for name in self.plans if name in names]
@@ -254,21 +271,27 @@ class TreeDecoder:
         found: dict[str, Source | None] = {n: table.source for n, table in out.items()}
 
         def work(name: str) -> DecodedTable:
-            plan, model = self.plans[name], self._decoders[name].model
+            plan, decoder, row = self.plans[name], self._decoders[name], chunks[name]
             counts = None
             if plan.counter is not None:
                 counts = np.asarray(out[CORE].columns[plan.counter])
-            buckets = partial(lane_context, model, self._fields, found, lanes)
-            sources = link_sources(model, found)
-            others: dict[str, TableData] = {
-                n: out[n] for n in inputs_of(model) & self.plans.keys() if n != name
-            }
-            data, own = self._decode(
-                name, payloads, chunks, lanes, counts, buckets, sources, others
-            )
+            size = int(row["decoded_size"])
             source = None
-            if model is not None and own is not None and name in self._levels.sources:
-                source = source_of(model.fields, own, data.offsets, data.columns)
+            if isinstance(decoder, EventDecoder):
+                model = decoder.model
+                others: dict[str, TableData] = {
+                    n: out[n] for n in inputs_of(model) & self.plans.keys() if n != name
+                }
+                data, own = decoder.decode(
+                    payloads[name], lanes, counts,
+                    partial(lane_context, model, self._fields, found, lanes),
+                    link_sources(model, found), size, others,
+                )  # fmt: skip
+                if own is not None and name in self._levels.sources:
+                    source = source_of(model.fields, own, data.offsets, data.columns)
+            else:
+                data = decoder.decode(payloads[name], lanes, counts, size)
+            check_decoded(row, decoded_bytes(plan, self._specs[name], data))
             return DecodedTable(data.offsets, data.columns, source)
 
         if CORE in payloads:
@@ -281,21 +304,3 @@ class TreeDecoder:
                 out[name] = table
                 found[name] = table.source
         return {name: out[name] for name in payloads}
-
-    def _decode(
-        self, name: str, payloads: Mapping[str, bytes], chunks: Mapping[str, Any], lanes: int,
-        counts: Array | None, buckets: Callable[[], Array], sources: Sequence[Source | None],
-        others: Mapping[str, TableData],
-    ) -> tuple[TableData, list[Array] | None]:  # fmt: skip
-        decoder = self._decoders[name]
-        data, compact = decoder.decode(
-            payloads[name],
-            lanes,
-            counts,
-            buckets,
-            sources,
-            int(chunks[name]["decoded_size"]),
-            others,
-        )
-        check_decoded(chunks[name], decoded_bytes(decoder.plan, decoder.specs, data))
-        return data, compact

@@ -13,7 +13,7 @@ from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.codec.tokens.rows import Source, context_fields, entry_buckets
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 
 Array = npt.NDArray[Any]
@@ -27,13 +27,13 @@ def is_flat(plan: Plan) -> bool:
 def sequence_models(
     plans: Sequence[Plan], models: Mapping[str, AnyModel]
 ) -> dict[str, SequenceModel]:
-    """Sequence models of these plans; they lean on no other plan."""
+    """Transformers of these plans; they depend on no other plan."""
     here = {p.name for p in plans}
     return {n: m for n, m in models.items() if isinstance(m, SequenceModel) and n in here}
 
 
-def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, TableModel]:
-    """Table models that can serve a tree of these plans.
+def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, EventModel]:
+    """Event models that can serve a tree of these plans.
 
     Raises
     ------
@@ -43,16 +43,16 @@ def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict
     usable = {}
     for plan in plans:
         model = models.get(plan.name)
-        if not isinstance(model, TableModel) or (model.block and not is_flat(plan)):
+        if not isinstance(model, EventModel) or (model.block and not is_flat(plan)):
             continue
-        # A branch may have the name of a made-up column; the classical coders take such a table.
+        # A branch may have the name of a virtual column; classical coders then code the table.
         if not any(is_virtual(name) for name in plan.columns):
             usable[plan.name] = model
     core = usable.get(CORE)
     if core is not None and (core.fold or core.links or core.lane_context):
-        raise ModelMismatchError("the model's core is no table of one row per lane")
+        raise ModelMismatchError("the model's core must have one row per entry, and no context")
     if inputs_of(core) - {CORE}:
-        raise ModelMismatchError("the model's core is predicted from what comes after it")
+        raise ModelMismatchError("the model's core must not depend on other tables")
     for name, model in usable.items():
         _check_context(name, model, usable)
         for link, fields in zip(model.links, model.shape.links, strict=True):
@@ -61,12 +61,12 @@ def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict
                 continue
             if link.source == CORE or source.fold or source.shape.fields != fields:
                 raise ModelMismatchError(
-                    f"the model's table {name!r} links to a {link.source!r} that is another table"
+                    f"the model's table {name!r} links to {link.source!r}, which has other fields"
                 )
     return usable
 
 
-def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel]) -> None:
+def _check_context(name: str, model: EventModel, usable: Mapping[str, EventModel]) -> None:
     known = {
         plan: context_fields(usable[plan].fields)
         for plan in {plan for plan, _ in model.lane_context}
@@ -75,11 +75,11 @@ def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel
     for plan, column in model.lane_context:
         if plan in known and column not in known[plan]:
             raise ModelMismatchError(
-                f"the model's table {name!r} needs context that {plan!r} does not give"
+                f"the model's table {name!r} needs column {column!r} of {plan!r} as context"
             )
 
 
-def sources_of(name: str, model: TableModel | None) -> set[str]:
+def sources_of(name: str, model: EventModel | None) -> set[str]:
     """Plans that must be decoded before one."""
     if model is None:
         return set()
@@ -87,15 +87,15 @@ def sources_of(name: str, model: TableModel | None) -> set[str]:
     return (sources | inputs_of(model)) - {name}
 
 
-def inputs_of(model: TableModel | None) -> set[str]:
+def inputs_of(model: EventModel | None) -> set[str]:
     """Plans whose values a model's predictors ask for, its own among them."""
     if model is None:
         return set()
     return {i.plan for f in model.fields if f.predictor is not None for i in f.predictor.inputs}
 
 
-def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
-    """How many tables must come before each plan, counted along what it leans on."""
+def _levels_of(plans: Sequence[Plan], models: Mapping[str, EventModel]) -> dict[str, int]:
+    """How many tables must come before each plan, counted along its dependencies."""
     here = {p.name for p in plans}
     before = {p.name: sources_of(p.name, models.get(p.name)) & here for p in plans}
     levels: dict[str, int] = {}
@@ -103,7 +103,9 @@ def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[
         ready = [n for n, s in before.items() if n not in levels and s <= levels.keys()]
         if not ready:
             rest = ", ".join(sorted(before.keys() - levels.keys())[:5])
-            raise ModelMismatchError(f"tables of the model link in a circle: {rest}")
+            raise ModelMismatchError(
+                f"tables of the model depend on one another in a circle: {rest}"
+            )
         for name in ready:
             levels[name] = max((1 + levels[s] for s in before[name]), default=0)
     return levels
@@ -111,7 +113,7 @@ def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[
 
 @dataclass
 class Levels:
-    """Plans in groups that can be coded side by side, and those that others lean on.
+    """Plans in groups that can be coded side by side, and the dependencies of others.
 
     Parameters
     ----------
@@ -123,13 +125,13 @@ class Levels:
     sources: set[str]
 
 
-def by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> Levels:
-    """Group plans so that each leans only on plans of the groups before.
+def by_level(plans: Sequence[Plan], models: Mapping[str, EventModel]) -> Levels:
+    """Group plans so that each depends only on plans of the groups before.
 
     Raises
     ------
     ModelMismatchError
-        They lean on one another in a circle.
+        They depend on one another in a circle.
     """
     groups: dict[int, list[Plan]] = {}
     levels = _levels_of(plans, models)
@@ -140,30 +142,25 @@ def by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> Levels:
     return Levels([groups[k] for k in sorted(groups)], sources)
 
 
-def link_sources(
-    model: TableModel | None, found: Mapping[str, Source | None]
-) -> list[Source | None]:
+def link_sources(model: EventModel, found: Mapping[str, Source | None]) -> list[Source | None]:
     """Rows that a model's links may point to; None for tables that the file does not have."""
-    if model is None:
-        return []
     return [found.get(link.source) for link in model.links]
 
 
 def flat_fields(
-    plans: Sequence[Plan], models: Mapping[str, TableModel]
+    plans: Sequence[Plan], models: Mapping[str, EventModel]
 ) -> dict[str, tuple[Field, ...]]:
     """Fields of the plans with one row per entry: what others may have as context."""
     return {p.name: models[p.name].fields for p in plans if is_flat(p) and p.name in models}
 
 
 def lane_context(
-    model: TableModel | None,
+    model: EventModel,
     fields: Mapping[str, tuple[Field, ...]],
     found: Mapping[str, Source | None],
     entries: int,
 ) -> Array:
     """Buckets of the context that a model has of each entry."""
-    context = () if model is None else model.lane_context
     # By name: other threads may be adding to what is found.
     known = {plan: found.get(plan) for plan in fields}
-    return entry_buckets(context, fields, known, entries)
+    return entry_buckets(model.lane_context, fields, known, entries)

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN202 - numba infers the types of kernels
 """The compiled CPU engine: one pass over a group of lanes, coding or decoding.
 
 Equal bit for bit to :mod:`vortex_hep.nn.event.reference`. Products run in float32, which is exact:
@@ -14,13 +15,12 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec.tokens.fields import BUCKETS, Field
+from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.codec.tokens.rans import LOWER, STATES
-from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.event.tablemodel import MATCHES, MAX_LINKS, POSITIONS, TableModel
+from vortex_hep.nn.event.model import MATCHES
+from vortex_hep.nn.event.network import UNKNOWN, Cluster, GroupArrays, Network
 from vortex_hep.nn.kernels import ROWS, add_embedded, product
 from vortex_hep.nn.vector import (
-    WIDTH,
     add,
     clip,
     count_up_to,
@@ -33,381 +33,406 @@ from vortex_hep.nn.vector import (
 
 Array = npt.NDArray[Any]
 
+#: Index of a match table's row for what is not known.
+NO_MATCH = MATCHES - 1
 
-class Network(NamedTuple):
-    """A table model unpacked for the kernels; weights are float32 arrays of integers.
 
-    ``link_values`` holds the values of all links one after the other, link ``k``'s from
-    ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
-    ``own_link`` whether it stays within the table; ``has_match``, shape (links, tokens), whether
-    the token's field has a counterpart in the link's source (so, alike for all its tokens);
-    ``by_row`` whether context of entries belongs to rows instead of lanes, as in blocks.
+class Scratch(NamedTuple):
+    """What a group is computed with, for ``room`` lanes: those of the group, in whole blocks.
+
+    ``state`` float32 (room * hidden,): the sum of all that a lane's row is known to be.
+    ``own`` float32 (room * head,): what the field at hand makes of it, and of its own tokens.
+    ``x`` (ROWS * hidden,), ``z`` (ROWS * head,), ``logits`` (ROWS * 16,) float32, and ``mass``
+    and ``below`` int32 (ROWS, 16): a block's way to frequencies and the sums before each.
+    ``rows`` int64 (room,): the row at hand of every lane; ``links`` int64 (links, room): the
+    rows it points to, or -1.
+    ``same`` int64 (1 + links, room): 16 as long as the field's tokens equal those of the row
+    before, or of the row that a partner leads to, else 0; ``seen`` int64 (1 + links, ROWS):
+    the token there.
+    ``partner`` int64 (links,): links whose source has a counterpart of the field at hand.
+    ``match`` int64 (links,) and ``places`` int64: offsets of rows to add up.
+    ``rans`` uint64 (STATES,): states of the decoder.
     """
 
-    embed: Array
-    previous: Array
-    link: Array
-    lane: Array
-    position: Array
-    gate: Array
-    trunk: Array
-    bias: Array
-    nibble: Array
-    match_previous: Array
-    match_link: Array
-    head: Array
-    head_bias: Array
-    field_start: Array
-    flat_bits: Array
-    token_bits: Array
-    thresholds: Array
-    threshold_start: Array
-    ladder: Array
-    link_values: Array
-    link_start: Array
-    link_fields: Array
-    own_link: Array
-    has_match: Array
-    by_row: bool
+    state: Array
+    own: Array
+    x: Array
+    z: Array
+    logits: Array
+    mass: Array
+    below: Array
+    rows: Array
+    links: Array
+    same: Array
+    seen: Array
+    partner: Array
+    match: Array
+    places: Array
+    rans: Array
 
 
-#: A foreign row's token that has no counterpart there.
-UNKNOWN = 255
+class Step(NamedTuple):
+    """Where a group is: at one token of the ``count`` rows at one position of its lanes.
 
-#: A link column with more distinct values than this is no link.
-MAX_LINK_VALUES = 1 << 16
+    ``first`` is the first token of the field, ``paired`` how many partners the field has, and
+    ``at`` the number of symbols before this token's.
+    """
 
-
-def link_values(field: Field) -> Array:
-    """Row numbers that the compact integers of a link's field stand for (int64)."""
-    f = field
-    if f.is_flags or f.component or np.dtype(f.dtype).kind not in "iu":
-        raise CorruptionError("a link's field is not a plain column of integers")
-    compact = np.arange(min(f.segments.top + 1, MAX_LINK_VALUES), dtype=np.uint64)
-    column = np.zeros(len(compact), f.dtype)
-    f.restore(compact, np.zeros(0, np.int64), {f.columns[0]: column}, (None, None, None))
-    return column.astype(np.int64)
+    position: int
+    count: int
+    field: int
+    first: int
+    token: int
+    paired: int
+    at: int
 
 
-def widened(name: str, weights: Array) -> Array:
-    """Return weights as float32 with both widths filled up with zeros to whole vectors."""
-    room = [(0, 0)] * weights.ndim
-    if name not in ("head", "head_bias"):
-        room[-1] = (0, -weights.shape[-1] % WIDTH)
-    if name in ("trunk", "head"):
-        room[-2] = (0, -weights.shape[-2] % WIDTH)
-    return np.ascontiguousarray(np.pad(weights, room), np.float32)
+_part = nb.njit(inline="always")
 
 
-def unpack(model: TableModel) -> Network:
-    """Prepare a table model for the kernels of this module."""
-    w = {k: widened(k, v) for k, v in model.weights.items()}
-    starts = np.cumsum([0] + [len(f.thresholds) for f in model.fields]).astype(np.int64)
-    thresholds = np.concatenate([f.thresholds for f in model.fields] or [np.zeros(0, np.uint64)])
-    ladder = np.full((len(model.fields), BUCKETS), np.iinfo(np.uint64).max)
-    for row, f in zip(ladder, model.fields, strict=True):
-        if len(f.thresholds) >= BUCKETS:
-            raise CorruptionError("a field has more buckets than the format allows")
-        row[: len(f.thresholds)] = f.thresholds
-    token_bits = np.array([b for f in model.fields for b in f.token_widths], np.int64)
-    sizes = (len(model.fields), len(token_bits), len(model.lane_context))
-    if sizes != (model.shape.fields, model.shape.tokens, model.shape.lane_fields):
-        raise CorruptionError("a network does not fit its fields")
-    seen = model.shape.links
-    own = [link.source == model.table for link in model.links]
-    if (
-        not len(model.links) == len(seen) <= min(MAX_LINKS, len(model.fields))
-        or any(len(link.counterparts) != len(model.fields) for link in model.links)
-        or any(n < 0 for n in seen)
-        or any(n != len(model.fields) for n, o in zip(seen, own, strict=True) if o)
-    ):
-        raise CorruptionError("a network does not fit its links")
-    values = [link_values(f) for f in model.fields[: len(seen)]]
-    lengths = [len(f.token_widths) for f in model.fields]
-    has_match = np.zeros((len(seen), len(token_bits)), np.bool_)
-    for row, link, o in zip(has_match, model.links, own, strict=True):
-        row[:] = np.repeat([o or name != "" for name in link.counterparts], lengths)
-    return Network(
-        **w,
-        field_start=model.field_starts,
-        flat_bits=model.flat_bits,
-        token_bits=token_bits,
-        thresholds=thresholds.astype(np.uint64),
-        threshold_start=starts,
-        ladder=ladder,
-        link_values=np.concatenate([np.zeros(0, np.int64), *values]),
-        link_start=np.cumsum([0] + [len(v) for v in values]).astype(np.int64),
-        link_fields=np.array(seen, np.int64),
-        own_link=np.array(own, np.bool_),
-        has_match=has_match,
-        by_row=model.block > 0,
+@_part
+def _scratch(net, cluster, group):  # type: ignore[no-untyped-def]
+    """Room for a group."""
+    hidden, head = net.gate.shape[1], net.bias.shape[1]
+    n_links = len(net.link_fields)
+    room = (len(group.lanes) + ROWS - 1) // ROWS * ROWS
+    widest = max(len(net.field_start) - 1, cluster.lane_buckets.shape[1])
+    for q in range(n_links):
+        widest = max(widest, net.link_fields[q])
+    return Scratch(
+        state=np.zeros(room * hidden, np.float32),
+        own=np.zeros(room * head, np.float32),
+        x=np.zeros(ROWS * hidden, np.float32),
+        z=np.zeros(ROWS * head, np.float32),
+        logits=np.zeros(ROWS * 16, np.float32),
+        mass=np.zeros((ROWS, 16), np.int32),
+        below=np.zeros((ROWS, 16), np.int32),
+        rows=np.zeros(room, np.int64),
+        links=np.zeros((n_links, room), np.int64),
+        same=np.zeros((1 + n_links, room), np.int64),
+        seen=np.zeros((1 + n_links, ROWS), np.int64),
+        partner=np.zeros(n_links, np.int64),
+        match=np.zeros(n_links, np.int64),
+        places=np.zeros(widest, np.int64),
+        rans=np.zeros(STATES, np.uint64),
     )
 
 
+@_part
+def _begin_stream(words, rans):  # type: ignore[no-untyped-def]
+    """Fill the decoder's states from the head of a stream; return the words read, or -1."""
+    if len(words) < 2 * STATES:
+        return -1
+    for s in range(STATES):
+        rans[s] = np.uint64(words[2 * s]) | (np.uint64(words[2 * s + 1]) << np.uint64(32))
+    return 2 * STATES
+
+
+@_part
+def _ends_as_it_began(rans):  # type: ignore[no-untyped-def]
+    """Whether the decoder's states are back where the encoder's began."""
+    good = True
+    for s in range(STATES):
+        good = good and rans[s] == np.uint64(LOWER)
+    return good
+
+
+@_part
+def _begin_rows(net, cluster, lanes, j, n, s):  # type: ignore[no-untyped-def]
+    """Start the state of the first ``n`` lanes' rows at position ``j`` from what surrounds them."""
+    fields, hidden = len(net.field_start) - 1, net.gate.shape[1]
+    follows = len(net.previous) > 0 and j > 0
+    position = min(j, net.position.shape[0] - 1) * hidden
+    for i in range(n):
+        row = cluster.offsets[lanes[i]] + j
+        s.rows[i] = row
+        for q in range(len(net.link_fields)):
+            cluster.link_row[q, row] = -1
+            s.links[q, i] = -1
+        for h in range(0, hidden, 16):
+            store(s.state, i * hidden + h, load(net.position, position + h))
+        if follows:
+            add_embedded(
+                s.state, i * hidden, net.previous, 0, cluster.buckets, row - 1, fields, hidden,
+                s.places,
+            )  # fmt: skip
+        add_embedded(
+            s.state, i * hidden, net.lane, 0, cluster.lane_buckets,
+            row if net.by_row else lanes[i], cluster.lane_buckets.shape[1], hidden, s.places,
+        )  # fmt: skip
+
+
+@_part
+def _skip_field(group, symbols, at):  # type: ignore[no-untyped-def]
+    """Note ``symbols`` symbols that are not coded."""
+    for k in range(at, at + symbols):
+        group.freq[k] = 1
+        group.cum[k] = 0
+
+
+@_part
+def _begin_field(net, f, n, s):  # type: ignore[no-untyped-def]
+    """Set ``own`` to what field ``f`` makes of the state; return how many partners it has."""
+    hidden, head = net.gate.shape[1], net.bias.shape[1]
+    for block in range(0, n, ROWS):
+        for r in range(ROWS):
+            for h in range(0, hidden, 16):
+                v = load(s.state, (block + r) * hidden + h)
+                store(s.x, r * hidden + h, clip(add(v, load(net.gate, f * hidden + h))))
+        product(s.x, 0, net.trunk, f * hidden * head, hidden, head, s.own, block * head)
+        for k in range(block * head, (block + ROWS) * head, 16):
+            store(s.own, k, descale(load(s.own, k)))
+    for q in range(len(s.same)):
+        for i in range(n):
+            s.same[q, i] = 16
+    first = net.field_start[f]
+    paired = 0
+    for q in range(len(net.link_fields)):
+        if first < net.field_start[f + 1] and net.has_match[q, first]:
+            s.partner[paired] = q
+            paired += 1
+    return paired
+
+
+@_part
+def _previous_match(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def]
+    """Where ``match_previous`` has what the row before says of lane ``i``'s token."""
+    m = NO_MATCH
+    if len(net.previous) > 0 and step.position > 0:
+        s.seen[0, r] = cluster.tokens[s.rows[i] - 1, step.token]
+        m = s.seen[0, r] + s.same[0, i]
+    return (step.token * MATCHES + m) * net.bias.shape[1]
+
+
+@_part
+def _link_match(net, cluster, s, t, p, i, r):  # type: ignore[no-untyped-def]
+    """Where ``match_link`` has what the row that partner ``p`` leads to says of token ``t``."""
+    q = s.partner[p]
+    m = NO_MATCH
+    if s.links[q, i] >= 0:
+        s.seen[1 + p, r] = cluster.tokens[s.links[q, i], t]
+        if s.seen[1 + p, r] != UNKNOWN:
+            m = s.seen[1 + p, r] + s.same[1 + p, i]
+    return ((q * len(net.flat_bits) + t) * MATCHES + m) * net.bias.shape[1]
+
+
+@_part
+def _mix(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def]
+    """Add up in ``z[r]`` all that is known of lane ``i``'s token, and clip it."""
+    head, t, paired = net.bias.shape[1], step.token, step.paired
+    jagged = len(net.previous) > 0
+    m1 = _previous_match(net, cluster, s, step, i, r)
+    m2 = 0
+    if paired > 0:
+        m2 = _link_match(net, cluster, s, t, 0, i, r)
+    if paired > 1:  # z is scratch for what these add
+        for p in range(1, paired):
+            s.match[p] = _link_match(net, cluster, s, t, p, i, r)
+        for k in range(0, head, 16):
+            v = load(net.match_link, s.match[1] + k)
+            for p in range(2, paired):
+                v = add(v, load(net.match_link, s.match[p] + k))
+            store(s.z, r * head + k, v)
+    if t > step.first:
+        y = ((t - 1) * 16 + cluster.tokens[s.rows[i], t - 1]) * head
+        for k in range(0, head, 16):
+            store(s.own, i * head + k, add(load(s.own, i * head + k), load(net.nibble, y + k)))
+    for k in range(0, head, 16):
+        v = add(load(s.own, i * head + k), load(net.bias, t * head + k))
+        if jagged:
+            v = add(v, load(net.match_previous, m1 + k))
+        if paired > 0:
+            v = add(v, load(net.match_link, m2 + k))
+        if paired > 1:
+            v = add(v, load(s.z, r * head + k))
+        store(s.z, r * head + k, clip(v))
+
+
+@_part
+def _predict(net, cluster, s, step, block, rows):  # type: ignore[no-untyped-def]
+    """Fill ``mass`` and ``below`` for a block of rows."""
+    head, t = net.bias.shape[1], step.token
+    for r in range(rows):
+        _mix(net, cluster, s, step, block + r, r)
+    product(s.z, 0, net.head, t * head * 16, head, 16, s.logits, 0)
+    for r in range(rows):
+        q = frequencies(add(load(s.logits, r * 16), load(net.head_bias, t * 16)))
+        store(s.mass, r * 16, q)
+        store(s.below, r * 16, sums_before(q))
+
+
+@_part
+def _share(s, r, y, flat):  # type: ignore[no-untyped-def]
+    """Frequency of symbol ``y`` and the sum of those before it."""
+    share = np.int32(65536 >> flat)
+    start = np.int32(y << (16 - flat))
+    if flat == 0:
+        share = s.mass[r, y]
+        start = s.below[r, y]
+    return share, start
+
+
+@_part
+def _read(s, words, at, i, r, flat):  # type: ignore[no-untyped-def]
+    """Decode a symbol of lane ``i``; return it and the words read, or -1."""
+    u = s.rans[i & (STATES - 1)]
+    slot = np.int32(u & np.uint64(0xFFFF))
+    y = np.int64(slot >> (16 - flat))
+    if flat == 0:
+        y = count_up_to(load(s.below, r * 16), slot) - 1
+    share, start = _share(s, r, y, flat)
+    u = np.uint64(share) * (u >> np.uint64(16))
+    u += np.uint64(slot - start)
+    if u < np.uint64(LOWER):
+        if at < len(words):
+            u = (u << np.uint64(32)) | np.uint64(words[at])
+            at += 1
+        else:
+            at = -1
+    s.rans[i & (STATES - 1)] = u
+    return y, at
+
+
+@_part
+def _compare(s, i, r, y, paired):  # type: ignore[no-untyped-def]
+    """Note whether symbol ``y`` is the one that was seen in the row before and in partners."""
+    s.same[0, i] = s.same[0, i] if s.seen[0, r] == y else 0
+    if paired > 0:
+        s.same[1, i] = s.same[1, i] if s.seen[1, r] == y else 0
+    if paired > 1:
+        for p in range(2, 1 + paired):
+            s.same[p, i] = s.same[p, i] if s.seen[p, r] == y else 0
+
+
+@_part
+def _code_token(net, cluster, group, s, step, words, decode):  # type: ignore[no-untyped-def]
+    """Code a token of all rows of a step; return the words read, or -1."""
+    f, t, n = step.field, step.token, step.count
+    flat = net.flat_bits[t]
+    information = 1.0
+    for block in range(0, n, ROWS):
+        rows = min(ROWS, n - block)
+        if flat == 0:
+            _predict(net, cluster, s, step, block, rows)
+        for r in range(rows):
+            i = block + r
+            row = s.rows[i]
+            if decode:
+                y, words = _read(s, group.words, words, i, r, flat)
+                if words < 0:
+                    return -1
+                cluster.tokens[row, t] = y
+            else:
+                y = np.int64(cluster.tokens[row, t])
+                share, start = _share(s, r, y, flat)
+                group.freq[step.at + i] = share
+                group.cum[step.at + i] = start
+                information *= share * (1 / 65536)
+                if information < 1e-250:
+                    group.bits[f] -= np.log2(information)
+                    information = 1.0
+            _compare(s, i, r, y, step.paired)
+    if not decode:
+        group.bits[f] -= np.log2(information)
+    return words
+
+
+@_part
+def _bucket(net, f, compact):  # type: ignore[no-untyped-def]
+    """Bucket of a compact integer of field ``f``."""
+    bucket = 0
+    for k in range(BUCKETS):
+        bucket += net.ladder[f, k] <= compact
+    return min(bucket, net.threshold_start[f + 1] - net.threshold_start[f])
+
+
+@_part
+def _target(net, cluster, f, lane, j, compact):  # type: ignore[no-untyped-def]
+    """Row that link ``f`` of a lane's row at position ``j`` points to, or -1."""
+    count = net.link_start[f + 1] - net.link_start[f]
+    target = -1
+    if compact < np.uint64(count):
+        value = net.link_values[net.link_start[f] + np.int64(compact)]
+        source = cluster.source_offsets[f, lane]
+        end = j if net.own_link[f] else cluster.source_offsets[f, lane + 1] - source
+        if 0 <= value < end:
+            target = source + value
+    return target
+
+
+@_part
+def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-untyped-def]
+    """Add what is known of field ``f`` now, and of the rows it points to, to the state."""
+    hidden = net.gate.shape[1]
+    for i in range(n):
+        row = s.rows[i]
+        compact = np.uint64(0)
+        for t in range(net.field_start[f], net.field_start[f + 1]):
+            compact = (compact << np.uint64(net.token_bits[t])) | np.uint64(cluster.tokens[row, t])
+        bucket = _bucket(net, f, compact)
+        cluster.buckets[row, f] = bucket
+        k = (f * BUCKETS + bucket) * hidden
+        for h in range(0, hidden, 16):
+            v = add(load(s.state, i * hidden + h), load(net.embed, k + h))
+            store(s.state, i * hidden + h, v)
+        if f < len(net.link_fields):
+            target = _target(net, cluster, f, lanes[i], j, compact)
+            if target >= 0:
+                s.links[f, i] = target
+                cluster.link_row[f, row] = target
+                add_embedded(
+                    s.state, i * hidden, net.link, link_at, cluster.buckets, target,
+                    net.link_fields[f], hidden, s.places,
+                )  # fmt: skip
+
+
 @nb.njit(cache=True, nogil=True)
-def run_group(
-    net: Network, lanes: Array, offsets: Array, active: Array, tokens: Array, buckets: Array,
-    link_row: Array, source_offsets: Array, lane_buckets: Array, given: Array, decode: bool,
-    freq: Array, cum: Array, bits: Array, words: Array,
-) -> int:  # fmt: skip
+def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
     """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
 
     Parameters
     ----------
     net : Network
-    lanes : int64 array, shape (lanes,)
-        Lanes of the group, those with most rows first.
-    offsets : int64 array
-        First row of every lane of the cluster.
-    active : int64 array, shape (positions,)
-        ``active[j]``: how many of ``lanes`` have more than ``j`` rows.
-    tokens : uint8 array, shape (rows + foreign rows, tokens)
-        Known tokens; when decoding, those of coded fields are written here. The foreign rows
-        are those of other tables that links point to, in tokens of this table; 255 is a token
-        without counterpart.
-    buckets : uint8 array, shape (rows + foreign rows, columns)
-        Own rows: scratch, whose first columns are filled here with the fields' buckets. Foreign
-        rows: the buckets of their own table's fields.
-    link_row : int64 array, shape (links, rows)
-        Scratch, filled here with the rows that links point to, or -1.
-    source_offsets : int64 array, shape (links, lanes of the cluster + 1)
-        First row of every lane among the rows that a link may point to: ``offsets`` for a link
-        within the table.
-    lane_buckets : uint8 array, shape (lanes of the cluster, lane fields)
-        Or (rows, lane fields) with ``net.by_row``.
-    given : bool array, shape (fields,)
-        Fields whose tokens are known when decoding (and not coded when encoding).
+    cluster : Cluster
+    group : GroupArrays
     decode : bool
-    freq, cum : uint16 arrays, shape (rows of the group * tokens,)
-        When encoding: output, in decoding order.
-    bits : float64 array, shape (fields,)
-        When encoding: receives the information content per field.
-    words : uint32 array
-        When decoding: the stream.
 
     Returns
     -------
     int
         Words read, or -1 where the stream is too short or does not end as it began.
     """
-    fields = len(net.field_start) - 1
-    hidden = net.gate.shape[1]
-    head = net.bias.shape[1]
-    jagged = len(net.previous) > 0
-    n_links = len(net.link_fields)
-    n_tokens = len(net.flat_bits)
-    room = (len(lanes) + ROWS - 1) // ROWS * ROWS
-    state = np.zeros(room * hidden, np.float32)
-    own = np.zeros(room * head, np.float32)
-    x = np.zeros(ROWS * hidden, np.float32)
-    z = np.zeros(ROWS * head, np.float32)
-    logits = np.zeros(ROWS * 16, np.float32)
-    mass = np.zeros((ROWS, 16), np.int32)
-    below = np.zeros((ROWS, 16), np.int32)
-    rows = np.zeros(room, np.int64)
-    links = np.zeros((n_links, room), np.int64)
-    same = np.zeros((1 + n_links, room), np.int64)
-    seen = np.zeros((1 + n_links, ROWS), np.int64)
-    partner = np.zeros(n_links, np.int64)
-    match = np.zeros(n_links, np.int64)
-    widest = max(fields, lane_buckets.shape[1])
-    for q in range(n_links):
-        widest = max(widest, net.link_fields[q])
-    places = np.zeros(widest, np.int64)
-    rans = np.zeros(STATES, np.uint64)
-    at = 0
+    lanes, active = group.lanes, group.active
+    s = _scratch(net, cluster, group)
+    words = 0
     if decode:
-        if len(words) < 2 * STATES:
+        words = _begin_stream(group.words, s.rans)
+        if words < 0:
             return -1
-        for s in range(STATES):
-            rans[s] = np.uint64(words[2 * s]) | (np.uint64(words[2 * s + 1]) << np.uint64(32))
-        at = 2 * STATES
-    base = 0
+    at = 0
     for j in range(len(active)):
         n = active[j]
-        follows = jagged and j > 0
-        position = min(j, net.position.shape[0] - 1) * hidden
-        for i in range(n):
-            row = offsets[lanes[i]] + j
-            rows[i] = row
-            for q in range(n_links):
-                link_row[q, row] = -1
-                links[q, i] = -1
-            for h in range(0, hidden, 16):
-                store(state, i * hidden + h, load(net.position, position + h))
-            if follows:
-                add_embedded(
-                    state, i * hidden, net.previous, 0, buckets, row - 1, fields, hidden, places
-                )
-            add_embedded(
-                state, i * hidden, net.lane, 0, lane_buckets, row if net.by_row else lanes[i],
-                lane_buckets.shape[1], hidden, places,
-            )  # fmt: skip
+        _begin_rows(net, cluster, lanes, j, n, s)
         link_at = 0
-        for f in range(fields):
-            first = net.field_start[f]
-            last = net.field_start[f + 1]
-            if given[f]:
+        for f in range(len(net.field_start) - 1):
+            first, last = net.field_start[f], net.field_start[f + 1]
+            if cluster.given[f]:
                 if not decode:
-                    for k in range(base, base + (last - first) * n):
-                        freq[k] = 1
-                        cum[k] = 0
-                base += (last - first) * n
+                    _skip_field(group, (last - first) * n, at)
             else:
-                for block in range(0, n, ROWS):
-                    for r in range(ROWS):
-                        for h in range(0, hidden, 16):
-                            v = load(state, (block + r) * hidden + h)
-                            store(x, r * hidden + h, clip(add(v, load(net.gate, f * hidden + h))))
-                    product(x, 0, net.trunk, f * hidden * head, hidden, head, own, block * head)
-                    for k in range(block * head, (block + ROWS) * head, 16):
-                        store(own, k, descale(load(own, k)))
-                for q in range(1 + n_links):
-                    for i in range(n):
-                        same[q, i] = 16
-                paired = 0
-                for q in range(n_links):
-                    if first < last and net.has_match[q, first]:
-                        partner[paired] = q
-                        paired += 1
-                one = partner[0] if paired > 0 else 0
+                paired = _begin_field(net, f, n, s)
                 for t in range(first, last):
-                    information = 1.0
-                    flat = net.flat_bits[t]
-                    for block in range(0, n, ROWS):
-                        count = min(ROWS, n - block)
-                        if flat == 0:
-                            for r in range(count):
-                                i = block + r
-                                row = rows[i]
-                                m1 = 32
-                                if follows:
-                                    seen[0, r] = tokens[row - 1, t]
-                                    m1 = seen[0, r] + same[0, i]
-                                m1 = (t * MATCHES + m1) * head
-                                m2 = 32
-                                if paired > 0 and links[one, i] >= 0:
-                                    seen[1, r] = tokens[links[one, i], t]
-                                    if seen[1, r] != UNKNOWN:
-                                        m2 = seen[1, r] + same[1, i]
-                                m2 = ((one * n_tokens + t) * MATCHES + m2) * head
-                                if paired > 1:  # z is scratch for what these add
-                                    for p in range(1, paired):
-                                        q = partner[p]
-                                        m = 32
-                                        if links[q, i] >= 0:
-                                            seen[1 + p, r] = tokens[links[q, i], t]
-                                            if seen[1 + p, r] != UNKNOWN:
-                                                m = seen[1 + p, r] + same[1 + p, i]
-                                        match[p] = ((q * n_tokens + t) * MATCHES + m) * head
-                                    for k in range(0, head, 16):
-                                        v = load(net.match_link, match[1] + k)
-                                        for p in range(2, paired):
-                                            v = add(v, load(net.match_link, match[p] + k))
-                                        store(z, r * head + k, v)
-                                if t > first:
-                                    y = ((t - 1) * 16 + tokens[row, t - 1]) * head
-                                    for k in range(0, head, 16):
-                                        v = add(load(own, i * head + k), load(net.nibble, y + k))
-                                        store(own, i * head + k, v)
-                                for k in range(0, head, 16):
-                                    v = add(load(own, i * head + k), load(net.bias, t * head + k))
-                                    if jagged:
-                                        v = add(v, load(net.match_previous, m1 + k))
-                                    if paired > 0:
-                                        v = add(v, load(net.match_link, m2 + k))
-                                    if paired > 1:
-                                        v = add(v, load(z, r * head + k))
-                                    store(z, r * head + k, clip(v))
-                            product(z, 0, net.head, t * head * 16, head, 16, logits, 0)
-                            for r in range(count):
-                                v = add(load(logits, r * 16), load(net.head_bias, t * 16))
-                                q = frequencies(v)
-                                store(mass, r * 16, q)
-                                store(below, r * 16, sums_before(q))
-                        for r in range(count):
-                            i = block + r
-                            row = rows[i]
-                            if decode:
-                                s = i & (STATES - 1)
-                                u = rans[s]
-                                slot = np.int32(u & np.uint64(0xFFFF))
-                                if flat == 0:
-                                    y = count_up_to(load(below, r * 16), slot) - 1
-                                    share = mass[r, y]
-                                    start = below[r, y]
-                                else:
-                                    y = np.int64(slot >> (16 - flat))
-                                    share = np.int32(65536 >> flat)
-                                    start = np.int32(y << (16 - flat))
-                                u = np.uint64(share) * (u >> np.uint64(16))
-                                u += np.uint64(slot - start)
-                                if u < np.uint64(LOWER):
-                                    if at >= len(words):
-                                        return -1
-                                    u = (u << np.uint64(32)) | np.uint64(words[at])
-                                    at += 1
-                                rans[s] = u
-                                tokens[row, t] = y
-                            else:
-                                y = np.int64(tokens[row, t])
-                                if flat == 0:
-                                    share = mass[r, y]
-                                    start = below[r, y]
-                                else:
-                                    share = np.int32(65536 >> flat)
-                                    start = np.int32(y << (16 - flat))
-                                freq[base + i] = share
-                                cum[base + i] = start
-                                information *= share * (1 / 65536)
-                                if information < 1e-250:
-                                    bits[f] -= np.log2(information)
-                                    information = 1.0
-                            same[0, i] = same[0, i] if seen[0, r] == y else 0
-                            if paired > 0:
-                                same[1, i] = same[1, i] if seen[1, r] == y else 0
-                            if paired > 1:
-                                for p in range(2, 1 + paired):
-                                    same[p, i] = same[p, i] if seen[p, r] == y else 0
-                    if not decode:
-                        bits[f] -= np.log2(information)
-                    base += n
-            for i in range(n):
-                row = rows[i]
-                compact = np.uint64(0)
-                for t in range(first, last):
-                    compact = (compact << np.uint64(net.token_bits[t])) | np.uint64(tokens[row, t])
-                bucket = 0
-                for k in range(BUCKETS):
-                    bucket += net.ladder[f, k] <= compact
-                bucket = min(bucket, net.threshold_start[f + 1] - net.threshold_start[f])
-                buckets[row, f] = bucket
-                k = (f * BUCKETS + bucket) * hidden
-                for h in range(0, hidden, 16):
-                    v = add(load(state, i * hidden + h), load(net.embed, k + h))
-                    store(state, i * hidden + h, v)
-                if f < n_links:
-                    count = net.link_start[f + 1] - net.link_start[f]
-                    if compact < np.uint64(count):
-                        value = net.link_values[net.link_start[f] + np.int64(compact)]
-                        source = source_offsets[f, lanes[i]]
-                        end = j if net.own_link[f] else source_offsets[f, lanes[i] + 1] - source
-                        if 0 <= value < end:
-                            links[f, i] = source + value
-                            link_row[f, row] = source + value
-                            add_embedded(
-                                state, i * hidden, net.link, link_at, buckets, source + value,
-                                net.link_fields[f], hidden, places,
-                            )  # fmt: skip
-            if f < n_links:
+                    step = Step(j, n, f, first, t, paired, at + (t - first) * n)
+                    words = _code_token(net, cluster, group, s, step, words, decode)
+                    if words < 0:
+                        return -1
+            at += (last - first) * n
+            _end_field(net, cluster, lanes, j, n, f, link_at, s)
+            if f < len(net.link_fields):
                 link_at += net.link_fields[f]
-    if decode:
-        for s in range(STATES):
-            if rans[s] != np.uint64(LOWER):
-                return -1
-    return at
+    if decode and not _ends_as_it_began(s.rans):
+        return -1
+    return words
 
 
-__all__ = [
-    "MAX_LINK_VALUES", "POSITIONS", "UNKNOWN", "Network", "link_values", "run_group", "unpack",
-]  # fmt: skip
+__all__ = ["run_group"]

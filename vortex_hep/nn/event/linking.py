@@ -1,7 +1,7 @@
 """Detection of links between tables, row by row within a lane.
 
 An index branch (``Jet_genJetIdx``) names the row of another table that belongs to a row. Where
-there is none, one can be made up: the encoder points to the nearest row in direction, and the
+there is none, a virtual column can take its place: the encoder points to the nearest row, and the
 network codes the pointer like any other field. Both pay where two tables hold nearly the same
 objects, as generator partons and their copies, or jets and the trigger objects they fired.
 """
@@ -109,12 +109,12 @@ def nearest(
 
 
 def virtual_name(source: str) -> str:
-    """Name of the made-up column that links to ``source``; no branch can have it."""
+    """Name of the virtual column that links to ``source``; no branch can have it."""
     return f"@{source}"
 
 
 def is_virtual(name: str) -> bool:
-    """Whether a column is made up."""
+    """Whether a column is virtual: computed by the encoder, not in the file."""
     return name.startswith("@")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 
 
@@ -33,7 +34,7 @@ class EventLog:
         except ImportError as error:
             raise UnsupportedFeatureError(
                 "TensorBoard is not installed",
-                hint="pip install 'vortex-hep[tensorboard]', or train without a log folder",
+                hint=f"{install_hint('tensorboard')}, or train without a log folder",
             ) from error
         self._writer = SummaryWriter(os.fspath(folder))
 

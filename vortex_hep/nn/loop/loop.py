@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vortex_hep.core.progress import SILENT, Progress, Task
 from vortex_hep.nn.loop.eventlog import EventLog
 from vortex_hep.nn.loop.feed import Feed
-from vortex_hep.nn.loop.options import Evaluation, LoopOptions, LoopResult
+from vortex_hep.nn.loop.options import LoopEvaluation, LoopOptions, LoopResult
 from vortex_hep.nn.loop.precision import Precision
 from vortex_hep.nn.loop.scoreboard import Scoreboard
 from vortex_hep.nn.loop.snapshot import (
@@ -33,7 +33,7 @@ from vortex_hep.nn.schedule import EarlyStopping, Pace
 #: Learning rate at the end over the peak.
 _FLOOR = 0.01
 #: Options that may differ when a training goes on: they do not say what it is.
-_FREE = ("seconds", "checkpoint", "checkpoint_every", "log_dir", "compile")
+_FREE = ("seconds", "snapshot", "snapshot_every", "log_dir", "compile")
 
 
 def mean_bits(
@@ -85,7 +85,7 @@ def run_loop(
     ----------
     module : Module
         On the device to train on. Random generators that it or its parts have as attributes are
-        part of what a checkpoint keeps.
+        part of its snapshots.
     loss_of : callable
         Of a batch on that device: mean bits per byte, a scalar tensor.
     batches : iterable of Tensor
@@ -108,7 +108,7 @@ def run_loop(
     Raises
     ------
     ModelMismatchError
-        The checkpoint is of another training.
+        The snapshot is of another training.
     UnsupportedFeatureError
         The device lacks the precision asked for, or TensorBoard is not installed.
 
@@ -157,7 +157,7 @@ def _compiles(device: torch.device) -> bool:
 
 
 class _Run:
-    """A training from its start, or from its checkpoint, to its end."""
+    """A training from its start, or from its snapshot, to its end."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class _Run:
         )  # fmt: skip
         self._stopping = EarlyStopping(options.patience, options.min_delta)
         self._best: dict[str, Tensor] = {}
-        self._history: list[Evaluation] = []
+        self._history: list[LoopEvaluation] = []
         self._losses, self._counted = torch.zeros((), device=device), 0
         self._stopped: str | None = None
         self._made_from = _fingerprint(module, options)
@@ -244,7 +244,7 @@ class _Run:
         if self._stopping.update(value):
             self._best = _copy_of(self._module)
         pace = self._pace
-        entry = Evaluation(pace.step, pace.elapsed, train, value, pace.current_rate())
+        entry = LoopEvaluation(pace.step, pace.elapsed, train, value, pace.current_rate())
         self._history.append(entry)
         self._log.write(
             pace.step,
@@ -261,10 +261,10 @@ class _Run:
         return "patience" if self._stopping.stop else None
 
     def _due(self) -> bool:
-        return time.monotonic() - self._saved >= self._options.checkpoint_every
+        return time.monotonic() - self._saved >= self._options.snapshot_every
 
     def _save(self) -> None:
-        if self._options.checkpoint is None:
+        if self._options.snapshot is None:
             return
         folders: dict[str, Mapping[str, Tensor]] = {
             "module": self._module.state_dict(),
@@ -289,13 +289,13 @@ class _Run:
             ],
         }
         tensors = {f"{f}/{k}": v for f, part in folders.items() for k, v in part.items()}
-        save_snapshot(self._options.checkpoint, tensors, document)
+        save_snapshot(self._options.snapshot, tensors, document)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        if self._options.checkpoint is None:
+        if self._options.snapshot is None:
             return
-        snapshot = load_snapshot(self._options.checkpoint, self._made_from)
+        snapshot = load_snapshot(self._options.snapshot, self._made_from)
         if snapshot is None:
             return
         document = snapshot.document
@@ -308,7 +308,7 @@ class _Run:
         self._stopping.restore(document["stopping"])
         self._stopped = document["stopped"]
         self._history = [
-            Evaluation(**entry | {k: math.nan for k, v in entry.items() if v is None})
+            LoopEvaluation(**entry | {k: math.nan for k, v in entry.items() if v is None})
             for entry in document["history"]
         ]
         self._pace.step = document["step"]
@@ -324,7 +324,7 @@ def _copy_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _fingerprint(module: nn.Module, options: LoopOptions) -> str:
-    """What says that a checkpoint is of this training."""
+    """The identity of a training, by which its snapshots are recognised."""
     chosen = {k: v for k, v in asdict(options).items() if k not in _FREE}
     shapes = [(name, str(t.dtype), tuple(t.shape)) for name, t in module.state_dict().items()]
     return hashlib.sha256(json.dumps([chosen, shapes]).encode()).hexdigest()

@@ -49,13 +49,13 @@ class LoopOptions:
         Whether to compile the module's ``forward``; by default on CUDA devices only.
     seed : int
         Of torch's random numbers during the training.
-    checkpoint : path, optional
-        File (``.vxw``) to keep the state of the training in. A training whose file is there goes
-        on from it; on a CPU it ends with the same weights as one that was not interrupted.
-    checkpoint_every : float
+    snapshot : path, optional
+        File (``.vxw``) for snapshots of the training. A training whose file is there resumes
+        from it; on a CPU it ends with the same weights as one that was not interrupted.
+    snapshot_every : float
         Seconds between two writes; there is one more at the end.
     made_from : str
-        What identifies data and model, beyond the shapes of the weights: a checkpoint of another
+        What identifies data and model, beyond the shapes of the weights: a snapshot of another
         training is refused.
     log_dir : path, optional
         Folder for TensorBoard.
@@ -80,8 +80,8 @@ class LoopOptions:
     precision: str = "auto"
     compile: bool | None = None
     seed: int = 0
-    checkpoint: str | os.PathLike[str] | None = None
-    checkpoint_every: float = 300.0
+    snapshot: str | os.PathLike[str] | None = None
+    snapshot_every: float = 300.0
     made_from: str = ""
     log_dir: str | os.PathLike[str] | None = None
 
@@ -89,13 +89,13 @@ class LoopOptions:
         least = min(self.steps, self.accumulate, self.eval_every, self.patience)
         if least < 1 or self.rate <= 0 or (self.seconds is not None and self.seconds <= 0):
             raise UnsupportedTypeError(
-                "steps, accumulate, eval_every and patience are at least 1; rate and seconds are "
-                "above 0"
+                "steps, accumulate, eval_every and patience must be at least 1; rate and seconds "
+                "must be above 0"
             )
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class LoopEvaluation:
     """One line of a training's history.
 
     Parameters
@@ -129,7 +129,7 @@ class LoopResult:
         Lowest validation figure; infinite where none was finite.
     state : mapping of str to Tensor
         The weights that had it; the module has them too.
-    history : tuple of Evaluation
+    history : tuple of LoopEvaluation
     steps : int
         Steps taken.
     seconds : float
@@ -140,7 +140,7 @@ class LoopResult:
 
     bits_per_byte: float
     state: Mapping[str, Tensor]
-    history: tuple[Evaluation, ...]
+    history: tuple[LoopEvaluation, ...]
     steps: int
     seconds: float
     stopped: str

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import (
     NotFoundError,
     SourceError,
@@ -53,7 +54,8 @@ class Recipe:
         As :class:`~vortex_hep.nn.loop.options.LoopOptions` has them, and so with ``seconds``,
         ``weight_decay``, ``precision``, ``compile``, ``eval_every`` and ``patience``.
     checkpointing : bool
-        Compute activations again in the backward pass instead of keeping them.
+        Activation recomputation: compute activations again in the backward pass instead of
+        keeping them.
     device : {"cuda", "cpu"}
         Kind of device that estimates are made for; ROCm's is "cuda". It selects nothing.
 
@@ -242,7 +244,7 @@ def _parsed(text: str, path: str) -> dict[Any, Any]:
     except ImportError as error:
         raise UnsupportedFeatureError(
             "PyYAML is not installed: recipes cannot be read", path=path,
-            hint="pip install 'vortex-hep[train]'",
+            hint=install_hint("train"),
         ) from error  # fmt: skip
     try:
         tree = yaml.compose(text, yaml.SafeLoader)

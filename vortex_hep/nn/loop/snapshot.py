@@ -130,12 +130,12 @@ def load_snapshot(path: str | os.PathLike[str], made_from: str) -> Snapshot | No
     document = compressed.metadata
     if (document.get("kind"), document.get("version")) != (_KIND, _VERSION):
         raise NotVortexError(
-            "these are weights, but not a training to go on with", path=os.fspath(path),
-            hint="give another path for the checkpoint",
+            "these are weights, but not a snapshot of a training", path=os.fspath(path),
+            hint="give another --checkpoint",
         )  # fmt: skip
     if document.get("made_from") != made_from:
         raise ModelMismatchError(
-            "this checkpoint is of another model, other data or other options",
-            path=os.fspath(path), hint="remove it, or give another path for the checkpoint",
+            "this snapshot is of another model, other data or other options",
+            path=os.fspath(path), hint="remove it, or give another --checkpoint",
         )  # fmt: skip
     return Snapshot(decompress_state(compressed), document)

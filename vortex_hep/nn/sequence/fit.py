@@ -48,13 +48,13 @@ _STOPPED = {
 }  # fmt: skip
 #: Tables that are named where many are passed over.
 _SHOWN = 3
-#: Seconds from one checkpoint to the next: what an interrupt costs at most.
-_CHECKPOINT_EVERY = 60.0
+#: Seconds from one snapshot to the next: what an interrupt costs at most.
+_SNAPSHOT_EVERY = 60.0
 
 
 @dataclass(frozen=True)
 class SequenceFit:
-    """A fitted sequence model and how it came about.
+    """A fitted transformer and how it came about.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class SequenceFit:
 
 
 @dataclass(frozen=True)
-class _How:
+class _FitSettings:
     """What all tables share."""
 
     recipe: Recipe
@@ -150,13 +150,13 @@ def fit_sequences(
         # What one table did not use is for those after it.
         left = None if end is None else max(1.0, end - time.monotonic()) * sizes[k] / sum(sizes[k:])
         options = recipe.loop_options(
-            seconds=left, seed=seed, checkpoint_every=_CHECKPOINT_EVERY,
-            checkpoint=None if checkpoint is None else checkpoint_path(checkpoint, job.name),
+            seconds=left, seed=seed, snapshot_every=_SNAPSHOT_EVERY,
+            snapshot=None if checkpoint is None else snapshot_path(checkpoint, job.name),
             log_dir=None if log_dir is None else Path(log_dir) / _file_name(job.name),
         )  # fmt: skip
         labelled = progress if len(jobs) == 1 else _Labelled(progress, job.name)
         try:
-            fit = _fit(job, _How(recipe, labelled, device, threads), options)
+            fit = _fit(job, _FitSettings(recipe, labelled, device, threads), options)
         except torch.cuda.OutOfMemoryError as error:
             raise UnsupportedFeatureError(
                 f"recipe {recipe.name!r} needs more memory than the device has left",
@@ -185,8 +185,8 @@ def _file_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def checkpoint_path(path: str | os.PathLike[str], name: str) -> Path:
-    """Return the file for the training of one table, beside the one that was named.
+def snapshot_path(path: str | os.PathLike[str], name: str) -> Path:
+    """Return the snapshot file of one table, beside the checkpoint that was named.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def checkpoint_path(path: str | os.PathLike[str], name: str) -> Path:
 
     Examples
     --------
-    >>> checkpoint_path("run.vxw", "Jet").name
+    >>> snapshot_path("run.vxw", "Jet").name
     'run.Jet.vxw'
     """
     whole = Path(path)
@@ -227,7 +227,7 @@ def _for_steps(budget: float, spent: float) -> float:
     return max(budget / 2, budget * (1 - _AFTER) - spent)
 
 
-def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
+def _fit(job: Job, how: _FitSettings, options: LoopOptions) -> SequenceFit | None:
     """Train and turn into integers; None where the training diverged."""
     recipe, layout, budget = how.recipe, job.layout, options.seconds
     began = time.monotonic()
@@ -293,7 +293,7 @@ def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
 
 
 def _in_integers(
-    job: Job, how: _How, model: OptimisedCompressiveTransformer, records: Array,
+    job: Job, how: _FitSettings, model: OptimisedCompressiveTransformer, records: Array,
     budget: float | None, pace: float,
 ) -> SequenceModel:  # fmt: skip
     """Choose scales on as many lanes of the training's rows as there is time for."""

@@ -29,7 +29,6 @@ class Reference:
     def begin(self, lanes: int, capacity: int) -> None:
         """Start with empty caches and memory."""
         s = self.shape
-        del capacity
         empty = np.zeros((lanes, 0, s.heads, s.head_dim), np.int64)
         self._keys = [empty] * s.layers
         self._values = [empty] * s.layers

@@ -67,12 +67,12 @@ def _arrays(model: SequenceModel) -> list[Array]:
 
 
 def canonical(model: SequenceModel) -> bytes:
-    """Return the bytes whose SHA-256 names a sequence model; no coder takes part in them."""
+    """Return the bytes whose SHA-256 names a transformer; no coder takes part in them."""
     return join([stored.document_bytes(_document(model)), *(a.tobytes() for a in _arrays(model))])
 
 
 def dump(model: SequenceModel) -> bytes:
-    """Return a sequence model as it is stored."""
+    """Return a transformer as it is stored."""
     if model.stored is not None:
         return model.stored
     # Numbers that were learnt have no structure for slow coders to find.

@@ -44,7 +44,7 @@ class Operations(Protocol):
 
 
 class Session:
-    """Feeds lanes of equal length to a sequence model.
+    """Feeds lanes of equal length to a transformer.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class CompressiveTransformer(nn.Module):
             self.head.weight.mul_(0.5)
 
     def enable_gradient_checkpointing(self, on: bool = True) -> None:
-        """Compute the layers' activations again in the backward pass instead of keeping them."""
+        """Activation recomputation: compute activations again in the backward pass."""
         self._checkpointing = on
 
     @property

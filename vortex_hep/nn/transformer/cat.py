@@ -125,7 +125,7 @@ class CATWrapper(nn.Module):
         return self.model.named_parameters(*args, **kwargs)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """State of the model: a checkpoint is the same with and without the wrapper."""
+        """State of the model: the weights are the same with and without the wrapper."""
         return self.model.state_dict(*args, **kwargs)
 
     def load_state_dict(

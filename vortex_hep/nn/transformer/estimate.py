@@ -152,7 +152,7 @@ def vram_estimate_gb(
         Of what matrices are multiplied with: 4, or 2 in mixed precision, where the residual
         stream and the normalisations still take 4.
     checkpointing : bool
-        Whether activations are computed again in the backward pass.
+        Activation recomputation: whether activations are computed again in the backward pass.
     device : {"cuda", "cpu"}
         Dropout keeps a mask of bytes on GPUs, and one of values on CPUs.
 

@@ -178,7 +178,6 @@ def restore_file(
     options: RestoreOptions,
 ) -> None:
     """There is no file to write; see :mod:`vortex_hep.readers.kinds`."""
-    del blobs, trees, read_cluster, options
     raise UnsupportedFeatureError(
         "the archive was made from arrays in memory: there is no file to restore",
         path=os.fspath(out_path),
@@ -188,5 +187,4 @@ def restore_file(
 
 def content_of(name: str, blob: bytes) -> Any:
     """Return the blob."""
-    del name
     return blob

@@ -16,6 +16,7 @@ from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.core.storage.ranges import ByteSource, open_binary
 from vortex_hep.core.storage.whole import whole_if_small
 from vortex_hep.errors import SourceError, UnsupportedTypeError, VortexError
+from vortex_hep.readers.hdf5.pythonfile import open_python_file
 from vortex_hep.readers.hdf5.source import HDF5FileSource, check_in_use
 from vortex_hep.readers.hdf5.superblock import read_superblock
 from vortex_hep.readers.kinds import HEAD_SIZE
@@ -95,7 +96,7 @@ def _open_path(path: str, bytes_of: ByteSource, stack: contextlib.ExitStack) -> 
     try:
         if scheme(path) == "file":
             return stack.enter_context(h5py.File(local_path(path), "r"))
-        return stack.enter_context(h5py.File(SourceFile(bytes_of), "r"))
+        return stack.enter_context(open_python_file(SourceFile(bytes_of)))
     except VortexError:
         raise
     except BlockingIOError as error:
@@ -134,7 +135,7 @@ def _of_object(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSourc
         )  # fmt: skip
     try:
         image = io.BytesIO(file.id.get_file_image())
-        copy = stack.enter_context(h5py.File(image, "r"))
+        copy = stack.enter_context(open_python_file(image))
     except Exception as error:
         raise SourceError(
             f"its bytes cannot be had from driver {file.driver!r}: {error}", path=path,

@@ -1,4 +1,4 @@
-"""What a ROOT file holds: its records, and the trees among them."""
+"""The contents of a ROOT file: its records, and the trees among them."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.testing.bench.compare import Comparison
 from vortex_hep.testing.bench.measure import Measurement
@@ -53,7 +54,7 @@ def new_figure() -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         msg = "plots need matplotlib"
-        raise UnsupportedFeatureError(msg, hint="pip install 'vortex-hep[plot]'") from error
+        raise UnsupportedFeatureError(msg, hint=install_hint("plot")) from error
     return Figure(figsize=(11, 4.6), layout="constrained")
 
 

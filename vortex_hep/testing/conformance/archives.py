@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -31,12 +31,12 @@ WRONG_VALUES: tuple[object, ...] = (None, -1, 10**6, "x", [], {}, [[]], 1.5, 2**
 _TOLD = 64
 
 
-def read_everything(data: bytes, *, model: Model | None = None) -> None:
+def read_everything(data: bytes | BinaryIO, *, model: Model | None = None) -> None:
     """Open an archive and decode all of it, checking every checksum there is.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or binary file
         Of the archive.
     model : Model, optional
         Where the archive does not hold its own.
@@ -46,7 +46,8 @@ def read_everything(data: bytes, *, model: Model | None = None) -> None:
     VortexError
         Something is damaged.
     """
-    with open_archive(io.BytesIO(data), model=model, threads=1) as archive:
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    with open_archive(file, model=model, threads=1) as archive:
         archive.reader.verify()
         for tree in archive.coded.values():
             for number in range(len(tree.clusters)):

@@ -7,7 +7,7 @@ import pytest
 
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.engine import get_engine
-from vortex_hep.nn.event.tablemodel import POSITIONS
+from vortex_hep.nn.event.model import POSITIONS
 from vortex_hep.nn.event.training.train_kernel import Rows, Weights, fused_step
 from vortex_hep.testing.conformance.engines.cases import (
     FOREIGN,

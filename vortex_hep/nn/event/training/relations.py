@@ -122,8 +122,7 @@ def _bits_left(t: _Target, predictor: Predictor, values: Values) -> float:
 def _probes(reals: Array) -> Iterator[Array]:
     """Two sets of rows with values that are neither special nor often repeated."""
     some = reals[:_SAMPLE]
-    values, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
-    del values
+    _, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
     usual = np.isfinite(some) & (some != 0.0) & (counts[inverse.reshape(-1)] * 50 < len(some) + 50)
     rows = np.flatnonzero(usual)
     if len(rows) < 2 * _PROBES:
@@ -150,7 +149,7 @@ def _guesses(t: _Target, useful: Sequence[Candidate]) -> Iterator[Predictor]:
             own = [c for c in floats if any(c is other for other in here)]
             yield from _sums(t, y, own[:_MOST_THREES], rows)
             yield from _squares(y, own[:_MOST_FOURS], floats[:_MOST_THREES], rows)
-            yield from _energies(t, y, own[:_MOST_THREES], rows)
+            yield from _energies(y, own[:_MOST_THREES], rows)
 
 
 def _table(columns: Sequence[Candidate], rows: Array, empty: int = 0) -> Array:
@@ -301,10 +300,9 @@ def _signed(terms: Sequence[tuple[Candidate, float]]) -> Iterator[Predictor]:
             yield Predictor(4, inputs, (1.0, *signs))
 
 
-def _energies(t: _Target, y: Array, own: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:
+def _energies(y: Array, own: Sequence[Candidate], rows: Array) -> Iterator[Predictor]:
     if len(own) < 3:
         return
-    del t
     x = _table(own, rows)
     found = np.zeros((_LIMIT, 3), np.int64)
     count = rs.search_energies(y, x, functions.cosh(x), found, _LIMIT)

@@ -16,8 +16,8 @@ from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.codec.tokens.rows import RowSet
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.core.schema import ColumnSpec
-from vortex_hep.nn.event.cpu import MAX_LINK_VALUES
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
 from vortex_hep.nn.event.training.estimates import cost_estimate, trailing_zeros
 
 Array = npt.NDArray[Any]
@@ -157,7 +157,7 @@ def find_fields(
     table : str
         Name of the table.
     foreign : str, optional
-        Column in ``columns``, of the data or made up, that links to another table.
+        Column in ``columns``, of the data or virtual, that links to another table.
     predictors : mapping of (str, int) to Predictor, optional
         For columns and components that are predicted.
     values : callable, optional

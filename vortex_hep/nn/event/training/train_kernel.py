@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
-from vortex_hep.nn.event.cpu import UNKNOWN, widened
-from vortex_hep.nn.event.tablemodel import MATCHES
+from vortex_hep.nn.event.model import MATCHES
+from vortex_hep.nn.event.network import UNKNOWN, widened
 from vortex_hep.nn.kernels import (
     ROWS,
     add_embedded,
@@ -69,10 +69,10 @@ class Rows(NamedTuple):
     """Training rows of one table.
 
     ``tokens`` uint8 (rows + foreign rows, tokens) and ``buckets`` uint8 (rows + foreign rows,
-    columns) as :func:`vortex_hep.nn.event.cpu.run_group` has them; ``previous`` int64 (rows,) and
-    ``link`` int64 (links, rows) row index or -1; ``position`` int64 (rows,); ``lane`` int64
+    columns) as :class:`vortex_hep.nn.event.network.Cluster` has them; ``previous`` int64 (rows,)
+    and ``link`` int64 (links, rows) row index or -1; ``position`` int64 (rows,); ``lane`` int64
     (rows,); ``lane_buckets`` uint8 (lanes, lane fields); ``has_match`` bool (links, tokens) and
-    ``link_fields`` int64 (links,) as :class:`vortex_hep.nn.event.cpu.Network` has them.
+    ``link_fields`` int64 (links,) as :class:`vortex_hep.nn.event.network.Network` has them.
     """
 
     tokens: Array

@@ -15,7 +15,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array, Cluster
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.root.exact.places import Numbering, Plan
+from vortex_hep.readers.root.exact.places import ExactPlan, Numbering
 from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.envelopes import seal_envelope
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple
@@ -58,13 +58,13 @@ class Rebuilder:
     skeleton : Skeleton
         Used up by :meth:`run`.
     numbering : Numbering
-    plan : Plan
+    plan : ExactPlan
         Places of records; methods and levels are not looked at.
     sink : RecordSink
     """
 
     def __init__(
-        self, skeleton: Skeleton, numbering: Numbering, plan: Plan, sink: RecordSink
+        self, skeleton: Skeleton, numbering: Numbering, plan: ExactPlan, sink: RecordSink
     ) -> None:
         self._skeleton, self._numbering, self._sink = skeleton, numbering, sink
         self._directories = plan.directories
@@ -186,7 +186,6 @@ class _Baskets:
         return replace(key, nbytes=size, seek=seek, directory=self._directory)
 
     def put(self, row: int, branch: int, key: Key, rest: bytes, payload: bytes | memoryview) -> Key:
-        del branch
         self._sink.put(self._first + row, key.pack() + rest, payload)
         return key
 
@@ -201,7 +200,6 @@ class _Pages:
         self._sink, self._first, self._offsets, self._sizes = sink, first, offsets, sizes
 
     def put(self, page: int, settings: int, plain: bytes, *, checksum: bool) -> tuple[int, int]:
-        del settings
         item = self._first + page
         self._sink.put(item, b"", plain, checksum=checksum)
         size = int(self._sizes[item]) - (PAGE_CHECKSUM if checksum else 0)

@@ -83,12 +83,10 @@ class AppendedBaskets:
 
     def place(self, row: int, key: Key) -> Key:
         """Return the key at the end of the file."""
-        del row
         return key.placed(self._writer.position, self._directory)
 
     def put(self, row: int, branch: int, key: Key, rest: bytes, payload: bytes | memoryview) -> Key:
         """Compress and append a basket."""
-        del row
         stored = compress(payload, self._how[branch])
         key = replace(key, nbytes=key.keylen + len(stored))
         self._writer.write(key.pack(), rest, stored)
@@ -96,7 +94,6 @@ class AppendedBaskets:
 
     def copy(self, row: int, key: Key, rest: bytes) -> None:
         """Append a basket as it is."""
-        del row
         self._writer.write(key.pack(), rest)
 
 
@@ -116,7 +113,6 @@ class AppendedPages:
 
     def put(self, page: int, settings: int, plain: bytes, *, checksum: bool) -> tuple[int, int]:
         """Compress and append a page."""
-        del page
         stored = compress(plain, self._how or Compression.from_code(settings))
         data = stored
         if checksum:

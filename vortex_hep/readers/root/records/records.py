@@ -51,7 +51,7 @@ _MAX_CONSTANTS = 1 << 8
 
 
 @dataclass(frozen=True)
-class Output:
+class RecordStream:
     """A stream of what the nodes of one place hold, an item for every row of ``level``.
 
     ``size`` is the bytes of a row; ``counted`` the level whose items numbers count.
@@ -64,7 +64,7 @@ class Output:
 
 
 @dataclass
-class Records:
+class RecordStreams:
     """Outputs of some entries.
 
     Parameters
@@ -100,7 +100,7 @@ class Program:
     def __init__(self, nodes: list[Node], constants: Sequence[bytes] = ()) -> None:
         self.nodes = nodes
         self.parents = [-1]
-        self.outputs: list[Output] = []
+        self.outputs: list[RecordStream] = []
         #: Whether a counter must say how many items there are, and whether entries need bounds.
         self.needs_counter = self.needs_bounds = False
         self._ops: list[tuple[int, int, int]] = []
@@ -164,7 +164,7 @@ class Program:
             elif name == "row":
                 self._op(kernels.ROW, self._rows(level, _integer(rest, _MAX_ROW)), rest[0])
             elif name == "string" and not rest:
-                self.outputs.append(Output(STRINGS, level))
+                self.outputs.append(RecordStream(STRINGS, level))
                 self._op(kernels.STRING, self._numbers, self._items)
                 self._numbers += 1
                 self._items += 1
@@ -183,7 +183,7 @@ class Program:
             if level:
                 stream = self._numbers
                 self._numbers += 1
-                self.outputs.append(Output(NUMBERS, level, 0, own))
+                self.outputs.append(RecordStream(NUMBERS, level, 0, own))
             self._op(kernels.COUNT, own, stream)
         elif level or loops:
             _refuse([name])
@@ -225,13 +225,15 @@ class Program:
         self._ops.append((code, a, b))
 
     def _rows(self, level: int, size: int) -> int:
-        self.outputs.append(Output(ROWS, level, size))
+        self.outputs.append(RecordStream(ROWS, level, size))
         self._items += 1
         return self._items - 1
 
     # -- running
 
-    def decode(self, payload: Array, lengths: Array | None, entries: int, outer: Array) -> Records:
+    def decode(
+        self, payload: Array, lengths: Array | None, entries: int, outer: Array
+    ) -> RecordStreams:
         """Take the entries of a basket apart.
 
         Parameters
@@ -274,7 +276,7 @@ class Program:
             [numbers[a:b] for a, b in zip(number_from, number_at, strict=True)],
             [items[a:b] for a, b in zip(item_from, item_at, strict=True)],
         )
-        return Records(rows, self._outputs(*streams), ends)
+        return RecordStreams(rows, self._outputs(*streams), ends)
 
     def _outputs(self, numbers: list[Array], items: list[Array]) -> list[Array | VarBytes]:
         out: list[Array | VarBytes] = []
@@ -300,7 +302,8 @@ class Program:
         Parameters
         ----------
         rows, outputs
-            As in :class:`Records`; of ``rows`` only the levels right below the entries matter.
+            As in :class:`RecordStreams`; of ``rows`` only the levels right below the entries
+            matter.
 
         Returns
         -------

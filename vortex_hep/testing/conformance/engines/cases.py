@@ -15,8 +15,15 @@ from vortex_hep.codec.tokens.fields import BUCKETS, Field, read_tokens, write_to
 from vortex_hep.codec.tokens.rows import RowSet, lay_out
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.nn.coding.engine import Engine
-from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
+from vortex_hep.nn.event.model import WIDE, EventModel, Link, Shape
+from vortex_hep.nn.event.network import (
+    UNKNOWN,
+    Cluster,
+    Network,
+    group_to_decode,
+    group_to_encode,
+    unpack,
+)
 from vortex_hep.testing.conformance.reporting import Subject
 
 Array = npt.NDArray[Any]
@@ -31,8 +38,8 @@ def engine_subject(engine: object) -> Subject:
 class Case:
     """A model and rows for it, and the rows of other tables that they point to."""
 
-    model: TableModel
-    net: cpu.Network
+    model: EventModel
+    net: Network
     rows: RowSet
     tokens: Array
     lane_buckets: Array
@@ -61,6 +68,13 @@ class Case:
             own[:, : buckets.shape[1]] = buckets
         return np.concatenate([own, self.foreign_buckets])
 
+    def cluster(self, tokens: Array, buckets: Array, link_row: Array, given: Array) -> Cluster:
+        """The cluster for engines; ``tokens`` and ``buckets`` of own and foreign rows."""
+        return Cluster(
+            self.rows.offsets, tokens, buckets, link_row, self.source_offsets, self.lane_buckets,
+            given,
+        )  # fmt: skip
+
 
 def number_field(width: int, rng: np.random.Generator, flat: int = 0) -> Field:
     """A column of unsigned integers of so many bits, with random thresholds."""
@@ -78,7 +92,7 @@ def link_field(dtype: str = "<i2") -> Field:
 
 
 def targets(
-    model: TableModel, net: cpu.Network, rows: RowSet, tokens: Array, source_offsets: Array
+    model: EventModel, net: Network, rows: RowSet, tokens: Array, source_offsets: Array
 ) -> Array | None:
     """Rows that all links of all rows point to, or -1; computed in another way than engines do."""
     out = np.full((len(model.links), len(tokens)), -1, np.int64)
@@ -157,7 +171,7 @@ def make_case(seed: int, **options: Any) -> Case:
     chosen = CaseOptions(**options)
     rng = np.random.default_rng(seed)
     model = _random_model(chosen, rng)
-    net = cpu.unpack(model)
+    net = unpack(model)
     lanes, longest, block = chosen.lanes, chosen.longest, chosen.block
     counts = rng.integers(0, longest + 1, lanes) if not block else np.ones(lanes * longest, int)
     rows = lay_out(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), block)
@@ -172,7 +186,7 @@ def make_case(seed: int, **options: Any) -> Case:
     return Case(model, net, rows, tokens, buckets, foreign, foreign_buckets, offsets)
 
 
-def _random_model(chosen: CaseOptions, rng: np.random.Generator) -> TableModel:
+def _random_model(chosen: CaseOptions, rng: np.random.Generator) -> EventModel:
     """Make a model; its links come first among its fields."""
     flat, links = chosen.flat, chosen.links
     fields = [link_field("<i2" if k % 2 == 0 else "<i4") for k in range(len(links))]
@@ -194,7 +208,7 @@ def _random_model(chosen: CaseOptions, rng: np.random.Generator) -> TableModel:
         same = [kind == FOREIGN or (kind == PARTLY and rng.random() < 0.5) for _ in fields]
         names = tuple(f"x{f}" if s else "" for f, s in enumerate(same))
         sources.append(Link("t" if kind == OWN else f"s{k}", names))
-    return TableModel(
+    return EventModel(
         "t", tuple(fields), shape, context, tensors, np.zeros((len(fields), 2)), tuple(sources),
         block=chosen.block,
     )  # fmt: skip
@@ -215,7 +229,7 @@ def _random_weights(kind: str, name: str, size: tuple[int, ...], rng: np.random.
 
 
 def _own_tokens(
-    model: TableModel, net: cpu.Network, rows: int, longest: int, rng: np.random.Generator
+    model: EventModel, net: Network, rows: int, longest: int, rng: np.random.Generator
 ) -> Array:
     """Make tokens, skewed, and often equal to the row before: matches must occur."""
     tokens = np.zeros((rows, model.shape.tokens), np.uint8)
@@ -238,7 +252,7 @@ def _own_tokens(
 
 
 def _foreign_tokens(
-    chosen: CaseOptions, net: cpu.Network, rows: RowSet, tokens: Array, rng: np.random.Generator
+    chosen: CaseOptions, net: Network, rows: RowSet, tokens: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Make rows of the tables that links lead to, and say where those of each lane begin."""
     foreign, source_offsets = [np.zeros((0, tokens.shape[1]), np.uint8)], []
@@ -252,8 +266,8 @@ def _foreign_tokens(
         there = np.zeros((int(counts.sum()), tokens.shape[1]), np.uint8)
         if len(tokens):
             there[:] = tokens[rng.integers(0, len(tokens), len(there))]
-        there[rng.random(there.shape) < 0.1] = cpu.UNKNOWN
-        there[:, ~net.has_match[k]] = cpu.UNKNOWN
+        there[rng.random(there.shape) < 0.1] = UNKNOWN
+        there[:, ~net.has_match[k]] = UNKNOWN
         foreign.append(there)
         at += len(there)
     offsets = np.array(source_offsets, np.int64).reshape(len(chosen.links), len(rows.offsets))
@@ -261,7 +275,7 @@ def _foreign_tokens(
 
 
 def _repeat_numbers(
-    net: cpu.Network, rows: RowSet, tokens: Array, foreign: Array, rng: np.random.Generator
+    net: Network, rows: RowSet, tokens: Array, foreign: Array, rng: np.random.Generator
 ) -> None:
     """Make numbers often equal to those of the row that is pointed to."""
     if rows.link is None:
@@ -272,7 +286,7 @@ def _repeat_numbers(
     for link in rows.link:
         for r in np.flatnonzero((link >= 0) & (rng.random(len(tokens)) < 0.4)).tolist():
             there = stacked[link[r], numbers:]
-            keep = (there != cpu.UNKNOWN) & (rng.random(len(there)) < 0.9)
+            keep = (there != UNKNOWN) & (rng.random(len(there)) < 0.9)
             tokens[r, numbers:][keep] = there[keep]
 
 
@@ -316,22 +330,24 @@ def encode(
     fields = len(case.model.fields)
     given = np.zeros(fields, np.bool_) if given is None else given
     groups = cut_groups(case.rows.offsets, size)
+    bits = np.zeros((len(groups.lanes), fields))
+    coded = [
+        group_to_encode(groups.lanes[g], groups.active[g], n * case.n_tokens, bits[g])
+        for g, n in enumerate(groups.sizes)
+    ]
     out = Coded(
-        [np.zeros(n * case.n_tokens, np.uint16) for n in groups.sizes],
-        [np.zeros(n * case.n_tokens, np.uint16) for n in groups.sizes],
+        [g.freq for g in coded],
+        [g.cum for g in coded],
         [],
-        np.zeros((len(groups.lanes), fields)),
+        bits,
         case.stacked_buckets(),
         np.zeros((len(case.model.links), len(case.tokens)), np.int64),
     )
     tokens = case.stacked(case.tokens)
+    cluster = case.cluster(tokens, out.buckets, out.link_row, given)
 
     def work(g: int) -> None:
-        engine.run_group(
-            case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, out.buckets,
-            out.link_row, case.source_offsets, case.lane_buckets, given, False, out.freq[g],
-            out.cum[g], out.bits[g], np.zeros(0, np.uint32),
-        )  # fmt: skip
+        engine.run_group(case.net, cluster, coded[g], False)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(len(groups.lanes))))
@@ -368,13 +384,11 @@ def decode(
     tokens = case.stacked(np.where(known, case.tokens, case.known()))
     buckets = case.stacked_buckets()
     links = np.zeros((len(case.model.links), n), np.int64)
-    none = np.zeros(0, np.uint16)
+    cluster = case.cluster(tokens, buckets, links, given)
 
     def work(g: int) -> int:
-        return engine.run_group(
-            case.net, groups.lanes[g], case.rows.offsets, groups.active[g], tokens, buckets, links,
-            case.source_offsets, case.lane_buckets, given, True, none, none, np.zeros(0), words[g],
-        )  # fmt: skip
+        group = group_to_decode(groups.lanes[g], groups.active[g], words[g])
+        return engine.run_group(case.net, cluster, group, True)
 
     with ThreadPoolExecutor(threads) as pool:
         used = list(pool.map(work, range(len(groups.lanes))))

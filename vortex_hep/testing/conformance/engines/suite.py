@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.options import DEVICES
 from vortex_hep.nn.coding.engine import Engine, get_engine
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.sequence.reference import Reference
@@ -88,8 +89,6 @@ def check_engine_names(names: Mapping[str, object] | tuple[str, ...] | set[str])
     ConformanceError
         Names each engine that is missing.
     """
-    from vortex_hep.nn.coding.engine import DEVICES
-
     for name in sorted({*DEVICES, *names} - {"auto"}):
         if name not in names:
             raise Subject(f"engine {name!r}").error("is known, but has no conformance entry")

@@ -105,7 +105,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class TableModel:
+class EventModel:
     """Everything that decides the frequencies of a table's symbols.
 
     Parameters
@@ -148,7 +148,7 @@ class TableModel:
     def __post_init__(self) -> None:
         check_weights(self.shape, self.weights)
 
-    def with_parameters(self, parameters: Array) -> TableModel:
+    def with_parameters(self, parameters: Array) -> EventModel:
         """Return the same model with other first parameters of its predictors.
 
         Parameters

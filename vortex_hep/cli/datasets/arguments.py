@@ -1,20 +1,52 @@
-"""Options of the dataset commands, on one worker or many."""
+"""Arguments of the dataset commands: parsers, and the choices they stand for."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vortex_hep.cli.common.options import positive_int
+from vortex_hep.cli.common.options import add_command, positive_int
 
 if TYPE_CHECKING:
+    from vortex_hep.batch.jobs import JobOptions
     from vortex_hep.batch.site.site import Site
 
 INPUTS_HELP = """\
 a file, a folder, a glob in quotes, a text list (@files.txt, *.txt or *.list: a path or URL a line),
 or a coffea fileset (*.json, *.json.gz); local, root:// or https://
 """
+
+
+EXIT_CODES = """
+exit codes:
+  0  all files are done
+  1  some failed, told in a line each on stderr (20 at most, the rest is counted); or nothing
+     could begin, for the reason told
+  2  the command line is wrong
+  130  interrupted; the same command, or 'vortex-hep jobs resume JOURNAL', goes on
+
+Running the same command again goes on: files that are done are skipped after a cheap check.
+"""
+
+#: Options of every job.
+_OF_ALL = ("threads", "attempts", "group_bytes")
+
+
+def dataset_command(
+    actions: Any, name: str, *, summary: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """A parser for one command under ``vortex-hep dataset``, on a list of inputs."""
+    parser = add_command(
+        actions,
+        name,
+        summary=summary,
+        description=description,
+        examples=f"{examples}{EXIT_CODES}",
+    )
+    parser.set_defaults(usage_error=parser.error)
+    add_inputs(parser)
+    return parser
 
 
 def add_inputs(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -84,3 +116,45 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         "--report", metavar="FILE.html", help="the HTML report (default: beside the journal)"
     )
     choice.add_argument("--no-report", action="store_true", help="write no HTML report")
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """What every job over a list of files can be told."""
+    add_site(parser)
+    add_journal(parser)
+    add_report(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything that can be checked before the first file is read, say what would"
+        " be done, and stop",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N",
+        help="threads that work on one file (default: the cores of each worker, 1 unless the site"
+        " says more)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--attempts", type=positive_int, metavar="N",
+        help="times to try a file whose failure may pass: network, full disk, lost worker"
+        " (default: 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group-bytes", type=positive_int, metavar="N",
+        help="put small files together in one task until they reach so many bytes (default: 32 MB)",
+    )  # fmt: skip
+
+
+def job_options(args: argparse.Namespace, *names: str) -> JobOptions:
+    """How the job works, as the options say.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    *names : str
+        Options of this command that are options of jobs, beside those of every job.
+    """
+    from vortex_hep.batch.jobs import JobOptions
+
+    chosen = {name: getattr(args, name) for name in (*names, *_OF_ALL)}
+    return JobOptions(**{name: value for name, value in chosen.items() if value is not None})
