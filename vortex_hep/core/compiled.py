@@ -9,6 +9,7 @@ files (beside the module, below ``NUMBA_CACHE_DIR``, or in a folder of the user)
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import sys
@@ -247,10 +248,9 @@ class _LazyCache(caching._Cache):
             self._made = caching.NullCache()
             stamp = fingerprint(self._function)
             if stamp is not None:
-                try:
+                # RuntimeError: numba finds no folder that it can write to.
+                with contextlib.suppress(RuntimeError):
                     self._made = _KernelCache(self._function, stamp)
-                except RuntimeError:  # numba finds no folder that it can write to
-                    pass
         return self._made
 
     @property

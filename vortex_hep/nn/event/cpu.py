@@ -402,7 +402,7 @@ def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-unt
                 )  # fmt: skip
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)
+@nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 def _run(net, cluster, group, s, decode):  # type: ignore[no-untyped-def]
     """Do what :func:`run_group` says.
 
