@@ -27,6 +27,8 @@ from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.testing.conformance.engines.sequences import random_model
 
 SMALL: dict[str, Any] = {
+    "width": 8, "heads": 2, "layers": 1, "ff": 6, "types": 3, "window": 9, "chunk": 7,
+}  # fmt: skip
     "width": 8,
     "heads": 2,
     "layers": 1,
