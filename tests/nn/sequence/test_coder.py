@@ -29,14 +29,6 @@ from vortex_hep.testing.conformance.engines.sequences import random_model
 SMALL: dict[str, Any] = {
     "width": 8, "heads": 2, "layers": 1, "ff": 6, "types": 3, "window": 9, "chunk": 7,
 }  # fmt: skip
-    "width": 8,
-    "heads": 2,
-    "layers": 1,
-    "ff": 6,
-    "types": 3,
-    "window": 9,
-    "chunk": 7,
-}
 MODEL = random_model(5, lane_tokens=20, **SMALL)
 
 
