@@ -58,7 +58,7 @@ class ProgramTable(NamedTuple):
     sizes: Array
 
 
-class Entries(NamedTuple):
+class WalkedEntries(NamedTuple):
     """Entries to decode.
 
     Parameters
@@ -268,7 +268,7 @@ def _decode_item(
 def _decode_entry(
     program: ProgramTable,
     payload: Array,
-    entries: Entries,
+    entries: WalkedEntries,
     entry: int,
     streams: Streams,
     stack: Stack,
@@ -341,7 +341,7 @@ def _decode_entry(
 
 @nb.njit(cache=True, nogil=True)
 def decode(
-    program: ProgramTable, payload: Array, entries: Entries, streams: Streams, write: bool
+    program: ProgramTable, payload: Array, entries: WalkedEntries, streams: Streams, write: bool
 ) -> int:
     """Walk the entries of a basket.
 
@@ -349,7 +349,7 @@ def decode(
     ----------
     program : ProgramTable
     payload : uint8 array
-    entries : Entries
+    entries : WalkedEntries
     streams : Streams
         What the entries hold is appended to them.
     write : bool

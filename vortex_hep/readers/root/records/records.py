@@ -256,7 +256,7 @@ class Program:
         ends = np.zeros(entries, np.int64) if lengths is None else np.cumsum(lengths)
         rows = np.zeros((len(self.parents), entries + 1), np.int64)
         table = kernels.ProgramTable(self._table, self._constants, self._sizes)
-        walked = kernels.Entries(ends, lengths is not None, outer, rows)
+        walked = kernels.WalkedEntries(ends, lengths is not None, outer, rows)
         numbers, items = np.empty(0, np.int64), np.empty(0, np.uint8)
         number_at, item_at = np.zeros(self._numbers, np.int64), np.zeros(self._items, np.int64)
         number_from, item_from = number_at, item_at
