@@ -70,7 +70,7 @@ def hooks(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The documentation; any warning is an error."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.install("-c", "constraints-ci.txt", "-e", ".[docs]")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
@@ -96,6 +96,7 @@ def wheel(session: nox.Session) -> None:
     session.run("vortex-hep", "verify", "in.vxc", "--against", "in.root")
     session.run("vortex-hep", "decompress", "in.vxc", "-o", "out.root", "--overwrite")
     session.run("vortex-hep", "jobs", "site", "htcondor")
+    session.run("vortex-hep", "dataset", "compress", "--help")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m pipelines.compress_dataset``: ``vortex-hep dataset compress``, for a checkout."""
+"""``vortex-hep dataset compress``, to be run from a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``python -m pipelines.restore_dataset``: ``vortex-hep dataset restore``, for a checkout."""
+"""``vortex-hep dataset restore``, to be run from a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``python -m pipelines.train_model``: ``vortex-hep dataset train``, for a checkout."""
+"""``vortex-hep dataset train``, to be run from a checkout."""
 
 import sys
 

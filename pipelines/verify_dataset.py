@@ -1,4 +1,4 @@
-"""``python -m pipelines.verify_dataset``: ``vortex-hep dataset verify``, for a checkout."""
+"""``vortex-hep dataset verify``, to be run from a checkout."""
 
 import sys
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tests.spec_text import section
-from vortex_hep.codec.columns import classical, zstd
+from vortex_hep.codec.columns import classical
+from vortex_hep.core import zstd
 
 SINES = [round(127 * math.sin(2 * math.pi * k / 1024)) for k in range(1024)]
 GATES = {k: round(1024 * (k / 256) / (1 + math.exp(-k / 256))) for k in range(-4095, 4096)}

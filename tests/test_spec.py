@@ -15,7 +15,6 @@ import pytest
 
 from tests.spec_text import TEXT, section, table_rows
 from vortex_hep.archive.archive import Archive
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.predictors import KINDS, Input, Predictor, functions
 from vortex_hep.codec.predictors.scans import take_key
 from vortex_hep.codec.sections import Reader, join
@@ -37,24 +36,25 @@ from vortex_hep.codec.tokens.transforms import (
     subtract_magnitude,
     subtract_reference,
 )
+from vortex_hep.core import zstd
 from vortex_hep.errors import CorruptionError
 from vortex_hep.models.model import Model
 from vortex_hep.nn.arithmetic import exp2_weight, frequencies
 from vortex_hep.nn.coding.tablechunk import HEAD, MAX_CELLS
 from vortex_hep.nn.event import weights
-from vortex_hep.nn.event.network import MAX_LINK_VALUES
-from vortex_hep.nn.event.reference import frequencies_of_rows
-from vortex_hep.nn.event.tablemodel import (
+from vortex_hep.nn.event.model import (
     MAX_FIELDS,
     MAX_HIDDEN,
     MAX_LINKS,
     WIDE,
+    EventModel,
     Shape,
-    TableModel,
 )
+from vortex_hep.nn.event.network import MAX_LINK_VALUES
+from vortex_hep.nn.event.reference import frequencies_of_rows
 from vortex_hep.readers import open_source
-from vortex_hep.readers.hdf5.chunks.filters import Filter, Pipeline
-from vortex_hep.readers.hdf5.chunks.layout import Layout, pack_layout
+from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterPipeline
+from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout, pack_layout
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK as MAX_BLOCK_HDF5
 from vortex_hep.readers.hdf5.image import HOLE_DTYPE, pack_holes
 from vortex_hep.readers.holes import PIECE
@@ -84,7 +84,7 @@ def test_frequencies_5_3():
         assert number in section("5.3")
 
 
-def worked_model() -> TableModel:
+def worked_model() -> EventModel:
     """The event model of section 5.4."""
     segments = Segments(np.array([0], np.uint64), np.array([31], np.uint64))
     field = Field(("x",), 0, "|u1", 0, 0, segments, np.array([16], np.uint64))
@@ -102,7 +102,7 @@ def worked_model() -> TableModel:
     w["head"][0, 0, 9] = 20
     w["head"][1, 0, 1] = -8
     w["head_bias"][1, 0] = 100
-    return TableModel("t", (field,), shape, (), w, np.zeros((1, 2)))
+    return EventModel("t", (field,), shape, (), w, np.zeros((1, 2)))
 
 
 def test_worked_network_5_4():
@@ -424,19 +424,19 @@ def test_documents_that_must_be_rejected_5_2(old: bytes, new: bytes):
         load(text.replace(old, new))
 
 
-def document_of(model: TableModel) -> tuple[bytes, Callable[[bytes], TableModel]]:
+def document_of(model: EventModel) -> tuple[bytes, Callable[[bytes], EventModel]]:
     """Document of an event model, and what reads the model with another document."""
     reader = Reader(weights.dump(model))
     head, arrays = reader.section(), reader.section()
 
-    def load(document: bytes) -> TableModel:
+    def load(document: bytes) -> EventModel:
         packed = len(document).to_bytes(4, "little") + zstd.compress(document)
         return weights.load(join([packed, arrays]))
 
     return zstd.decompress(head[4:], int.from_bytes(head[:4], "little")), load
 
 
-def predicting_model() -> TableModel:
+def predicting_model() -> EventModel:
     """Fields a, b and c; b is predicted from a, c from both, by columns of other plans too."""
     whole = Segments(np.array([0], np.uint64), np.array([255], np.uint64))
     none = np.zeros(0, np.uint64)
@@ -449,7 +449,7 @@ def predicting_model() -> TableModel:
     )
     shape = Shape(3, 6, 8, 8, 0, True)
     w = {k: np.zeros(s, np.int32) for k, s in shape.weight_shapes().items()}
-    return TableModel("t", fields, shape, (), w, np.zeros((3, 2)), block=2)
+    return EventModel("t", fields, shape, (), w, np.zeros((3, 2)), block=2)
 
 
 B = b'[6,[["t","a",0]],[2.0],true]'
@@ -597,7 +597,7 @@ def test_filters_of_8_6():
     )
     assert found is not None
     data, shuffled, checksum = (bytes.fromhex(part) for part in found.groups())
-    pipeline = Pipeline((Filter(2, 0, (2,)), Filter(3, 0, ())))
+    pipeline = FilterPipeline((Filter(2, 0, (2,)), Filter(3, 0, ())))
     assert pipeline.encode(np.frombuffer(data, np.uint8), 0, 1) == shuffled + checksum
     assert pipeline.encode(np.frombuffer(data, np.uint8), 2, 1) == shuffled
     first = second = 0
@@ -611,6 +611,6 @@ def test_limits_and_keys_of_8_6():
     assert MAX_BLOCK_HDF5 == 1 << 28
     assert PIECE == 1 << 24
     text = section("8.6")
-    layout = Layout(b"x", (5,), (2,), 4, 1, (), Pipeline(), False, bytes(4))
+    layout = DatasetLayout(b"x", (5,), (2,), 4, 1, (), FilterPipeline(), False, bytes(4))
     for key in pack_layout(layout):
         assert f"`{key}`" in text

@@ -116,7 +116,7 @@ def _rates(args: argparse.Namespace) -> int:
     from benchmarks.transformers.data import jet_files
     from benchmarks.transformers.rates import measure
     from vortex_hep.models.model import Model
-    from vortex_hep.nn.coding.engine import cuda_available
+    from vortex_hep.nn.devices import cuda_available
 
     if args.device == "cuda" and not cuda_available():
         print("torch sees no CUDA device: nothing was measured", file=sys.stderr)

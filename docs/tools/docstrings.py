@@ -1,4 +1,4 @@
-"""What the reference needs to know of this package's docstrings: an extension of griffe."""
+"""An extension of griffe for the docstrings of this package, used by the reference."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ def without_braces(docstring: str) -> str:
     griffe takes the first of ``{"fast", "normal", "max"}`` for the default, which here is in the
     signature alone.
 
-    Examples
-    --------
-    >>> without_braces('effort : {"fast", "normal", "max"}')
-    'effort : "fast", "normal" or "max"'
     """
 
     def words(match: re.Match[str]) -> str:

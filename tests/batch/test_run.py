@@ -23,7 +23,7 @@ from vortex_hep.batch.jobs import (
 from vortex_hep.batch.journal.journal import Journal
 from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.batch.plan.modelplaces import store_model
-from vortex_hep.batch.plan.plan import how_of
+from vortex_hep.batch.plan.plan import work_options_of
 from vortex_hep.batch.run.retries import Policy, Retries
 from vortex_hep.batch.run.run import run_job
 from vortex_hep.batch.states import Outcome, Reason, State
@@ -170,7 +170,7 @@ def test_a_server_that_comes_back(xrootd: XrootdServer, tiny_file, workers, tmp_
     with Journal.create(planned.journal, document, planned.files) as journal:
         xrootd.kill()
         progress = Starting(xrootd)
-        how = how_of("compress", document["job"], planned.options)
+        how = work_options_of("compress", document["job"], planned.options)
         policy = Policy(attempts=9, backoff=0.3)
         summary = run_job(journal, workers, how, model=MODEL, policy=policy, progress=progress)
         assert (summary.done, summary.failed) == (3, 0)

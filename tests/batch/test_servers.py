@@ -12,9 +12,9 @@ import pytest
 import vortex_hep
 from tests.batch.kinds import write_hdf5
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome, Reason
 from vortex_hep.batch.worker.work import compress_one, restore_one, verify_one
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.core.storage.failures import os_error
 from vortex_hep.core.storage.xrootd import reading as xrootd_reading
@@ -76,7 +76,9 @@ class Place:
         self.back = server.url("data/back/a.h5")
 
     def attempt(self, command: str, number: int) -> Outcome:
-        how = How(command, "j0b", embed_model=True, exact=command == "restore", effort="fast")
+        how = WorkOptions(
+            command, "j0b", embed_model=True, exact=command == "restore", effort="fast"
+        )
         one, other = {
             "compress": (self.source, self.archive),
             "verify": (self.archive, self.source),

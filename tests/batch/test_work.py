@@ -16,10 +16,10 @@ import pytest
 import vortex_hep
 from tests.waiting import wait_until
 from tests.xrootd import XrootdServer, free_port, xrootd, xrootd_base
-from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Reason
 from vortex_hep.batch.worker.attempt import temporary_name, temporary_names
 from vortex_hep.batch.worker.work import compress_one, restore_one, verify_one
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.errors import OutputError
 from vortex_hep.testing.examples import write_example
@@ -27,7 +27,7 @@ from vortex_hep.testing.examples import write_example
 __all__ = ["xrootd", "xrootd_base"]
 
 MODEL = vortex_hep.Model({})
-HOW = How("compress", "j0b", embed_model=True)
+HOW = WorkOptions("compress", "j0b", embed_model=True)
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def test_an_end_that_is_asked_for(tmp_path, source, monkeypatch, error):
 def test_verify(tmp_path, source):
     archive = tmp_path / "a.vxc"
     compressed = compress_one(order(source, archive), HOW, MODEL)
-    how = How("verify", "j0b")
+    how = WorkOptions("verify", "j0b")
     for against in (None, str(source)):
         outcome = verify_one(Order(1, str(archive), against, 1, None, None), how, None)
         assert outcome.ok, outcome.error
@@ -346,7 +346,7 @@ def test_restore(tmp_path, source):
     archive, target = tmp_path / "a.vxc", tmp_path / "back" / "a.root"
     source.write_bytes(b"bytes\0" * 1000)
     assert compress_one(order(source, archive), dataclasses.replace(HOW, exact=True), MODEL).ok
-    how = How("restore", "j0b", exact=True)
+    how = WorkOptions("restore", "j0b", exact=True)
     leftover = Path(temporary_name(str(target), how.job, 1))
     leftover.mkdir(parents=True)
     (leftover / "restored").write_bytes(b"half a file")
@@ -373,7 +373,7 @@ def test_over_the_network(xrootd: XrootdServer, tmp_path, example):
     assert outcome.ok, outcome.error
     assert vortex_hep.verify(target, against=str(example)).ok
     assert compress_one(order(source, target, attempt=2), HOW, MODEL).adopted
-    how = How("restore", "j0b", exact=True)
+    how = WorkOptions("restore", "j0b", exact=True)
     back = restore_one(order(target, xrootd.url("data/back/a.root")), how, None)
     assert back.ok, back.error
     assert vortex_hep.verify(target, against=xrootd.url("data/back/a.root")).ok

@@ -142,7 +142,6 @@ def test_too_few_jets_are_told(files):
 
 def test_engines_make_and_read_the_same_archive(files, compared, monkeypatch):
     _, model = compared
-    monkeypatch.setattr("vortex_hep.core.options.DEVICES", ("cpu", "torch"))
     found = rates.measure(files.test, model, ["cpu", "torch"], threads=1, repeat=1)
     assert [entry["device"] for entry in found["devices"]] == ["cpu", "torch"]
     assert all(e["encode_mb_per_s"] > 0 and e["decode_mb_per_s"] > 0 for e in found["devices"])
@@ -259,7 +258,7 @@ def test_committed_figures_are_those_of_the_results():
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vortex_hep.nn.coding.engine.cuda_available", lambda: False)
+    monkeypatch.setattr("vortex_hep.nn.devices.cuda_available", lambda: False)
     rest = ["--data", str(tmp_path), "--results", str(tmp_path)]
     assert command.main(["rates", *rest, "--device", "cuda"]) == 2
     assert "no CUDA device" in capsys.readouterr().err

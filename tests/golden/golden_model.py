@@ -8,7 +8,7 @@ from vortex_hep.codec.predictors import Input, Predictor
 from vortex_hep.codec.tokens.fields import LINKED_ROW, NO_REFERENCE, PREDICTED, PREVIOUS_ROW, Field
 from vortex_hep.codec.tokens.transforms import Segments
 from vortex_hep.models.model import Model
-from vortex_hep.nn.event.tablemodel import WIDE, Link, Shape, TableModel
+from vortex_hep.nn.event.model import WIDE, EventModel, Link, Shape
 
 
 def _segments(*ranges: tuple[int, int]) -> Segments:
@@ -87,7 +87,7 @@ def _table(
     seed: int, name: str, fields: tuple[Field, ...], *, previous: bool,
     links: tuple[Link, ...] = (), seen: tuple[int, ...] = (), context: str = "",
     fold: int = 0, head: int = 8, block: int = 0,
-) -> TableModel:  # fmt: skip
+) -> EventModel:  # fmt: skip
     """A model of sparse random weights, of which some saturate."""
     rng = np.random.default_rng(seed)
     tokens = sum(len(f.token_widths) for f in fields)
@@ -103,7 +103,7 @@ def _table(
     # That much better than any other coder: the network codes all that it may.
     expected = np.ones((len(fields), 2)) * [1e5, 1e6]
     known = tuple((plan, column) for plan, _, column in pairs)
-    return TableModel(name, fields, shape, known, weights, expected, links, fold, block)
+    return EventModel(name, fields, shape, known, weights, expected, links, fold, block)
 
 
 def _decay_fields() -> tuple[Field, ...]:

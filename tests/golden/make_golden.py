@@ -40,7 +40,7 @@ from vortex_hep.codec.weights.zipnn.planes import encode_planes, encode_whole
 from vortex_hep.codec.weights.zipnn.weights import (
     CompressedTensor,
     CompressedWeights,
-    Part,
+    TensorPart,
     compress_model_weights,
 )
 from vortex_hep.core.schema import Cluster, TableSpec, VarBytes
@@ -268,7 +268,7 @@ def weights() -> bytes:
         first, second = items[: 5 * wf.parts], items[5 * wf.parts :]
         if wf.exponent:
             parts = tuple(
-                Part(payload, piece.nbytes, xxh3(piece.tobytes()))
+                TensorPart(payload, piece.nbytes, xxh3(piece.tobytes()))
                 for piece, payload in (
                     (first, encode_whole(first, "max")),
                     (second, encode_planes(second, wf, "max")),

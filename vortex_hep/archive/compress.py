@@ -15,7 +15,6 @@ from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
 from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
-    check_device,
     check_effort,
     thread_count,
     tree_names,
@@ -51,7 +50,7 @@ def compress_file(
     trees: str | Sequence[str] | None = None,
     effort: str = "normal",
     threads: int | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     overwrite: bool = False,
     embed_model: bool = True,
     check: bool = True,
@@ -81,8 +80,9 @@ def compress_file(
     threads : int, optional
         Workers that model and code; one per core by default. Reading what comes next, checking and
         writing what is done go on beside them. The archive does not depend on it.
-    device : {"cpu", "cuda", "auto"}
-        Where a model is fitted and the network runs; what is read back does not depend on it.
+    device : {"auto", "cpu", "cuda"}
+        Where a model is fitted and the network runs; what is read back does not depend on it. By
+        default a model is fitted on a GPU if torch sees one.
     overwrite : bool
         Whether an existing archive may be replaced.
     embed_model : bool
@@ -121,7 +121,6 @@ def compress_file(
         The archive cannot be written.
     """
     check_effort(effort)
-    check_device(device)
     began = time.monotonic()
     selected = tree_names(trees)
     how = Settings(

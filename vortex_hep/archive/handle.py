@@ -1,4 +1,4 @@
-"""What an open archive and its trees share: file, threads, engine, cache and model."""
+"""Shared state of an open archive and its trees: file, threads, engine, cache and model."""
 
 from __future__ import annotations
 

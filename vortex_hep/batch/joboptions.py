@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from vortex_hep.batch.how import CHECKS
+from vortex_hep.batch.workoptions import CHECKS
 from vortex_hep.core.options import check_effort, thread_count, tree_names
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import UnsupportedTypeError

@@ -1,11 +1,11 @@
 """The Python interface of jobs: compress, verify or restore a data set, and resume.
 
 >>> from vortex_hep.batch.jobs import compress_dataset
->>> summary = compress_dataset(
-...     ["/data/ttbar"], model="ttbar.vxm", output="archives"
-... )  # doctest: +SKIP
->>> summary.done, summary.failed  # doctest: +SKIP
-(100, 0)
+>>> from vortex_hep.batch.site.site import Site
+>>> site = Site(workers=1)  # one process of this machine
+>>> summary = compress_dataset(["*.root"], model="ttbar.vxm", output="archives", site=site)
+>>> summary.done, summary.failed
+(3, 0)
 
 Workers are processes that import the script they are started from: keep such calls in it behind
 ``if __name__ == "__main__":``.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.journal.jobs import journal_of, model_of, options_of
 from vortex_hep.batch.journal.journal import Journal
-from vortex_hep.batch.plan.plan import Plan, how_of, make_plan
+from vortex_hep.batch.plan.plan import JobPlan, make_plan, work_options_of
 from vortex_hep.batch.report.summary import JobSummary, summarise
 from vortex_hep.batch.run.retries import Policy
 from vortex_hep.batch.run.tidying import recheck, sweep
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JobOptions",
-    "Plan",
+    "JobPlan",
     "compress_dataset",
     "plan",
     "restore_dataset",
@@ -177,7 +177,7 @@ def restore_dataset(
 
 
 def run_plan(
-    planned: Plan,
+    planned: JobPlan,
     *,
     site: Any = None,
     progress: Progress | None = None,
@@ -187,7 +187,7 @@ def run_plan(
 
     Parameters
     ----------
-    planned : Plan
+    planned : JobPlan
     site : Site or distributed.Client, optional
     progress : Progress, optional
     watch : callable, optional
@@ -273,7 +273,7 @@ class _Job:
         document = self.journal.document
         options = options_of(document, self.journal.path)
         cores = site.cores if isinstance(site, Site) else 1
-        how = how_of(str(document["command"]), str(document["job"]), options, cores=cores)
+        how = work_options_of(str(document["command"]), str(document["job"]), options, cores=cores)
         policy = Policy(options.attempts, options.backoff, options.group_bytes)
         recheck(self.journal, progress)
         counts = self.journal.counts()

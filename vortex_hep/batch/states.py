@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from vortex_hep.core.storage.failures import NETWORK
 from vortex_hep.errors import (
     ChangedError,
     CorruptionError,
@@ -63,14 +64,8 @@ _ANYWHERE = {
     errno.ENOSPC: Reason.NO_SPACE,
     errno.EDQUOT: Reason.NO_SPACE,
     errno.ENOMEM: Reason.MEMORY,
-    **dict.fromkeys(
-        (
-            errno.ECONNRESET, errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE,
-            errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ESTALE,
-        ),
-        Reason.NETWORK,
-    ),
-}  # fmt: skip
+    **dict.fromkeys(NETWORK, Reason.NETWORK),
+}
 
 #: Classes in the order in which they are tried: subclasses come before their bases.
 _CLASSES: tuple[tuple[type[BaseException], Reason], ...] = (

@@ -1,4 +1,4 @@
-"""Where the package comes from, and the command that installs an optional part of it."""
+"""The commands that install the package and its optional parts."""
 
 from __future__ import annotations
 

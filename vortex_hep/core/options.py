@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from vortex_hep.errors import UnsupportedTypeError
 
 EFFORTS = ("fast", "normal", "max")
-DEVICES = ("auto", "cpu", "cuda")
+#: Where networks run. The last two are for comparisons: main memory by torch, and the definition.
+DEVICES = ("auto", "cpu", "cuda", "torch", "reference")
 #: Parts of the modelling that a training can do without.
 PARTS = ("predictors", "links", "context", "blocks")
 FAMILIES = ("event", "transformer")

@@ -230,6 +230,50 @@ class _Channel(Generic[T]):
             yield self._items.popleft()
 
 
+class InOrder(Generic[R]):
+    """Work that is done side by side and whose results come in order, with bounded memory.
+
+    Parameters
+    ----------
+    pool : Executor
+    most : int
+        What all work under way may count for together; more is taken by itself.
+    items : int, optional
+        How many pieces of work may be under way; any number by default.
+    """
+
+    def __init__(self, pool: Executor, most: int, items: int | None = None) -> None:
+        self._pool = pool
+        self._most, self._items = most, items
+        self._waiting: deque[tuple[int, Future[R]]] = deque()
+        self._total = 0
+
+    def room(self, weight: int) -> Iterator[R]:
+        """Give results until there is room for work that counts for ``weight``."""
+        while self._waiting and (
+            self._total + weight > self._most or len(self._waiting) == self._items
+        ):
+            taken, future = self._waiting.popleft()
+            yield future.result()
+            self._total -= taken
+
+    def submit(self, weight: int, work: Callable[..., R], *arguments: Any) -> None:
+        """Begin work; see to it that there is room."""
+        self._waiting.append((weight, self._pool.submit(work, *arguments)))
+        self._total += weight
+
+    def rest(self) -> Iterator[R]:
+        """Give the results that are left."""
+        while self._waiting:
+            yield self._waiting.popleft()[1].result()
+        self._total = 0
+
+    def cancel(self) -> None:
+        """Drop what is not begun."""
+        for _, future in self._waiting:
+            future.cancel()
+
+
 def mapped(
     pool: Executor,
     work: Callable[[T], R],
@@ -256,19 +300,12 @@ def mapped(
     object
         What ``work`` returned for each item.
     """
-    waiting: deque[tuple[int, Future[R]]] = deque()
-    total = 0
+    under_way: InOrder[R] = InOrder(pool, most)
     try:
         for item in items:
             weight = size(item)
-            while waiting and total + weight > most:
-                taken, future = waiting.popleft()
-                yield future.result()
-                total -= taken
-            waiting.append((weight, pool.submit(work, item)))
-            total += weight
-        while waiting:
-            yield waiting.popleft()[1].result()
+            yield from under_way.room(weight)
+            under_way.submit(weight, work, item)
+        yield from under_way.rest()
     finally:
-        for _, future in waiting:
-            future.cancel()
+        under_way.cancel()

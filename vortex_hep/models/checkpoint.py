@@ -17,7 +17,7 @@ from vortex_hep.codec.container.container import (
 from vortex_hep.core.schema import TreeSource
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.models.model import Model
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 
 
 def _fingerprint(fit: Any, trees: Mapping[str, Sequence[TreeSource]], base: Model | None) -> str:
@@ -59,7 +59,7 @@ class Checkpoint:
     ) -> None:
         self._path = None if path is None else Path(path)
         self._made_from = _fingerprint(fit, trees, base)
-        self._tables: dict[str, dict[str, TableModel | None]] = {}
+        self._tables: dict[str, dict[str, EventModel | None]] = {}
         if self._path is None or not self._path.exists():
             return
         with ContainerReader(self._path) as reader:
@@ -75,11 +75,11 @@ class Checkpoint:
         for tree in stored.trees:
             self._tables.setdefault(tree, {}).update(stored.table_models(tree))
 
-    def done(self, tree: str) -> dict[str, TableModel | None]:
+    def done(self, tree: str) -> dict[str, EventModel | None]:
         """Finished tables of a tree; None for those that get no network."""
         return dict(self._tables.get(tree, {}))
 
-    def put(self, tree: str, plan: str, table: TableModel | None) -> None:
+    def put(self, tree: str, plan: str, table: EventModel | None) -> None:
         """Add a finished table and write the file anew."""
         self._tables.setdefault(tree, {})[plan] = table
         if self._path is None:

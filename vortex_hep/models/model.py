@@ -23,7 +23,7 @@ from vortex_hep.codec.sections import join
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, NotVortexError, VortexError
 from vortex_hep.nn.event import weights
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.sequence import serial
 from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 
@@ -50,7 +50,7 @@ class Model:
 
     Parameters
     ----------
-    trees : mapping of str to mapping of str to TableModel or SequenceModel
+    trees : mapping of str to mapping of str to EventModel or SequenceModel
         By tree name, then by plan name; a plan without an entry has no network.
     classical : mapping of str to sequence of str, optional
         By tree name: columns that training saw and left to the classical coders. Only tells
@@ -107,9 +107,9 @@ class Model:
         sequences = any(isinstance(m, SequenceModel) for _, _, m in self._items())
         return FEATURE_SEQUENCES if sequences else 0
 
-    def table_models(self, tree: str) -> dict[str, TableModel]:
+    def table_models(self, tree: str) -> dict[str, EventModel]:
         """Event models of a tree's plans, by plan name, without transformers."""
-        return {n: m for n, m in self.tables(tree).items() if isinstance(m, TableModel)}
+        return {n: m for n, m in self.tables(tree).items() if isinstance(m, EventModel)}
 
     def tables(self, tree: str) -> dict[str, AnyModel]:
         """Models of a tree's plans, by plan name; empty where the tree is unknown."""
@@ -153,7 +153,7 @@ class Model:
                 "bits": round(float(m.expected[k, 0]), 2),
             }
             for tree, plan, m in self._items()
-            if isinstance(m, TableModel)
+            if isinstance(m, EventModel)
             for k, f in enumerate(m.fields)
             if f.predictor is not None
         ]

@@ -1,4 +1,4 @@
-"""How to train."""
+"""Options of a training."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TrainOptions:
         Take the files as records of so many bytes each, whatever they are; compressing with the
         model then takes files so, too.
     independent : bool
-        Let no table lean on another: reading a collection then costs that collection and the
+        Code every table without the others: reading a collection then costs that collection and the
         counters alone, and archives are larger by some per cent.
     base : Model, optional
         Start from what this model knows of the same branches, instead of from nothing.

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from vortex_hep.models.model import Model
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.readers.records import COLUMN, TREE
 
@@ -36,7 +36,7 @@ def record_width(model: Model) -> int | None:
     return max((items for _, _, items in known), default=None)
 
 
-def _columns(table: TableModel | SequenceModel) -> list[tuple[str, str, int]]:
+def _columns(table: EventModel | SequenceModel) -> list[tuple[str, str, int]]:
     """Name and dtype of every column that a table's model predicts, and items of a row."""
     if isinstance(table, SequenceModel):
         return [(part.name, part.dtype, part.items) for part in table.layout.parts]

@@ -25,12 +25,12 @@ from vortex_hep.core.options import (
 )
 from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
-from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
+from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 from vortex_hep.models.model import Model
 from vortex_hep.models.options import TrainOptions
 
 if TYPE_CHECKING:
-    from vortex_hep.nn.event.tablemodel import TableModel
+    from vortex_hep.nn.event.model import EventModel
     from vortex_hep.nn.event.training.prepare import TableSample
     from vortex_hep.nn.sequence.model import SequenceModel
 
@@ -185,7 +185,7 @@ def fit_model(
     if options.expected_rows is not None:
         fit = fit.with_reuse(max(1.0, options.expected_rows / max(1, total)))
     checkpoint = Checkpoint(options.checkpoint, fit, trees, options.base)
-    models: dict[str, dict[str, TableModel]] = {}
+    models: dict[str, dict[str, EventModel]] = {}
     classical: dict[str, list[str]] = {}
     for name, group in trees.items():
         samples = _samples(group, options, progress)
@@ -258,13 +258,14 @@ def _fit_transformers(
     trees: dict[str, list[TreeSource]], options: TrainOptions, progress: Progress
 ) -> Model:
     """Train a compressive transformer on the rows of every table."""
+    from vortex_hep.nn.devices import torch_device
     from vortex_hep.nn.loop.recipes import load_recipe
     from vortex_hep.nn.sequence.fit import fit_sequences, snapshot_path
     from vortex_hep.nn.sequence.jobs import check_recipe, why_not
 
     recipe = load_recipe(options.recipe)
     check_recipe(recipe)
-    device = _torch_device(options.device)
+    device = torch_device(options.device)
     samples = {name: _samples(group, options, progress) for name, group in trees.items()}
     sizes = {name: max(1, sum(map(_bytes_of, found))) for name, found in samples.items()}
     budget = recipe.seconds if options.seconds is None else options.seconds
@@ -306,16 +307,6 @@ def _bytes_of(sample: TableSample) -> int:
     """Bytes of a table's numbers."""
     columns = sample.data.columns.values()
     return sum(int(c.nbytes) for c in columns if not isinstance(c, VarBytes))
-
-
-def _torch_device(device: str) -> str:
-    """The device, as torch names it."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise UnsupportedFeatureError("torch sees no CUDA device", hint="train with device 'cpu'")
-    return "cuda" if there and device != "cpu" else "cpu"
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from vortex_hep.codec.columns import classical, zstd
+from vortex_hep.codec.columns import classical
 from vortex_hep.codec.sections import Reader, join
+from vortex_hep.core import zstd
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 
@@ -56,7 +57,7 @@ def unpack(
     Raises
     ------
     CorruptionError
-        The bytes are no such thing.
+        The bytes are something else.
     """
     reader = Reader(payload)
     head = reader.section()

@@ -226,7 +226,7 @@ def test_no_server():
 
 
 def test_a_server_that_is_started_again_is_read_on(xrootd, data_url, monkeypatch):
-    class Pauses(tuple):
+    class Pauses(tuple[float, ...]):
         """The server is there again after two attempts in vain."""
 
         def __iter__(self):

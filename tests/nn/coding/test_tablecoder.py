@@ -20,7 +20,7 @@ from vortex_hep.nn.coding.eventtable import EventDecoder, EventEncoder
 from vortex_hep.nn.coding.tablechunk import decoded_bytes
 from vortex_hep.nn.coding.tabledecoder import TableDecoder
 from vortex_hep.nn.coding.tableencoder import TableEncoder
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 
 SPECS = (
     ColumnSpec("index", "<i2", link="T"),
@@ -66,7 +66,7 @@ def whole(width: int, start: int = 0) -> Segments:
     return Segments(np.array([start], np.uint64), np.array([(1 << width) - 1], np.uint64))
 
 
-def make_model(seed: int, *, network_wins: bool = True, foreign: bool = False) -> TableModel:
+def make_model(seed: int, *, network_wins: bool = True, foreign: bool = False) -> EventModel:
     rng = np.random.default_rng(seed)
     th = np.array([3, 9, 200], np.uint64)
     pointer = Field(("@S",), 0, "<i2", 0, NO_REFERENCE, whole(2, (1 << 15) - 1), th[:1])
@@ -90,7 +90,7 @@ def make_model(seed: int, *, network_wins: bool = True, foreign: bool = False) -
         k: rng.integers(-90, 90, s).astype(np.int32) for k, s in shape.weight_shapes().items()
     }
     expected = np.ones((len(fields), 2)) * ([1.0, 1e5] if network_wins else [1e5, 1.0])
-    return TableModel("T", fields, shape, (), weights, expected, tuple(links))
+    return EventModel("T", fields, shape, (), weights, expected, tuple(links))
 
 
 def make_source(data: TableData, seed: int) -> Source:
@@ -111,7 +111,7 @@ def make_source(data: TableData, seed: int) -> Source:
 
 def round_trip(
     data: TableData,
-    model: TableModel,
+    model: EventModel,
     effort: classical.Effort = "fast",
     sources: Sequence[Source | None] = (),
 ) -> set[str]:
@@ -258,7 +258,7 @@ def test_components_that_no_field_covers_are_left_to_classical_coders(
     assert "network" in round_trip(make_data(6), model)
 
 
-def folded_case(length: int, lanes: int) -> tuple[TableData, TableModel]:
+def folded_case(length: int, lanes: int) -> tuple[TableData, EventModel]:
     rng = np.random.default_rng(length)
     n = length * lanes
     data = TableData(
@@ -276,7 +276,7 @@ def folded_case(length: int, lanes: int) -> tuple[TableData, TableModel]:
         k: rng.integers(-60, 60, s).astype(np.int32) for k, s in shape.weight_shapes().items()
     }
     expected = np.ones((6, 2)) * [1.0, 1e5]
-    return data, TableModel("W", fields, shape, (), weights, expected, (), 3)
+    return data, EventModel("W", fields, shape, (), weights, expected, (), 3)
 
 
 @pytest.mark.parametrize("length", [3, 4])

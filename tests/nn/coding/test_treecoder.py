@@ -33,7 +33,7 @@ from vortex_hep.nn.coding.treecoder import (
     plan_data,
     plan_specs,
 )
-from vortex_hep.nn.event.tablemodel import Link, Shape, TableModel
+from vortex_hep.nn.event.model import EventModel, Link, Shape
 
 TABLES = (
     TableSpec("", (ColumnSpec("nJ", "<u4"), ColumnSpec("run", "<u4"))),
@@ -116,7 +116,7 @@ def made_from(kind: int, inputs: str, *parameters: float) -> Predictor:
 def table(
     name: str, fields: tuple[Field, ...], *, previous: bool = True, links: tuple[Link, ...] = (),
     seen: tuple[int, ...] = (), context: str = "", block: int = 0,
-) -> TableModel:  # fmt: skip
+) -> EventModel:  # fmt: skip
     rng = np.random.default_rng(len(name) + len(fields))
     pairs = tuple((p, c) for p, _, c in (text.partition(".") for text in context.split()))
     tokens = sum(len(f.token_widths) for f in fields)
@@ -125,14 +125,14 @@ def table(
         k: rng.integers(-30, 31, s).astype(np.int32) for k, s in shape.weight_shapes().items()
     }
     expected = np.ones((len(fields), 2)) * [1e5, 1e6]
-    return TableModel(name, fields, shape, pairs, weights, expected, links, 0, block)
+    return EventModel(name, fields, shape, pairs, weights, expected, links, 0, block)
 
 
 SUM = made_from(2, "E.x E.y", 1, 1, -1)
 TWICE = made_from(3, "E.x", 2, 1)
 
 
-def make_models(block: int = 6) -> dict[str, TableModel]:
+def make_models(block: int = 6) -> dict[str, EventModel]:
     number = whole(32)
     e = (
         field("key", "|u1", whole(3)),
@@ -160,7 +160,7 @@ class Coder:
     """Encoder and decoder of a tree, and their threads."""
 
     def __init__(
-        self, tables: tuple[TableSpec, ...], models: Mapping[str, TableModel],
+        self, tables: tuple[TableSpec, ...], models: Mapping[str, EventModel],
         engine: str | None = None,
     ) -> None:  # fmt: skip
         self.pools = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
@@ -427,7 +427,7 @@ def test_a_coded_field_whose_inputs_are_missing_is_refused(coder_of: Any) -> Non
     models["E"] = replace(
         models["E"], fields=(*models["E"].fields[:3], gone, models["E"].fields[4])
     )
-    with pytest.raises(CorruptionError, match="what predicts a column is missing"):
+    with pytest.raises(CorruptionError, match="an input of the predictor is missing"):
         coder_of(TABLES, models).decode(chunks, 300)
 
 
@@ -465,7 +465,7 @@ def test_chunks_of_too_many_tokens_have_no_network(
     assert coders["J_x"] == "network"
 
 
-def bad_models() -> dict[str, tuple[dict[str, TableModel], str]]:
+def bad_models() -> dict[str, tuple[dict[str, EventModel], str]]:
     good = make_models()
     core, e = good[""], good["E"]
     after = replace(core.fields[0], reference=PREDICTED, predictor=made_from(1, "J.J_idx"))

@@ -1,4 +1,4 @@
-"""HDF5 files that Python reads for the library: let go when of no more use, or at the end."""
+"""Tests of HDF5 files over Python objects: closed when unused, or at the interpreter's end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vortex_hep.core.storage.failstop import FailStopSource, SourceFile
-from vortex_hep.core.storage.source import PathSource
+from vortex_hep.core.storage.local import PathSource
 from vortex_hep.errors import NetworkError
 from vortex_hep.readers.hdf5.pythonfile import open_python_file
 

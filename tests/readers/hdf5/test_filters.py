@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from h5py import h5d, h5s, h5t, h5z
 
-from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterError, Pipeline, fletcher32
+from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterError, FilterPipeline, fletcher32
 
 FILTERS: dict[str, dict[str, Any]] = {
     "gzip1": {"compression": 1},
@@ -222,6 +222,6 @@ def test_fletcher32_is_the_librarys(size, tmp_path):
     ],
 )  # fmt: skip
 def test_damaged_chunks(filters, raw):
-    pipeline = Pipeline(tuple(Filter(number, 0, (4,)) for number in filters))
+    pipeline = FilterPipeline(tuple(Filter(number, 0, (4,)) for number in filters))
     with pytest.raises(FilterError):
         pipeline.decode(raw, 0, 100)

@@ -11,11 +11,11 @@ import pytest
 
 from vortex_hep import Model, compress_file, restore, verify
 from vortex_hep.core.storage.ranges import open_binary
+from vortex_hep.core.zstd import zstd
 from vortex_hep.errors import CorruptionError, NotFoundError
 from vortex_hep.readers import open_source
 from vortex_hep.readers.hepmc import content_of, exact_forecast, open_file, restore_hepmc
 from vortex_hep.readers.hepmc.packed import stream as stream_module
-from vortex_hep.readers.hepmc.packed.zstd import zstd
 from vortex_hep.readers.hepmc.source import EventIndex
 from vortex_hep.readers.opaque import OpaqueSource
 

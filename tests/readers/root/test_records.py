@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vortex_hep.core.schema import VarBytes
-from vortex_hep.readers.root.records.records import Program, Records
+from vortex_hep.readers.root.records.records import Program, RecordStreams
 
 VERSION = bytes.fromhex("00000badcafe")
 
@@ -183,5 +183,5 @@ def test_outputs_that_do_not_fit_are_refused():
             program.encode(rows, wrong)
     with pytest.raises(ValueError, match="numbers of items differ"):
         Program(nodes).encode(rows, [sizes, items])
-    empty = Records(np.zeros((3, 1), np.int64), [sizes[:0], items[:0]], np.zeros(0, np.int64))
+    empty = RecordStreams(np.zeros((3, 1), np.int64), [sizes[:0], items[:0]], np.zeros(0, np.int64))
     assert len(program.encode(empty.rows, empty.outputs)[0]) == 0

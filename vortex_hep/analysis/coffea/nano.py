@@ -74,8 +74,10 @@ def nanoevents(
 
     Examples
     --------
-    >>> events = vortex_hep.nanoevents("root://eos.cern.ch//eos/a.vxc")   # doctest: +SKIP
-    >>> events.Jet[events.Jet.pt > 30].mass                              # doctest: +SKIP
+    >>> import vortex_hep
+    >>> events = vortex_hep.nanoevents("c.vxc")  # or root://host//folder/c.vxc
+    >>> len(events), bool((events.Jet[events.Jet.pt > 30].mass > 0).flatten().to_numpy().all())
+    (120, True)
     """
     entries = entry_start, entry_stop
     how = EventsOptions(tree, schemaclass, entries, metadata, access_log)

@@ -97,10 +97,19 @@ class Runner(processor.Runner):  # type: ignore[misc]
 
     Examples
     --------
+    >>> import awkward as ak
     >>> from coffea import processor
-    >>> from vortex_hep.analysis.coffea.runner import Runner            # doctest: +SKIP
-    >>> run = Runner(executor=processor.IterativeExecutor())     # doctest: +SKIP
-    >>> run({"DY": ["a.vxc", "b.vxc"]}, MyProcessor(), treename="Events")   # doctest: +SKIP
+    >>> from coffea.nanoevents import BaseSchema
+    >>> from vortex_hep.analysis.coffea.runner import Runner
+    >>> class Counts(processor.ProcessorABC):
+    ...     def process(self, events):
+    ...         return {"events": len(events), "muons": int(ak.sum(events.nMuon))}
+    ...     def postprocess(self, accumulator):
+    ...         return accumulator
+    >>> executor = processor.IterativeExecutor(status=False)
+    >>> run = Runner(executor=executor, schema=BaseSchema)
+    >>> run({"TT": ["c.vxc", "a.root"]}, Counts(), treename="Events")["events"]
+    240
     """
 
     metadata_cache: MutableMapping[Any, Any] | None = None

@@ -15,7 +15,7 @@ from vortex_hep.readers.hdf5.chunks.encoding import Encoder
 from vortex_hep.readers.hdf5.chunks.filters import FilterError
 from vortex_hep.readers.hdf5.chunks.library import LibraryCodec
 from vortex_hep.readers.hdf5.chunks.recordtype import readable
-from vortex_hep.readers.hdf5.image import Plan
+from vortex_hep.readers.hdf5.image import HDF5Plan
 
 #: Chunks that are kept for the next call.
 _CHUNKS = 4
@@ -26,7 +26,7 @@ class ChunkMaker:
 
     Parameters
     ----------
-    plan : Plan
+    plan : HDF5Plan
     columns : callable
         Gives the :class:`~vortex_hep.analysis.h5.columns.DatasetColumns` of a dataset, and its h5py
         DatasetID, by its number in the plan.
@@ -35,7 +35,7 @@ class ChunkMaker:
     """
 
     def __init__(
-        self, plan: Plan, columns: Callable[[int], tuple[DatasetColumns, Any]], path: str
+        self, plan: HDF5Plan, columns: Callable[[int], tuple[DatasetColumns, Any]], path: str
     ) -> None:
         self._plan, self._path = plan, path
         self._columns = columns

@@ -12,7 +12,7 @@ from h5py import h5t
 from vortex_hep.analysis.h5.selecting import Selection
 from vortex_hep.core.schema import Array, TableData
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.chunks.recordtype import Part, extract, insert
+from vortex_hep.readers.hdf5.chunks.recordtype import ElementPart, extract, insert
 from vortex_hep.readers.hdf5.image import PlannedDataset
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Field:
         Its bytes in an element of the file.
     place : int
         Its first byte in an item of the result.
-    parts : tuple of Part
+    parts : tuple of ElementPart
         Columns that it is made of.
     conversion : tuple of h5py TypeID, optional
         Types in the file and in memory, where these differ.
@@ -38,7 +38,7 @@ class _Field:
     offset: int
     size: int
     place: int
-    parts: tuple[Part, ...]
+    parts: tuple[ElementPart, ...]
     conversion: tuple[Any, Any] | None = None
 
 

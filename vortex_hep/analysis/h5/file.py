@@ -18,7 +18,7 @@ from vortex_hep.analysis.h5.objects import Group
 from vortex_hep.archive.archive import Archive
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
-from vortex_hep.readers.hdf5.image import Plan, PlannedDataset, read_plan
+from vortex_hep.readers.hdf5.image import HDF5Plan, PlannedDataset, read_plan
 from vortex_hep.readers.hdf5.pythonfile import open_file_id
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class File(Group, h5py.File):  # type: ignore[misc]
         # The file holds the image, which holds datasets of the file: of itself that never ends.
         weakref.finalize(self, _close, self.id)
 
-    def _find(self, plan: Plan) -> None:
+    def _find(self, plan: HDF5Plan) -> None:
         """Find the datasets that are columns, each under whatever names it has."""
         for planned in plan.datasets:
             lay = planned.layout
@@ -196,9 +196,11 @@ def h5(
     Examples
     --------
     >>> import vortex_hep
-    >>> with vortex_hep.h5("flavtag.vxc") as f:                        # doctest: +SKIP
+    >>> with vortex_hep.h5("jets.vxc") as f:
     ...     jets = f["jets"].fields(["pt", "eta"])[:1000]
     ...     tracks = f["tracks"][:1000]
+    >>> jets.dtype.names, tracks.shape
+    (('pt', 'eta'), (1000, 8))
     """
     archive = Archive(path, model=model, threads=threads, cache=cache)
     try:

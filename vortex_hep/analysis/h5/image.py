@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import gc
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.storage.readonly import ReadOnlyFile
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.image import Plan
+from vortex_hep.readers.hdf5.image import HDF5Plan
 from vortex_hep.readers.holes import kept_ranges, pieces
 
 #: Pieces of what was kept that are in memory at a time.
 _PIECES = 8
 
 
-class FileImage(io.RawIOBase):
+class FileImage(ReadOnlyFile):
     """A read-only file with the very bytes of the archived one.
 
     Parameters
     ----------
     blobs : callable
         Gives the remainder, a mapping of str to bytes; never the same in two processes.
-    plan : Plan
+    plan : HDF5Plan
     chunk : callable
         Gives the bytes of a hole, by its number in ``plan.holes``.
 
@@ -38,9 +37,12 @@ class FileImage(io.RawIOBase):
     """
 
     def __init__(
-        self, blobs: Callable[[], Mapping[str, bytes]], plan: Plan, chunk: Callable[[int], bytes]
+        self,
+        blobs: Callable[[], Mapping[str, bytes]],
+        plan: HDF5Plan,
+        chunk: Callable[[int], bytes],
     ) -> None:
-        super().__init__()
+        super().__init__(plan.size)
         kept = [
             (offset, size, number, at)
             for number, piece in enumerate(pieces(kept_ranges(plan.holes, plan.size)))
@@ -55,45 +57,21 @@ class FileImage(io.RawIOBase):
             contiguous[holes["dataset"]] & (holes["chunk"] > 0) if len(holes) else np.zeros(0, bool)
         )
         self._blobs, self._chunk = blobs, chunk
-        self._size, self._at = plan.size, 0
         self._recent: OrderedDict[int, bytes] = OrderedDict()
 
-    def readable(self) -> bool:
-        """Whether it can be read: always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether one can move in it: always."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a byte; see :meth:`io.IOBase.seek`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the byte that is next."""
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read bytes; see :meth:`io.RawIOBase.readinto`.
+    def fill(self, target: memoryview, start: int) -> int:
+        """Put together what was kept, and chunks that are made.
 
         Raises
         ------
         CorruptionError
             Some of the remainder is missing, or the archive is damaged.
         """
-        target = memoryview(buffer).cast("B")
-        start, stop = self._at, min(self._at + len(target), self._size)
-        if stop <= start:
-            return 0
-        target[: stop - start] = bytes(stop - start)
+        target[:] = bytes(len(target))
         with _no_collection():
-            for low, high, data in self._read(start, stop):
+            for low, high, data in self._read(start, start + len(target)):
                 target[low - start : high - start] = data
-        self._at = stop
-        return stop - start
+        return len(target)
 
     def _read(self, start: int, stop: int) -> Iterator[tuple[int, int, memoryview]]:
         number = max(0, int(np.searchsorted(self._kept[:, 0], start, "right")) - 1)

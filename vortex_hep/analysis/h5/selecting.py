@@ -132,7 +132,7 @@ def _is_mask(item: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _axis(item: Any, length: int) -> int | slice | Array | None:
-    """Index of one axis, with numbers from 0 to its length; None where it is none of the usual."""
+    """Index of one axis, with numbers from 0 to its length; None for other forms."""
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
         number = int(item) + (length if item < 0 else 0)
         return number if 0 <= number < length else None

@@ -11,7 +11,7 @@ from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.journal.journal import Journal
 from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan.modelplaces import store_model
-from vortex_hep.batch.plan.plan import Plan
+from vortex_hep.batch.plan.plan import JobPlan
 from vortex_hep.core import storage
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import (
@@ -29,7 +29,7 @@ _LASTING = ("effort", "exact", "embed_model", "trees", "compression")
 
 
 @contextlib.contextmanager
-def journal_of(planned: Plan) -> Iterator[Journal]:
+def journal_of(planned: JobPlan) -> Iterator[Journal]:
     """The journal of a plan: a new one, or that of earlier runs with the new files added."""
     if not os.path.lexists(planned.journal):
         document = planned.document(_stored_model(planned))
@@ -46,7 +46,7 @@ def journal_of(planned: Plan) -> Iterator[Journal]:
         yield journal
 
 
-def _stored_model(planned: Plan) -> list[str]:
+def _stored_model(planned: JobPlan) -> list[str]:
     """Store the model where readers will look for it, or a later run; return where it lies."""
     model = planned.model
     if model is None:
@@ -59,7 +59,7 @@ def _stored_model(planned: Plan) -> list[str]:
     return store_model(model, [], storage.parent(os.path.abspath(planned.journal)))  # noqa: PTH100
 
 
-def _check_same(planned: Plan, document: dict[str, Any], path: str) -> None:
+def _check_same(planned: JobPlan, document: dict[str, Any], path: str) -> None:
     """Compare a plan with the job that a journal is of.
 
     Raises
@@ -99,7 +99,7 @@ def model_of(journal: Journal) -> Model | None:
     sha256 = document.get("model_sha256")
     if sha256 is None:
         return None
-    problem = "the journal does not say where"
+    problem = "its path is not in the journal"
     silent: NetworkError | None = None
     for path in document.get("model_paths") or ():
         try:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vortex_hep.batch.how import COMMANDS, How
 from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.names import ARCHIVE_SUFFIX
 from vortex_hep.batch.plan.inputs import InputFile, find_inputs
 from vortex_hep.batch.plan.placing import original_suffixes, place
 from vortex_hep.batch.plan.preflight import check
+from vortex_hep.batch.workoptions import COMMANDS, WorkOptions
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerReader
 from vortex_hep.core import storage
 from vortex_hep.core import version as _version
@@ -33,7 +33,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Plan:
+class JobPlan:
     """A job before it begins; nothing but headers was read.
 
     Parameters
@@ -96,7 +96,7 @@ def make_plan(
     options: JobOptions | None = None,
     journal: str | os.PathLike[str] | None = None,
     against: str | os.PathLike[str] | None = None,
-) -> Plan:
+) -> JobPlan:
     """Find the files of a job, name its outputs, and check what can be checked before it begins.
 
     Parameters
@@ -117,7 +117,7 @@ def make_plan(
 
     Returns
     -------
-    Plan
+    JobPlan
 
     Raises
     ------
@@ -148,7 +148,7 @@ def make_plan(
             files = _placed(files, folder, original_suffixes(files))
             check(files, output=folder)
         loaded = _model_of_archives(files, model)
-    return Plan(
+    return JobPlan(
         command, files, _journal(command, folder, journal), options, folder,
         compared, loaded,
         storage.absolute(model) if isinstance(model, (str, os.PathLike)) else None, given,
@@ -218,9 +218,9 @@ def _model_of_archives(
     return given
 
 
-def how_of(command: str, job: str, options: JobOptions, *, cores: int = 1) -> How:
+def work_options_of(command: str, job: str, options: JobOptions, *, cores: int = 1) -> WorkOptions:
     """What workers are told of a job."""
-    return How(
+    return WorkOptions(
         command=command,
         job=job,
         threads=options.threads or cores,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vortex_hep.batch.how import How
 from vortex_hep.batch.journal.journal import FileRow, Journal
 from vortex_hep.batch.report.naming import task_key
 from vortex_hep.batch.report.progress import JobWatch, watching
@@ -20,6 +19,7 @@ from vortex_hep.batch.run.retries import Policy, Retries
 from vortex_hep.batch.run.tidying import sweep
 from vortex_hep.batch.states import Outcome, Reason, State, reason_of
 from vortex_hep.batch.worker.tasks import GROUP_FILES, group_length, order_of, run_task, topic
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import NetworkError, OutputError, UnsupportedFeatureError, VortexError
@@ -38,7 +38,7 @@ Watch = Callable[[Outcome], None]
 def run_job(
     journal: Journal,
     client: Any,
-    how: How,
+    how: WorkOptions,
     *,
     model: Model | None = None,
     policy: Policy | None = None,
@@ -52,7 +52,7 @@ def run_job(
     journal : Journal
         Open for writing. What it has as running belongs to a run that has ended.
     client : distributed.Client
-    how : How
+    how : WorkOptions
     model : Model, optional
         Each worker gets it once.
     policy : Policy, optional
@@ -104,7 +104,7 @@ def _dashboard(client: Any) -> str | None:
 
 @contextlib.contextmanager
 def _prepared(
-    client: Any, how: How, model: Model | None
+    client: Any, how: WorkOptions, model: Model | None
 ) -> Iterator[tuple[dict[int, int], set[str]]]:
     """Give workers what they need, and listen to them.
 
@@ -189,7 +189,7 @@ class _Runner:
         self,
         journal: Journal,
         client: Any,
-        how: How,
+        how: WorkOptions,
         policy: Policy,
         bar: JobWatch,
         watch: Watch | None,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from vortex_hep.batch.how import How
 from vortex_hep.batch.journal.journal import FileRow, Journal
 from vortex_hep.batch.names import server_of
 from vortex_hep.batch.states import Reason, State, reason_of
 from vortex_hep.batch.worker.attempt import temporary_names
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.core.progress import SILENT, Progress
 from vortex_hep.core.text import one_line
@@ -87,13 +87,13 @@ def _problem(row: FileRow) -> Problem | None:
     return None
 
 
-def sweep(journal: Journal, how: How, progress: Progress = SILENT) -> int:
+def sweep(journal: Journal, how: WorkOptions, progress: Progress = SILENT) -> int:
     """Remove the temporary files of attempts that did not come to their end.
 
     Parameters
     ----------
     journal : Journal
-    how : How
+    how : WorkOptions
     progress : Progress
         Is told what cannot be removed.
 

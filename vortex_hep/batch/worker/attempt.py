@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome, Reason, reason_of
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.core.storage import Identity, Stat
 from vortex_hep.core.text import one_line
@@ -58,10 +58,10 @@ class Attempt:
     Parameters
     ----------
     order : Order
-    how : How
+    how : WorkOptions
     """
 
-    def __init__(self, order: Order, how: How) -> None:
+    def __init__(self, order: Order, how: WorkOptions) -> None:
         self.order, self.how = order, how
         self._began = time.time()
         self._stages: dict[str, float] = {}
@@ -218,13 +218,15 @@ class Attempt:
         )  # fmt: skip
 
 
-def attempted(order: Order, how: How, work: Callable[[Attempt], Mapping[str, Any]]) -> Outcome:
+def attempted(
+    order: Order, how: WorkOptions, work: Callable[[Attempt], Mapping[str, Any]]
+) -> Outcome:
     """Attempt a file: whatever goes wrong becomes an outcome.
 
     Parameters
     ----------
     order : Order
-    how : How
+    how : WorkOptions
     work : callable
         Does it; returns fields of the outcome.
     """
@@ -236,7 +238,7 @@ def attempted(order: Order, how: How, work: Callable[[Attempt], Mapping[str, Any
 
 
 def _text(error: BaseException) -> str:
-    """An error in one line, which says where if it is none of ours."""
+    """An error in one line, with the place where it was raised if it is not ours."""
     if isinstance(error, VortexError):
         return one_line(str(error))
     where = ""
@@ -249,7 +251,7 @@ def _text(error: BaseException) -> str:
 
 
 def worker_name() -> str:
-    """Address of the worker that this runs on; host and process where it is none of dask's."""
+    """Address of the worker that this runs on; host and process where it is not one of dask's."""
     worker = dask_worker()
     return f"{socket.gethostname()}:{os.getpid()}" if worker is None else str(worker.address)
 

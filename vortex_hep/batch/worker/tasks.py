@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Sequence
 from functools import partial
 
-from vortex_hep.batch.how import How
 from vortex_hep.batch.journal.rows import FileRow
 from vortex_hep.batch.states import Order, Outcome
 from vortex_hep.batch.worker.attempt import Attempt, attempted, dask_worker
+from vortex_hep.batch.workoptions import WorkOptions
 
 #: Files of one task at most.
 GROUP_FILES = 16
@@ -51,13 +51,13 @@ def group_length(sizes: Sequence[int | None], group_bytes: int, most: int) -> in
     return length
 
 
-def run_task(orders: Sequence[Order], how: How, sha256: str | None) -> list[Outcome]:
+def run_task(orders: Sequence[Order], how: WorkOptions, sha256: str | None) -> list[Outcome]:
     """Work on a group of files; runs on a worker.
 
     Parameters
     ----------
     orders : sequence of Order
-    how : How
+    how : WorkOptions
     sha256 : str or None
         Of the model, which the worker has by :class:`~vortex_hep.batch.worker.plugin.ModelPlugin`.
 
@@ -77,7 +77,7 @@ def run_task(orders: Sequence[Order], how: How, sha256: str | None) -> list[Outc
     return outcomes
 
 
-def _work(order: Order, how: How, sha256: str | None) -> Outcome:
+def _work(order: Order, how: WorkOptions, sha256: str | None) -> Outcome:
     try:
         from vortex_hep.batch.worker.plugin import model_on_worker
         from vortex_hep.batch.worker.work import WORK
@@ -91,7 +91,7 @@ def _fail(error: Exception, attempt: Attempt) -> dict[str, object]:
     raise error
 
 
-def _tell(order: Order, how: How) -> None:
+def _tell(order: Order, how: WorkOptions) -> None:
     """Tell the driver which file is begun with: should the worker be lost, that one is to blame."""
     worker = dask_worker()
     if worker is not None:

@@ -18,9 +18,9 @@ from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.compress import compress_file
 from vortex_hep.archive.restore import restore
 from vortex_hep.archive.verify import verify
-from vortex_hep.batch.how import How
 from vortex_hep.batch.states import Order, Outcome
 from vortex_hep.batch.worker.attempt import Attempt, attempted, dask_worker
+from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
@@ -38,13 +38,13 @@ _SHOWN = 3
 Found = Mapping[str, Any]
 
 
-def compress_one(order: Order, how: How, model: Model | None) -> Outcome:
+def compress_one(order: Order, how: WorkOptions, model: Model | None) -> Outcome:
     """Compress one file to its archive.
 
     Parameters
     ----------
     order : Order
-    how : How
+    how : WorkOptions
     model : Model or None
         Without one, a model is fitted to the file.
 
@@ -56,13 +56,13 @@ def compress_one(order: Order, how: How, model: Model | None) -> Outcome:
     return attempted(order, how, partial(_compress, model=model))
 
 
-def verify_one(order: Order, how: How, model: Model | None) -> Outcome:
+def verify_one(order: Order, how: WorkOptions, model: Model | None) -> Outcome:
     """Verify one archive, ``order.source``; against ``order.target``, if that is a file.
 
     Parameters
     ----------
     order : Order
-    how : How
+    how : WorkOptions
     model : Model or None
         Where archives neither hold it nor have it beside them.
 
@@ -74,13 +74,13 @@ def verify_one(order: Order, how: How, model: Model | None) -> Outcome:
     return attempted(order, how, partial(_verify, model=model))
 
 
-def restore_one(order: Order, how: How, model: Model | None) -> Outcome:
+def restore_one(order: Order, how: WorkOptions, model: Model | None) -> Outcome:
     """Restore the file of one archive.
 
     Parameters
     ----------
     order : Order
-    how : How
+    how : WorkOptions
     model : Model or None
         Where archives neither hold it nor have it beside them.
 
@@ -208,7 +208,7 @@ def _named(name: str, attempt: Attempt) -> bool:
     return True
 
 
-def _check_equal(archive: str, against: str | None, how: How, model: Model | None) -> None:
+def _check_equal(archive: str, against: str | None, how: WorkOptions, model: Model | None) -> None:
     """Decode all of an archive, and compare it with a file.
 
     Raises
@@ -288,7 +288,7 @@ def _whose(attempt: Attempt) -> Iterator[None]:
         raise found from error
 
 
-def _figures(archive: str, how: How, model: Model | None) -> dict[str, Any]:
+def _figures(archive: str, how: WorkOptions, model: Model | None) -> dict[str, Any]:
     """What the outcome says of an archive; and ``exact``, the identity that it promises."""
     with open_archive(archive, model=model, threads=how.threads) as opened:
         info = opened.info()

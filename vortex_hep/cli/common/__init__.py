@@ -1,1 +1,1 @@
-"""What commands share: options, progress, files, exit codes."""
+"""Shared parts of all commands: options, progress, files, exit codes."""

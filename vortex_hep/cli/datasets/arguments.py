@@ -1,4 +1,4 @@
-"""Arguments of the commands over lists of files: parsers, and what was chosen."""
+"""Arguments of the dataset commands: parsers, and the choices they stand for."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a job would do, printed for a trial run."""
+"""The plan of a job as text, for trial runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vortex_hep.batch.jobs import Plan
+from vortex_hep.batch.jobs import JobPlan
 from vortex_hep.batch.site.site import BATCH_KINDS, Site, connect, job_script
 from vortex_hep.core.text import format_bytes, one_line, plural
 
@@ -12,7 +12,7 @@ from vortex_hep.core.text import format_bytes, one_line, plural
 SHOWN_FILES = 5
 
 
-def print_plan(plan: Plan, site: Site) -> None:
+def print_plan(plan: JobPlan, site: Site) -> None:
     """Say what a job would do."""
     sizes = [file.size for file in plan.files]
     known = sum(size for size in sizes if size is not None)

@@ -1,4 +1,4 @@
-"""Running a job, and what follows: summary, report, exit code."""
+"""Running a job for a dataset command: summary, report, exit code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vortex_hep.cli.common.running import note
 from vortex_hep.cli.datasets.arguments import chosen_site
 
 if TYPE_CHECKING:
-    from vortex_hep.batch.jobs import Plan
+    from vortex_hep.batch.jobs import JobPlan
     from vortex_hep.batch.journal.journal import Journal
     from vortex_hep.batch.report.summary import JobSummary
     from vortex_hep.core.progress import Progress
 
 
-def run_job(args: argparse.Namespace, plan: Callable[[], Plan]) -> int:
+def run_job(args: argparse.Namespace, plan: Callable[[], JobPlan]) -> int:
     """Carry out a job, or show what it would do (``--dry-run``).
 
     Parameters

@@ -6,7 +6,7 @@ import lzma
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vortex_hep.codec.columns import zstd
+from vortex_hep.core import zstd
 from vortex_hep.errors import CorruptionError
 
 #: An LZMA2 decoder never needs a longer dictionary (SPEC 4.3).

@@ -20,7 +20,7 @@ from vortex_hep.codec.columns.layouts import (
     DELTA_SHUFFLE,
     PLAIN,
     SHUFFLE,
-    Layout,
+    BitLayout,
 )
 from vortex_hep.codec.columns.registry import Registry
 from vortex_hep.core.schema import COLUMN_DTYPES, Array
@@ -129,7 +129,7 @@ class Constant(_Base):
 class Laid(_Base):
     """A layout, then a byte coder."""
 
-    layout: Layout
+    layout: BitLayout
     bytecoder: ByteCoder
 
     def _encode(self, array: Array) -> bytes:

@@ -72,7 +72,7 @@ def _from_delta(zigzag: Array) -> Array:
     return ordered
 
 
-class Layout(Protocol):
+class BitLayout(Protocol):
     """One re-arrangement; ``array`` is one-dimensional, contiguous and not empty."""
 
     @property

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.container import container_format as fmt
+from vortex_hep.core import zstd
 from vortex_hep.core.storage.ranges import ByteSource, Range, open_binary, read_coalesced
 from vortex_hep.errors import CorruptionError, NotFoundError, SourceError, TruncatedError
 

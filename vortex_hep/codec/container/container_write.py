@@ -6,8 +6,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vortex_hep.codec.columns import zstd
 from vortex_hep.codec.container import container_format as fmt
+from vortex_hep.core import zstd
 from vortex_hep.core.storage.atomic import output_error
 from vortex_hep.errors import OutputError, UnsupportedFeatureError
 

@@ -21,14 +21,14 @@ from vortex_hep.core.storage.operations import (
     stat,
     upload,
 )
-from vortex_hep.core.storage.output import Output, create
+from vortex_hep.core.storage.output import OutputFile, create
 from vortex_hep.core.storage.paths import absolute, is_url, join, name, parent
-from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.core.storage.status import Stat
 from vortex_hep.core.storage.traffic import Count, counting
 
 __all__ = [
-    "ByteSource", "Count", "Identity", "Output", "Stat", "absolute", "check_writable", "counting",
-    "create", "download", "exists", "glob", "identity", "is_url", "join", "list_files",
+    "ByteSource", "Count", "Identity", "OutputFile", "Stat", "absolute", "check_writable",
+    "counting", "create", "download", "exists", "glob", "identity", "is_url", "join", "list_files",
     "make_folder", "name", "open_binary", "parent", "remove", "rename", "stat", "upload",
 ]  # fmt: skip

@@ -36,7 +36,7 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     binary file
         A temporary file in the same folder; it is removed on any exception, KeyboardInterrupt
         included, and an existing file is then left as it was. At a URL, it is a
-        :class:`~vortex_hep.core.storage.Output`, which is written in order.
+        :class:`~vortex_hep.core.storage.OutputFile`, which is written in order.
 
     Raises
     ------

@@ -28,6 +28,11 @@ class ByteSource(Protocol):
         ...
 
 
+def is_vectored(source: object) -> bool:
+    """Whether several ranges go out in one request, so that what lies between is not fetched."""
+    return bool(getattr(source, "vectored", False))
+
+
 def short_read(name: str, offset: int, size: int, got: int) -> TruncatedError:
     """What is raised where a file ends before a range does."""
     msg = f"wanted {size} bytes, got {got}"

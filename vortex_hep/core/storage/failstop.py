@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
 
-from vortex_hep.core.storage.bytesource import ByteSource, Range
+from vortex_hep.core.storage.bytesource import ByteSource, Range, is_vectored
+from vortex_hep.core.storage.readonly import ReadOnlyFile
 from vortex_hep.errors import SourceError
 
 #: Bytes that are fetched at once for a library that reads in small steps, and how many such blocks
@@ -33,6 +31,7 @@ class FailStopSource:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.name, self.size = source.name, source.size
+        self.vectored = is_vectored(source)
         self.failure: SourceError | None = None
 
     def read_ranges(self, ranges: Sequence[Range]) -> list[bytes]:
@@ -50,7 +49,7 @@ class FailStopSource:
         self._source.close()
 
 
-class SourceFile(io.RawIOBase):
+class SourceFile(ReadOnlyFile):
     """A source as a file that is open for reading, for libraries that want one.
 
     Parameters
@@ -60,51 +59,22 @@ class SourceFile(io.RawIOBase):
     """
 
     def __init__(self, source: ByteSource) -> None:
-        super().__init__()
+        super().__init__(source.size)
         self._source = source
-        self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next byte is read from."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to another place."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill ``buffer``, as far as the file goes.
-
-        Raises
-        ------
-        SourceError
-            The file cannot be read.
-        """
-        view = memoryview(buffer).cast("B")
-        stop = min(self._at + len(view), self._source.size)
-        size = max(0, stop - self._at)
+    def fill(self, target: memoryview, start: int) -> int:
+        """Fetch what is asked for, in blocks where it is little."""
+        size = len(target)
         if size >= _BLOCK:
-            view[:size] = self._source.read_ranges([(self._at, size)])[0]
-            self._at += size
+            target[:] = self._source.read_ranges([(start, size)])[0]
             return size
         done = 0
         while done < size:
-            number, inside = divmod(self._at, _BLOCK)
+            number, inside = divmod(start + done, _BLOCK)
             part = self._block(number)[inside : inside + size - done]
-            view[done : done + len(part)] = part
+            target[done : done + len(part)] = part
             done += len(part)
-            self._at += len(part)
         return size
 
     def _block(self, number: int) -> bytes:

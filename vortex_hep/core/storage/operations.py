@@ -15,7 +15,7 @@ from vortex_hep.core.storage.backend import Backend, backend_of
 from vortex_hep.core.storage.failures import reading, writing
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.core.storage.output import BLOCK, create
-from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.core.storage.status import Stat
 from vortex_hep.errors import MissingError, SourceError
 

@@ -17,7 +17,7 @@ from vortex_hep.core.storage.identity import Identity
 BLOCK = 1 << 22
 
 
-class Output(io.BufferedIOBase):
+class OutputFile(io.BufferedIOBase):
     """A binary file that is written in order; made by :func:`create`.
 
     Parameters
@@ -138,7 +138,7 @@ class Output(io.BufferedIOBase):
 
 
 @contextlib.contextmanager
-def create(path: str | os.PathLike[str], *, shown: str | None = None) -> Iterator[Output]:
+def create(path: str | os.PathLike[str], *, shown: str | None = None) -> Iterator[OutputFile]:
     """Write a file from its beginning to its end, in place of one that is there.
 
     Parameters
@@ -151,7 +151,7 @@ def create(path: str | os.PathLike[str], *, shown: str | None = None) -> Iterato
 
     Yields
     ------
-    Output
+    OutputFile
         A binary file to ``write``; ``seek(0)`` and ``truncate()`` start it over. Its ``identity``
         is that of what was written. After the block, all of it is on the disk or server; after an
         exception in the block, the file is removed as far as its server can be reached.
@@ -164,7 +164,7 @@ def create(path: str | os.PathLike[str], *, shown: str | None = None) -> Iterato
     name = os.fspath(path)
     with writing(shown or name):
         sink = backend_of(name).sink(name)
-    output = Output(sink, shown or name)
+    output = OutputFile(sink, shown or name)
     try:
         yield output
         output.finish()

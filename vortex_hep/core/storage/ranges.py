@@ -1,18 +1,59 @@
-"""Ranges of a file, read with few requests."""
+"""Files opened for reading by range, and ranges read with few requests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, TypeAlias
 
-from vortex_hep.core.storage.bytesource import ByteSource, Range
-from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.backend import backend_of
+from vortex_hep.core.storage.bytesource import ByteSource, FileObjectSource, Range, is_vectored
+from vortex_hep.core.storage.local import PathSource
+from vortex_hep.core.storage.paths import is_url
+from vortex_hep.errors import UnsupportedTypeError
 
-__all__ = ["COALESCE_GAP", "COALESCE_LIMIT", "ByteSource", "Range", "open_binary", "read_coalesced"]
+__all__ = [
+    "COALESCE_GAP", "COALESCE_LIMIT", "ByteSource", "Range", "coalesced", "open_binary",
+    "read_coalesced",
+]  # fmt: skip
 
 #: Ranges nearer than this are fetched in one request, where each costs a round trip.
 COALESCE_GAP = 1 << 16
 #: A merged request grows no further than this, so that one read stays bounded in memory.
-COALESCE_LIMIT = 1 << 26
+COALESCE_LIMIT = 1 << 25
+
+#: Gives the bytes of each range.
+Fetch: TypeAlias = Callable[[list[Range]], Sequence[bytes | memoryview]]
+
+
+def open_binary(source: str | os.PathLike[str] | BinaryIO) -> ByteSource:
+    """Open a local path, a URL or a seekable binary file for ranged reads.
+
+    Parameters
+    ----------
+    source : str, path or binary file object
+        A string with ``://`` is a URL: ``root://`` is read with the XRootD client, all else with
+        fsspec. A file object stays the caller's to close.
+
+    Returns
+    -------
+    ByteSource
+        Its ranges can be asked for by several threads at once.
+
+    Raises
+    ------
+    MissingError, DeniedError, NetworkError, SourceError
+        The source does not exist or cannot be opened.
+    UnsupportedFeatureError
+        What reads such a URL is not installed.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        return backend_of(name).source(name) if is_url(name) else PathSource(name)
+    if hasattr(source, "read") and hasattr(source, "seek"):
+        return FileObjectSource(source)
+    msg = f"expected a path, a URL or a binary file, got {type(source).__name__}"
+    raise UnsupportedTypeError(msg)
 
 
 def read_coalesced(source: ByteSource, ranges: Sequence[Range]) -> list[memoryview]:
@@ -28,7 +69,25 @@ def read_coalesced(source: ByteSource, ranges: Sequence[Range]) -> list[memoryvi
     -------
     list of memoryview
     """
-    gap = 0 if getattr(source, "vectored", False) else COALESCE_GAP
+    return coalesced(source.read_ranges, ranges, vectored=is_vectored(source))
+
+
+def coalesced(fetch: Fetch, ranges: Sequence[Range], *, vectored: bool = False) -> list[memoryview]:
+    """Read ranges as :func:`read_coalesced` does, from what is no :class:`ByteSource`.
+
+    Parameters
+    ----------
+    fetch : callable
+        Called once, with ranges in increasing order, if there are any.
+    ranges : sequence of (offset, size)
+    vectored : bool
+        Whether several ranges go out in one request: then only those are merged that touch.
+
+    Returns
+    -------
+    list of memoryview
+    """
+    gap = 0 if vectored else COALESCE_GAP
     order = sorted(range(len(ranges)), key=lambda i: ranges[i])
     merged: list[list[int]] = []
     where = [0] * len(ranges)
@@ -43,7 +102,7 @@ def read_coalesced(source: ByteSource, ranges: Sequence[Range]) -> list[memoryvi
         else:
             merged.append([start, stop])
         where[i] = len(merged) - 1
-    blobs = source.read_ranges([(start, stop - start) for start, stop in merged]) if merged else []
+    blobs = fetch([(start, stop - start) for start, stop in merged]) if merged else []
     views = []
     for (offset, size), m in zip(ranges, where, strict=True):
         begin = offset - merged[m][0]

@@ -1,4 +1,4 @@
-"""What is known of a file without reading it."""
+"""The status of a file, without reading it."""
 
 from __future__ import annotations
 

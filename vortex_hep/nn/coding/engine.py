@@ -8,10 +8,12 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Protocol
 
 from vortex_hep.core.install import install_hint
+from vortex_hep.core.options import check_device
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.stepwise import ReferenceEngine
+from vortex_hep.nn.devices import torch_device
 from vortex_hep.nn.event import cpu
-from vortex_hep.nn.event.network import Cluster, Group, Network
+from vortex_hep.nn.event.network import Cluster, GroupArrays, Network
 
 if TYPE_CHECKING:
     from vortex_hep.nn.sequence.model import SequenceModel
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Runs networks over what is to be coded; all engines compute the same integers."""
 
-    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool, /) -> int:
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool, /) -> int:
         """Fill ``group.freq``, ``cum`` and ``bits``, or decode ``group.words``.
 
         Returns the words read, or -1 where the stream is too short or does not end as it began.
@@ -47,7 +49,7 @@ class CompiledEngine:
         """One group: its caches should stay in the processor's."""
         return group
 
-    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
         """Call :func:`vortex_hep.nn.event.cpu.run_group`."""
         return int(cpu.run_group(net, cluster, group, decode))
 
@@ -63,21 +65,9 @@ def _torch(device: str) -> Engine:
     return torch_engine.torch_engine(device)
 
 
-def cuda_available() -> bool:
-    """Whether torch is installed and sees a CUDA device."""
-    if importlib.util.find_spec("torch") is None:
-        return False
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def _cuda() -> Engine:
     engine = _torch("cuda")
-    if not cuda_available():
-        raise UnsupportedFeatureError(
-            "torch sees no CUDA device", hint="use device 'cpu', which gives the same bytes"
-        )
+    torch_device("cuda")  # raises where there is none
     return engine
 
 
@@ -87,6 +77,7 @@ def _auto() -> Engine:
     return CompiledEngine()
 
 
+#: By the names of :data:`vortex_hep.core.options.DEVICES`.
 _ENGINES: dict[str, Callable[[], Engine]] = {
     "auto": _auto,
     "cpu": CompiledEngine,
@@ -95,34 +86,30 @@ _ENGINES: dict[str, Callable[[], Engine]] = {
     "torch": lambda: _torch("cpu"),
 }
 
-#: Names that :func:`get_engine` knows.
-DEVICES = tuple(_ENGINES)
-
 
 def get_engine(device: str = "auto") -> Engine:
     """Return the engine of a name.
 
     Parameters
     ----------
-    device : {"auto", "cpu", "cuda", "reference", "torch"}
+    device : {"auto", "cpu", "cuda", "torch", "reference"}
         "cpu" is the compiled engine, "torch" runs on tensors in main memory, "reference" is
         the slow definition. All give the same bytes.
 
     Raises
     ------
+    UnsupportedTypeError
+        The name is unknown.
     UnsupportedFeatureError
-        If the name is unknown, or torch or a CUDA device is missing.
+        Torch or a CUDA device is missing.
 
     Examples
     --------
     >>> get_engine("cpu")  # doctest: +ELLIPSIS
     <vortex_hep.nn.coding.engine.CompiledEngine object at ...>
     """
-    if device not in _ENGINES:
-        raise UnsupportedFeatureError(
-            f"unknown device {device!r}", hint=f"one of {', '.join(sorted(_ENGINES))}"
-        )
+    check_device(device)
     return _ENGINES[device]()
 
 
-__all__ = ["DEVICES", "CompiledEngine", "Engine", "cuda_available", "get_engine"]
+__all__ = ["CompiledEngine", "Engine", "get_engine"]

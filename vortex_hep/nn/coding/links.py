@@ -12,8 +12,8 @@ from vortex_hep.codec.tokens.rows import RowSet, Source, Stacked, resolve_links,
 from vortex_hep.codec.tokens.values import RowValues
 from vortex_hep.core.schema import TableData, VarBytes
 from vortex_hep.nn.event.linking import nearest
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.event.network import Network
-from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 Sources = Sequence[Source | None]
 
 
-def virtual_columns(model: TableModel, data: TableData, sources: Sources) -> dict[str, Array]:
+def virtual_columns(model: EventModel, data: TableData, sources: Sources) -> dict[str, Array]:
     """Make up the index columns of links that the data do not have."""
     out = {}
     for k, link in enumerate(model.links):
@@ -46,13 +46,13 @@ def _is_angle(column: Array | VarBytes | None) -> bool:
     return isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind == "f"
 
 
-def own_link(model: TableModel) -> int | None:
+def own_link(model: EventModel) -> int | None:
     """Number of the link that stays within the table, if there is one."""
     return next((k for k, link in enumerate(model.links) if link.source == model.table), None)
 
 
 def mothers(
-    model: TableModel, net: Network, columns: Mapping[str, Array | VarBytes], rows: RowSet
+    model: EventModel, net: Network, columns: Mapping[str, Array | VarBytes], rows: RowSet
 ) -> Array | None:
     """Linked rows within the list, as the decoder will see them: an escape counts as 0."""
     k = own_link(model)
@@ -70,7 +70,7 @@ def mothers(
 
 
 def foreign_rows(
-    model: TableModel, net: Network, k: int, compact: Array, rows: RowSet, offsets: Array
+    model: EventModel, net: Network, k: int, compact: Array, rows: RowSet, offsets: Array
 ) -> Array:
     """Rows of another table that link ``k`` leads to, or -1 (int64, shape (rows,)).
 
@@ -93,14 +93,14 @@ def foreign_rows(
 
 
 def row_values(
-    model: TableModel, columns: Mapping[str, Array | VarBytes], rows: RowSet,
+    model: EventModel, columns: Mapping[str, Array | VarBytes], rows: RowSet,
     others: Mapping[str, TableData],
 ) -> RowValues:  # fmt: skip
     """What the predictors of a table may take their inputs from, but for rows that links lead to.
 
     Parameters
     ----------
-    model : TableModel
+    model : EventModel
     columns : mapping of str to array of shape (rows, *inner)
     rows : RowSet
     others : mapping of str to TableData
@@ -111,7 +111,7 @@ def row_values(
 
 
 def lead(
-    values: RowValues, model: TableModel, net: Network, k: int, compact: Array, rows: RowSet
+    values: RowValues, model: EventModel, net: Network, k: int, compact: Array, rows: RowSet
 ) -> None:
     """Tell ``values`` where link ``k`` leads, if it leads to a table it has."""
     source = model.links[k].source
@@ -120,7 +120,7 @@ def lead(
         values.targets[source] = foreign_rows(model, net, k, compact, rows, table.offsets)
 
 
-def stack_rows(model: TableModel, sources: Sources, tokens: Array, rows: RowSet) -> Stacked:
+def stack_rows(model: EventModel, sources: Sources, tokens: Array, rows: RowSet) -> Stacked:
     """Own rows and those of the links' sources in one row space."""
     here = [sources[k] if k < len(sources) else None for k in range(len(model.links))]
     return stack(

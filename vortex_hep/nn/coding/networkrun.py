@@ -18,8 +18,8 @@ from vortex_hep.nn.coding.engine import Engine
 from vortex_hep.nn.coding.links import Sources, stack_rows
 from vortex_hep.nn.coding.tablechunk import NETWORK, covers, number_column, pack_array
 from vortex_hep.nn.event.linking import is_virtual
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.event.network import Cluster, Network, group_to_encode
-from vortex_hep.nn.event.tablemodel import TableModel
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ class NetworkRun:
 
     def __init__(
         self,
-        model: TableModel,
+        model: EventModel,
         net: Network,
         rows: RowSet,
         tokens: Tokenised,

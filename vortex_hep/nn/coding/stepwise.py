@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens import rans
-from vortex_hep.nn.event.network import Cluster, Group, Network
+from vortex_hep.nn.event.network import Cluster, GroupArrays, Network
 from vortex_hep.nn.event.reference import Arrays, Integers, Pass
 from vortex_hep.nn.sequence.model import SequenceModel
 from vortex_hep.nn.sequence.reference import Reference
@@ -43,12 +43,12 @@ class ReferenceEngine:
         """One group."""
         return group
 
-    def run_group(self, net: Network, cluster: Cluster, group: Group, decode: bool) -> int:
+    def run_group(self, net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
         """Do what :func:`vortex_hep.nn.event.cpu.run_group` does, to the same arguments."""
         return self.run_groups(net, cluster, [group], decode)[0]
 
     def run_groups(
-        self, net: Network, cluster: Cluster, groups: Sequence[Group], decode: bool
+        self, net: Network, cluster: Cluster, groups: Sequence[GroupArrays], decode: bool
     ) -> list[int]:
         """Run several groups of one cluster in lock step; return one result per group."""
         integers = self._integers
@@ -75,7 +75,7 @@ class _Order:
     The foreign rows follow, in their own order.
     """
 
-    def __init__(self, groups: Sequence[Group], cluster: Cluster) -> None:
+    def __init__(self, groups: Sequence[GroupArrays], cluster: Cluster) -> None:
         depth = max((len(g.active) for g in groups), default=0)
         self.count = np.zeros((depth, len(groups)), np.int64)
         for g, group in enumerate(groups):
@@ -138,7 +138,7 @@ def _field_of(net: Integers) -> Array:
     return np.repeat(np.arange(len(net.fields)), np.diff(net.starts))
 
 
-def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
+def _encode(work: Pass, order: _Order, groups: Sequence[GroupArrays]) -> None:
     """Run all rows at once and hand every group its frequencies in decoding order."""
     n, n_tokens = len(order.row), work.tokens.shape[1]
     freq = np.ones((n, n_tokens), np.uint16)
@@ -164,7 +164,7 @@ def _encode(work: Pass, order: _Order, groups: Sequence[Group]) -> None:
         np.add.at(group.bits, field, np.where(work.given[field], 0.0, cost))
 
 
-def _decode(work: Pass, order: _Order, groups: Sequence[Group]) -> list[int]:
+def _decode(work: Pass, order: _Order, groups: Sequence[GroupArrays]) -> list[int]:
     """Run position after position, reading each token's symbols from the groups' streams."""
     arrays = work.net.arrays
     head = 2 * rans.STATES

@@ -19,7 +19,7 @@ from vortex_hep.codec.sections import Reader
 from vortex_hep.codec.tokens.folding import common_length, foldable
 from vortex_hep.core.schema import ColumnSpec, TableData, VarBytes
 from vortex_hep.errors import CorruptionError
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 
 Array = npt.NDArray[Any]
 
@@ -68,12 +68,12 @@ class TableChunk:
 MAX_CELLS = 1 << 31
 
 
-def too_large(model: TableModel, rows: int, lanes: int) -> bool:
+def too_large(model: EventModel, rows: int, lanes: int) -> bool:
     """Whether a chunk has more tokens and context than the format allows."""
     return rows * model.shape.tokens + lanes * model.shape.lane_fields > MAX_CELLS
 
 
-def fold_length(plan: Plan, specs: Sequence[ColumnSpec], model: TableModel, offsets: Array) -> int:
+def fold_length(plan: Plan, specs: Sequence[ColumnSpec], model: EventModel, offsets: Array) -> int:
     """Length of the lists if the model has them folded and they are all as long, else 0.
 
     The decoder must know the lengths beforehand, from a counter.
@@ -106,7 +106,7 @@ def column_widths(specs: Sequence[ColumnSpec]) -> dict[str, int]:
     return {s.name: int(np.prod(s.inner, dtype=np.int64)) for s in specs}
 
 
-def covers(model: TableModel, fields: Sequence[int], width: int) -> bool:
+def covers(model: EventModel, fields: Sequence[int], width: int) -> bool:
     """Whether these fields of one column are all of its components, each once."""
     return sorted(model.fields[k].component for k in fields) == list(range(width))
 
@@ -115,7 +115,7 @@ def number_column(data: TableData, name: str) -> Array:
     """A fixed-width column of a table."""
     column = data.columns[name]
     if isinstance(column, VarBytes):
-        raise CorruptionError("byte strings where numbers belong", branch=name)
+        raise CorruptionError("expected a column of numbers, got byte strings", branch=name)
     return column
 
 

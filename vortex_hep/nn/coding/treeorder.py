@@ -13,7 +13,7 @@ from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.codec.tokens.rows import Source, context_fields, entry_buckets
 from vortex_hep.errors import ModelMismatchError
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.sequence.model import AnyModel, SequenceModel
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ def sequence_models(
     return {n: m for n, m in models.items() if isinstance(m, SequenceModel) and n in here}
 
 
-def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, TableModel]:
+def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict[str, EventModel]:
     """Event models that can serve a tree of these plans.
 
     Raises
@@ -43,7 +43,7 @@ def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict
     usable = {}
     for plan in plans:
         model = models.get(plan.name)
-        if not isinstance(model, TableModel) or (model.block and not is_flat(plan)):
+        if not isinstance(model, EventModel) or (model.block and not is_flat(plan)):
             continue
         # A branch may have the name of a virtual column; classical coders then code the table.
         if not any(is_virtual(name) for name in plan.columns):
@@ -66,7 +66,7 @@ def usable_models(plans: Sequence[Plan], models: Mapping[str, AnyModel]) -> dict
     return usable
 
 
-def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel]) -> None:
+def _check_context(name: str, model: EventModel, usable: Mapping[str, EventModel]) -> None:
     known = {
         plan: context_fields(usable[plan].fields)
         for plan in {plan for plan, _ in model.lane_context}
@@ -79,7 +79,7 @@ def _check_context(name: str, model: TableModel, usable: Mapping[str, TableModel
             )
 
 
-def sources_of(name: str, model: TableModel | None) -> set[str]:
+def sources_of(name: str, model: EventModel | None) -> set[str]:
     """Plans that must be decoded before one."""
     if model is None:
         return set()
@@ -87,14 +87,14 @@ def sources_of(name: str, model: TableModel | None) -> set[str]:
     return (sources | inputs_of(model)) - {name}
 
 
-def inputs_of(model: TableModel | None) -> set[str]:
+def inputs_of(model: EventModel | None) -> set[str]:
     """Plans whose values a model's predictors ask for, its own among them."""
     if model is None:
         return set()
     return {i.plan for f in model.fields if f.predictor is not None for i in f.predictor.inputs}
 
 
-def _levels_of(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> dict[str, int]:
+def _levels_of(plans: Sequence[Plan], models: Mapping[str, EventModel]) -> dict[str, int]:
     """How many tables must come before each plan, counted along its dependencies."""
     here = {p.name for p in plans}
     before = {p.name: sources_of(p.name, models.get(p.name)) & here for p in plans}
@@ -125,7 +125,7 @@ class Levels:
     sources: set[str]
 
 
-def by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> Levels:
+def by_level(plans: Sequence[Plan], models: Mapping[str, EventModel]) -> Levels:
     """Group plans so that each depends only on plans of the groups before.
 
     Raises
@@ -142,20 +142,20 @@ def by_level(plans: Sequence[Plan], models: Mapping[str, TableModel]) -> Levels:
     return Levels([groups[k] for k in sorted(groups)], sources)
 
 
-def link_sources(model: TableModel, found: Mapping[str, Source | None]) -> list[Source | None]:
+def link_sources(model: EventModel, found: Mapping[str, Source | None]) -> list[Source | None]:
     """Rows that a model's links may point to; None for tables that the file does not have."""
     return [found.get(link.source) for link in model.links]
 
 
 def flat_fields(
-    plans: Sequence[Plan], models: Mapping[str, TableModel]
+    plans: Sequence[Plan], models: Mapping[str, EventModel]
 ) -> dict[str, tuple[Field, ...]]:
     """Fields of the plans with one row per entry: what others may have as context."""
     return {p.name: models[p.name].fields for p in plans if is_flat(p) and p.name in models}
 
 
 def lane_context(
-    model: TableModel,
+    model: EventModel,
     fields: Mapping[str, tuple[Field, ...]],
     found: Mapping[str, Source | None],
     entries: int,

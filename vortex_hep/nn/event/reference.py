@@ -21,8 +21,8 @@ from vortex_hep.codec.tokens import rans
 from vortex_hep.codec.tokens.rows import RowSet
 from vortex_hep.nn import arithmetic
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, TRUNK_SHIFT
+from vortex_hep.nn.event.model import MATCHES, EventModel
 from vortex_hep.nn.event.network import UNKNOWN, Network, unpack
-from vortex_hep.nn.event.tablemodel import MATCHES, TableModel
 
 Array = npt.NDArray[Any]
 
@@ -214,13 +214,13 @@ class Pass:
 
 
 def frequencies_of_rows(
-    model: TableModel, tokens: Array, buckets: Array, rows: RowSet, lane_buckets: Array
+    model: EventModel, tokens: Array, buckets: Array, rows: RowSet, lane_buckets: Array
 ) -> Array:
     """Return the frequencies of every symbol of known rows.
 
     Parameters
     ----------
-    model : TableModel
+    model : EventModel
     tokens : integer array, shape (rows + foreign rows, tokens)
     buckets : integer array, shape (rows + foreign rows, columns)
         Only those of foreign rows are read.

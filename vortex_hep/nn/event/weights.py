@@ -21,14 +21,14 @@ from vortex_hep.core.schema import COLUMN_DTYPES
 from vortex_hep.errors import CorruptionError
 from vortex_hep.nn import stored
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import (
+from vortex_hep.nn.event.model import (
     MAX_FIELDS,
     MAX_HIDDEN,
     MAX_LINKS,
     WIDE,
+    EventModel,
     Link,
     Shape,
-    TableModel,
 )
 
 Array = npt.NDArray[Any]
@@ -37,13 +37,13 @@ _MAX_TOKENS = 16
 #: Limits that keep a small file from asking for much memory.
 _MAX_SEGMENTS = 1 << 24
 _MAX_WEIGHTS = 1 << 27
-#: Bits per row, in thousandths, that :attr:`TableModel.expected` can say.
+#: Bits per row, in thousandths, that :attr:`EventModel.expected` can say.
 _MAX_EXPECTED = 10**9
 #: dtype of the links that the encoder makes up.
 _VIRTUAL_DTYPE = "<i2"
 
 
-def _integers(model: TableModel) -> list[tuple[str, Array]]:
+def _integers(model: EventModel) -> list[tuple[str, Array]]:
     """Every array of a model in canonical order, narrowed to its stored type."""
     none = np.zeros(0, np.uint64)
     out = [
@@ -58,7 +58,7 @@ def _integers(model: TableModel) -> list[tuple[str, Array]]:
     return out
 
 
-def _document(model: TableModel) -> dict[str, Any]:
+def _document(model: EventModel) -> dict[str, Any]:
     s = model.shape
     predictors = [
         [f.predictor.kind, [[i.plan, i.column, i.component] for i in f.predictor.inputs],
@@ -88,13 +88,13 @@ def _document(model: TableModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def canonical(model: TableModel) -> bytes:
+def canonical(model: EventModel) -> bytes:
     """Return the bytes whose SHA-256 names an event model; no coder takes part in them."""
     parts = [stored.document_bytes(_document(model))] + [a.tobytes() for _, a in _integers(model)]
     return join(parts)
 
 
-def dump(model: TableModel) -> bytes:
+def dump(model: EventModel) -> bytes:
     """Return an event model as it is stored."""
     if model.stored is not None:
         return model.stored
@@ -111,7 +111,7 @@ def stored_size(weights: Mapping[str, Array]) -> int:
     return int(total)
 
 
-def load(payload: bytes) -> TableModel:
+def load(payload: bytes) -> EventModel:
     """Read what :func:`dump` wrote, checking every value that a decoder relies on.
 
     Raises
@@ -225,7 +225,7 @@ def _check_links(fields: tuple[Field, ...], links: tuple[Link, ...], seen: tuple
         raise CorruptionError("a virtual column must be the field of a link")
 
 
-def _build(d: dict[str, Any], body: Reader) -> TableModel:
+def _build(d: dict[str, Any], body: Reader) -> EventModel:
     entries = d["fields"]
     if not 1 <= len(entries) <= MAX_FIELDS or len(d["lane_context"]) > MAX_FIELDS:
         raise CorruptionError(
@@ -282,6 +282,6 @@ def _build(d: dict[str, Any], body: Reader) -> TableModel:
         kind = "<i4" if name in WIDE else "|i1"
         weights[name] = stored.read_array(body, kind, sizes[name]).astype(np.int32).reshape(size)
     body.finish()
-    return TableModel(
+    return EventModel(
         str(d["table"]), fields, shape, context, weights, expected / 1000.0, links, fold, block
     )

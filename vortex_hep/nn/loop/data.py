@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vortex_hep.errors import SourceError, UnsupportedTypeError
-from vortex_hep.nn.loop.records import Bytes, Records, open_records
+from vortex_hep.nn.loop.records import Bytes, RecordSource, open_records
 
 #: A window: piece, first record, records.
 Window = tuple[int, int, int]
@@ -112,10 +112,10 @@ class WindowDataset(Dataset[Tensor]):
 
     Parameters
     ----------
-    pieces : sequence of Records
+    pieces : sequence of RecordSource
     """
 
-    def __init__(self, pieces: Sequence[Records]) -> None:
+    def __init__(self, pieces: Sequence[RecordSource]) -> None:
         self.pieces = list(pieces)
 
     def __getitem__(self, window: Window) -> Tensor:
@@ -208,7 +208,7 @@ class EveryWindow(Sampler[list[Window]]):
                 yield [(s.piece, s.stop - rest, rest)]
 
 
-def _split(pieces: Sequence[Records], fractions: Sequence[float]) -> list[list[_Stretch]]:
+def _split(pieces: Sequence[RecordSource], fractions: Sequence[float]) -> list[list[_Stretch]]:
     """Cut the records, all pieces in a row, into three ranges that do not overlap."""
     total = sum(piece.count for piece in pieces)
     borders = [0, round(total * fractions[0]), round(total * (fractions[0] + fractions[1])), total]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vortex_hep.core.progress import SILENT, Progress, Task
 from vortex_hep.nn.loop.eventlog import EventLog
 from vortex_hep.nn.loop.feed import Feed
-from vortex_hep.nn.loop.options import Evaluation, LoopOptions, LoopResult
+from vortex_hep.nn.loop.options import LoopEvaluation, LoopOptions, LoopResult
 from vortex_hep.nn.loop.precision import Precision
 from vortex_hep.nn.loop.scoreboard import Scoreboard
 from vortex_hep.nn.loop.snapshot import (
@@ -181,7 +181,7 @@ class _Run:
         )  # fmt: skip
         self._stopping = EarlyStopping(options.patience, options.min_delta)
         self._best: dict[str, Tensor] = {}
-        self._history: list[Evaluation] = []
+        self._history: list[LoopEvaluation] = []
         self._losses, self._counted = torch.zeros((), device=device), 0
         self._stopped: str | None = None
         self._made_from = _fingerprint(module, options)
@@ -244,7 +244,7 @@ class _Run:
         if self._stopping.update(value):
             self._best = _copy_of(self._module)
         pace = self._pace
-        entry = Evaluation(pace.step, pace.elapsed, train, value, pace.current_rate())
+        entry = LoopEvaluation(pace.step, pace.elapsed, train, value, pace.current_rate())
         self._history.append(entry)
         self._log.write(
             pace.step,
@@ -308,7 +308,7 @@ class _Run:
         self._stopping.restore(document["stopping"])
         self._stopped = document["stopped"]
         self._history = [
-            Evaluation(**entry | {k: math.nan for k, v in entry.items() if v is None})
+            LoopEvaluation(**entry | {k: math.nan for k, v in entry.items() if v is None})
             for entry in document["history"]
         ]
         self._pace.step = document["step"]

@@ -95,7 +95,7 @@ class LoopOptions:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class LoopEvaluation:
     """One line of a training's history.
 
     Parameters
@@ -129,7 +129,7 @@ class LoopResult:
         Lowest validation figure; infinite where none was finite.
     state : mapping of str to Tensor
         The weights that had it; the module has them too.
-    history : tuple of Evaluation
+    history : tuple of LoopEvaluation
     steps : int
         Steps taken.
     seconds : float
@@ -140,7 +140,7 @@ class LoopResult:
 
     bits_per_byte: float
     state: Mapping[str, Tensor]
-    history: tuple[Evaluation, ...]
+    history: tuple[LoopEvaluation, ...]
     steps: int
     seconds: float
     stopped: str

@@ -23,7 +23,7 @@ Bytes = npt.NDArray[np.uint8]
 _CHUNK_CACHE = 1 << 26
 
 
-class Records(ABC):
+class RecordSource(ABC):
     """Records of ``width`` bytes each, in one piece that windows may run through.
 
     Parameters
@@ -77,7 +77,7 @@ class Records(ABC):
         """Return the bytes of some records as :meth:`read` does."""
 
 
-class FileRecords(Records):
+class FileRecords(RecordSource):
     """A binary file, memory-mapped.
 
     Parameters
@@ -139,7 +139,7 @@ class FileRecords(Records):
         return np.array(opened[start * self.width : (start + count) * self.width])
 
 
-class ArrayRecords(Records):
+class ArrayRecords(RecordSource):
     """A typed stream in memory.
 
     Parameters
@@ -173,7 +173,7 @@ class ArrayRecords(Records):
         return np.array(opened[start : start + count]).reshape(-1)
 
 
-class DatasetRecords(Records):
+class DatasetRecords(RecordSource):
     """The rows of an HDF5 dataset; only those asked for are read.
 
     A row's bytes are those of its values in the file's byte order, without padding between the
@@ -267,7 +267,7 @@ def open_records(
     dataset: str | None = None,
     width: int | None = None,
     drop_tail: bool = False,
-) -> list[Records]:
+) -> list[RecordSource]:
     """Open training data as pieces of records of one width.
 
     Parameters
@@ -282,7 +282,7 @@ def open_records(
 
     Returns
     -------
-    list of Records
+    list of RecordSource
 
     Raises
     ------
@@ -293,7 +293,7 @@ def open_records(
     """
     if width is not None and width < 1:
         raise UnsupportedTypeError(f"records of {width} bytes: they have at least one")
-    pieces: list[Records]
+    pieces: list[RecordSource]
     if isinstance(source, np.ndarray):
         pieces = [_array_records(source)]
     else:
@@ -313,7 +313,7 @@ def open_records(
     return pieces
 
 
-def _array_records(rows: Any) -> Records:
+def _array_records(rows: Any) -> RecordSource:
     """Records of an array; of a whole memory map its file, which each process maps for itself."""
     records = ArrayRecords(rows)
     owner: object = rows.base

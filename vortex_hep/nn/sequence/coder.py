@@ -269,7 +269,7 @@ class SequenceCoder:
             session, lanes, length = self._session(batch)
             first = batch[0].first
             tokens = records[first : first + lanes * batch[0].rows].reshape(lanes, length)
-            states = [_Stream(words) for words in streams[number : number + len(batch)]]
+            states = [_RansStream(words) for words in streams[number : number + len(batch)]]
             number += len(batch)
             inputs = np.full((lanes, 1), BEGIN, np.int64)
             freq = np.empty((lanes, 16), np.int32)
@@ -282,7 +282,7 @@ class SequenceCoder:
                 stream.finish()
 
     def _symbols(
-        self, logits: Array, batch: Sequence[LaneGroup], states: Sequence[_Stream], freq: Array
+        self, logits: Array, batch: Sequence[LaneGroup], states: Sequence[_RansStream], freq: Array
     ) -> Array:
         """Decode one byte of every lane."""
         high = np.empty(len(logits), np.uint8)
@@ -295,7 +295,7 @@ class SequenceCoder:
 
     @staticmethod
     def _step(
-        batch: Sequence[LaneGroup], states: Sequence[_Stream], freq: Array, out: Array
+        batch: Sequence[LaneGroup], states: Sequence[_RansStream], freq: Array, out: Array
     ) -> None:
         lane = 0
         for group, stream in zip(batch, states, strict=True):
@@ -304,7 +304,7 @@ class SequenceCoder:
             lane += group.lanes
 
 
-class _Stream:
+class _RansStream:
     """A rANS stream that is being decoded."""
 
     def __init__(self, words: Array) -> None:

@@ -76,7 +76,7 @@ class SequenceFit:
 
 
 @dataclass(frozen=True)
-class _How:
+class _FitSettings:
     """What all tables share."""
 
     recipe: Recipe
@@ -156,7 +156,7 @@ def fit_sequences(
         )  # fmt: skip
         labelled = progress if len(jobs) == 1 else _Labelled(progress, job.name)
         try:
-            fit = _fit(job, _How(recipe, labelled, device, threads), options)
+            fit = _fit(job, _FitSettings(recipe, labelled, device, threads), options)
         except torch.cuda.OutOfMemoryError as error:
             raise UnsupportedFeatureError(
                 f"recipe {recipe.name!r} needs more memory than the device has left",
@@ -227,7 +227,7 @@ def _for_steps(budget: float, spent: float) -> float:
     return max(budget / 2, budget * (1 - _AFTER) - spent)
 
 
-def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
+def _fit(job: Job, how: _FitSettings, options: LoopOptions) -> SequenceFit | None:
     """Train and turn into integers; None where the training diverged."""
     recipe, layout, budget = how.recipe, job.layout, options.seconds
     began = time.monotonic()
@@ -293,7 +293,7 @@ def _fit(job: Job, how: _How, options: LoopOptions) -> SequenceFit | None:
 
 
 def _in_integers(
-    job: Job, how: _How, model: OptimisedCompressiveTransformer, records: Array,
+    job: Job, how: _FitSettings, model: OptimisedCompressiveTransformer, records: Array,
     budget: float | None, pace: float,
 ) -> SequenceModel:  # fmt: skip
     """Choose scales on as many lanes of the training's rows as there is time for."""

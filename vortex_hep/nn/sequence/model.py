@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens.records import RecordLayout
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 
 Array = npt.NDArray[Any]
 
@@ -164,4 +164,4 @@ class SequenceModel:
 
 
 #: What the columns of a plan may be coded by.
-AnyModel = TableModel | SequenceModel
+AnyModel = EventModel | SequenceModel

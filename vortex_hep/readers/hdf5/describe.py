@@ -14,7 +14,7 @@ from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hdf5.chunks.filters import Filter
 from vortex_hep.readers.hdf5.chunks.recordtype import readable
 from vortex_hep.readers.hdf5.heaps import endless_heap
-from vortex_hep.readers.hdf5.image import Plan, read_plan, skeleton_file, skeleton_pieces
+from vortex_hep.readers.hdf5.image import HDF5Plan, read_plan, skeleton_file, skeleton_pieces
 
 #: Bytes of a dataset that are compared at a time.
 _STEP = 1 << 24
@@ -57,7 +57,7 @@ def describe(blobs: Mapping[str, bytes]) -> dict[str, Any]:
     return out
 
 
-def _check_heaps(blobs: Mapping[str, bytes], plan: Plan) -> None:
+def _check_heaps(blobs: Mapping[str, bytes], plan: HDF5Plan) -> None:
     """Refuse a file with which the library would not come to an end."""
     for offset, part in skeleton_pieces(blobs, plan):
         if offset <= plan.user_block < offset + len(part) - 16:

@@ -21,7 +21,7 @@ from vortex_hep.readers.hdf5.chunks.recordtype import insert
 from vortex_hep.readers.hdf5.datasets.lists import rows_of_lists
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.image import (
-    Plan,
+    HDF5Plan,
     PlannedDataset,
     read_plan,
     skeleton_file,
@@ -74,7 +74,7 @@ def restore_file(
 
 
 def _ranges_of(
-    plan: Plan, trees: Mapping[str, Sequence[tuple[int, int]]]
+    plan: HDF5Plan, trees: Mapping[str, Sequence[tuple[int, int]]]
 ) -> dict[str, Sequence[tuple[int, int]]]:
     """Ranges to read each tree in, checked to cover its datasets."""
     out: dict[str, Sequence[tuple[int, int]]] = {}
@@ -151,7 +151,7 @@ class _Codecs:
 
 def _restore_tree(
     tree: str,
-    plan: Plan,
+    plan: HDF5Plan,
     ranges: Sequence[tuple[int, int]],
     read_cluster: ReadCluster,
     work: WorkFile,

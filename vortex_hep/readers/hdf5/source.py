@@ -21,7 +21,7 @@ from vortex_hep.readers.hdf5.datasets.reading import CACHE_BYTES, ChunkReader
 from vortex_hep.readers.hdf5.datasets.survey import KEPT, StoredDataset, survey
 from vortex_hep.readers.hdf5.datasets.tree import HDF5TreeSource
 from vortex_hep.readers.hdf5.image import (
-    Plan,
+    HDF5Plan,
     PlannedDataset,
     find_holes,
     pack_holes,
@@ -162,7 +162,10 @@ class HDF5FileSource:
             for d in tree.datasets
         ]
         block = self._superblock
-        yield "hdf5/plan", pack_plan(Plan(self._source.size, block.end, block.at, planned, holes))
+        yield (
+            "hdf5/plan",
+            pack_plan(HDF5Plan(self._source.size, block.end, block.at, planned, holes)),
+        )
         yield "hdf5/holes", pack_holes(holes)
         ranges = kept_ranges(holes, self._source.size)
         for number, piece in enumerate(pieces(ranges)):

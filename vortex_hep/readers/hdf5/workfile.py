@@ -170,7 +170,7 @@ def work_file(out_path: str) -> Iterator[WorkFile]:
             finally:
                 work.close()
     except OSError as error:
-        # errors of this package are none of the operating system's, though some are OSErrors
+        # errors of this package are not the operating system's, though some are OSErrors
         if type(error).__module__.startswith("vortex_hep"):
             raise
         raise output_error(error, out_path) from error

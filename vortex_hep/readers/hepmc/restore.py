@@ -18,7 +18,7 @@ from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexEr
 from vortex_hep.readers.hepmc.packed.packing import make_packer
 from vortex_hep.readers.hepmc.source import TREE
 from vortex_hep.readers.hepmc.tables.headrows import unpack_bytes
-from vortex_hep.readers.hepmc.tables.layout import Layout
+from vortex_hep.readers.hepmc.tables.layout import TextLayout
 from vortex_hep.readers.hepmc.tables.writing import write_events
 from vortex_hep.readers.kinds import ReadCluster
 
@@ -85,7 +85,7 @@ def _restore(
     read_cluster: ReadCluster, path: str, *, exact: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     document = _document(blobs, path)
-    layout = Layout.unpack(document["layout"])
+    layout = TextLayout.unpack(document["layout"])
     packing = dict(document["packing"])
     size, crc32, wanted = 0, 0, (int(document["size"]), int(document["crc32"]))
     with atomic_output(path, overwrite=overwrite) as raw:
@@ -142,7 +142,7 @@ def _batches(cluster: Cluster) -> Iterator[tuple[int, int]]:
 
 
 def _text(
-    layout: Layout, blobs: Mapping[str, bytes], ranges: Sequence[tuple[int, int]],
+    layout: TextLayout, blobs: Mapping[str, bytes], ranges: Sequence[tuple[int, int]],
     read_cluster: ReadCluster,
 ) -> Iterator[bytes]:  # fmt: skip
     """All that the file held, in pieces."""

@@ -84,7 +84,7 @@ class Content:
     @cached_property
     def stored_remainder(self) -> int:
         """Bytes of the remainder under the better of xz -9 and zstd -19."""
-        from vortex_hep.codec.columns import zstd
+        from vortex_hep.core import zstd
 
         data = self.remainder.data
         return min(len(zstd.compress(data, 19)), len(lzma.compress(data, preset=9)))

@@ -14,7 +14,12 @@ from vortex_hep.codec.container.container import (
 )
 from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.codec.weights.zipnn.formats import FORMATS
-from vortex_hep.codec.weights.zipnn.weights import CompressedTensor, CompressedWeights, Json, Part
+from vortex_hep.codec.weights.zipnn.weights import (
+    CompressedTensor,
+    CompressedWeights,
+    Json,
+    TensorPart,
+)
 from vortex_hep.errors import (
     CorruptionError,
     NotVortexError,
@@ -150,7 +155,7 @@ def _tensor(
         raise UnsupportedFeatureError(msg, path=reader.path, hint="update vortex_hep")
     rows = [reader.chunks[n] for n in chunks]
     parts = tuple(
-        Part(payloads[n], int(row["decoded_size"]), int(row["decoded_xxh3"]))
+        TensorPart(payloads[n], int(row["decoded_size"]), int(row["decoded_xxh3"]))
         for n, row in zip(chunks, rows, strict=True)
     )
     tensor = CompressedTensor(FORMATS[dtype], tuple(shape), parts)

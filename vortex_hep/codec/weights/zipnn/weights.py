@@ -30,7 +30,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorPart:
     """A run of items of a tensor: payload, and size and XXH3-64 of what it decodes to."""
 
     payload: bytes
@@ -46,13 +46,13 @@ class CompressedTensor:
     ----------
     format : WeightFormat
     shape : tuple of int
-    parts : tuple of Part
+    parts : tuple of TensorPart
         Empty for tensors without items.
     """
 
     format: WeightFormat
     shape: tuple[int, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[TensorPart, ...]
 
     @property
     def dtype(self) -> str:
@@ -199,9 +199,9 @@ def compress_model_weights(
     for name, bits in found.items():
         first.setdefault(bits.tie, name)
 
-    def one(piece: Array, wf: WeightFormat) -> Part:
+    def one(piece: Array, wf: WeightFormat) -> TensorPart:
         raw = piece.reshape(-1).view("u1").data
-        return Part(encode_items(piece, wf, effort=effort), len(raw), xxh3(raw))
+        return TensorPart(encode_items(piece, wf, effort=effort), len(raw), xxh3(raw))
 
     made: dict[str, CompressedTensor] = {}
     with ThreadPoolExecutor(threads) as pool:

@@ -32,7 +32,7 @@ PAUSES = (0.2, 0.8, 2.0, 4.0)
 
 
 class XrootdSource:
-    """A file of an XRootD server (a :class:`~vortex_hep.core.storage.source.ByteSource`).
+    """A file of an XRootD server (a :class:`~vortex_hep.core.storage.bytesource.ByteSource`).
 
     Parameters
     ----------

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from vortex_hep.codec.plan import CORE
 from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.core.progress import SILENT, Progress, Task
+from vortex_hep.nn.devices import torch_device
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import TableModel
+from vortex_hep.nn.event.model import EventModel
 from vortex_hep.nn.event.training.prepare import (
     FitOptions,
     Prepared,
@@ -66,15 +67,6 @@ def _find_flat(fields: tuple[Field, ...], bits_per_row: Array) -> tuple[Field, .
     return tuple(out)
 
 
-def _device(name: str) -> str:
-    """Where to compute gradients: as asked for; for "auto" on a GPU if torch sees one."""
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class _Fit:
     """One network in training for one table."""
 
@@ -93,8 +85,8 @@ class _Fit:
         self.schedule = Schedule(steps, p.batch, rate, shrink, options.seed)
         self.trainer = TableTrainer(
             self.shape, p.rows, field_starts(self.fields), flat_bits(self.fields),
-            self.schedule, threads=options.threads, lines=p.train, device=_device(options.device),
-            start=start,
+            self.schedule, threads=options.threads, lines=p.train,
+            device=torch_device(options.device), start=start,
         )  # fmt: skip
 
     def mark_flat(self) -> None:
@@ -158,7 +150,7 @@ def _choose_context(p: Prepared, steps: int, options: FitOptions, task: _SharedT
 
 def _fit_prepared(
     p: Prepared, steps: int, options: FitOptions, task: _SharedTask, *, keep: bool
-) -> TableModel | None:
+) -> EventModel | None:
     """Train the network of a table; None where the classical coders are cheaper."""
     p = _choose_context(p, steps, options, task)
     width = _choose_width(p, steps, options, task)
@@ -174,7 +166,7 @@ def _fit_prepared(
     if cost >= float(p.classical_bits.sum()) * rows and not keep:
         return None
     expected = np.stack([bits, p.classical_bits], axis=1)
-    return TableModel(
+    return EventModel(
         p.name,
         fit.fields,
         fit.shape,
@@ -240,10 +232,10 @@ def fit_tree(
     options: FitOptions,
     progress: Progress = SILENT,
     *,
-    done: Mapping[str, TableModel | None] | None = None,
-    on_table: Callable[[str, TableModel | None], None] | None = None,
-    base: Mapping[str, TableModel] | None = None,
-) -> dict[str, TableModel]:
+    done: Mapping[str, EventModel | None] | None = None,
+    on_table: Callable[[str, EventModel | None], None] | None = None,
+    base: Mapping[str, EventModel] | None = None,
+) -> dict[str, EventModel]:
     """Fit the models of all tables of a tree.
 
     Parameters
@@ -252,20 +244,20 @@ def fit_tree(
         The core plan first.
     options : FitOptions
     progress : Progress
-    done : mapping of str to TableModel or None, optional
+    done : mapping of str to EventModel or None, optional
         Tables fitted by an earlier, interrupted call.
     on_table : callable, optional
         Called with the name and model of every table as it is finished.
-    base : mapping of str to TableModel, optional
+    base : mapping of str to EventModel, optional
         Tables of another model to start from.
 
     Returns
     -------
-    dict of str to TableModel
+    dict of str to EventModel
         By plan name; tables without an entry are for the classical coders.
     """
     prepared = prepare_all(samples, options, base or {})
-    models: dict[str, TableModel | None] = dict(done or {})
+    models: dict[str, EventModel | None] = dict(done or {})
     worthy = [p for p in prepared if p.stake(options) >= _LEAST_STAKE]
     if not worthy:
         return {}
@@ -331,8 +323,8 @@ def _linked(prepared: Sequence[Prepared]) -> set[str]:
 
 
 def _that_pay(
-    prepared: Sequence[Prepared], models: Mapping[str, TableModel | None], options: FitOptions
-) -> dict[str, TableModel]:
+    prepared: Sequence[Prepared], models: Mapping[str, EventModel | None], options: FitOptions
+) -> dict[str, EventModel]:
     """Leave out models that cost more than they save, with all that depend on them."""
     kept = {p.name: m for p in prepared if (m := models.get(p.name)) is not None}
     saved = {}
@@ -349,7 +341,7 @@ def _that_pay(
         kept = {n: m for n, m in kept.items() if n not in dependents[bad]}
 
 
-def _dependents(models: Mapping[str, TableModel]) -> dict[str, set[str]]:
+def _dependents(models: Mapping[str, EventModel]) -> dict[str, set[str]]:
     """For each plan those that need its model: itself, and all that depend on it."""
     out = {name: {name} for name in models}
     for name in models:

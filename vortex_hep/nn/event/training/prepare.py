@@ -24,7 +24,7 @@ from vortex_hep.codec.tokens.rows import (
 )
 from vortex_hep.core.schema import ColumnSpec, TableData
 from vortex_hep.nn.event.linking import LinkPlan, TableView, choose_links, is_virtual, nearest
-from vortex_hep.nn.event.tablemodel import POSITIONS, Link, Shape, TableModel
+from vortex_hep.nn.event.model import POSITIONS, EventModel, Link, Shape
 from vortex_hep.nn.event.training.context import Context, Known, choose_context
 from vortex_hep.nn.event.training.estimates import cost_estimate
 from vortex_hep.nn.event.training.information import mutual_information
@@ -129,7 +129,7 @@ class Prepared:
     fold: int
     block: int
     least_gain: float
-    base: TableModel | None
+    base: EventModel | None
 
     @property
     def batch(self) -> int:
@@ -179,7 +179,7 @@ def _prepare(
     known: Known,
     link: tuple[LinkPlan, Source] | None,
     options: FitOptions,
-    base: TableModel | None,
+    base: EventModel | None,
 ) -> Prepared | None:
     sample, length = _folded(sample)
     n = sample.data.num_rows
@@ -361,7 +361,7 @@ def flat_bits(fields: Sequence[Field]) -> Array:
 def prepare_all(
     samples: Sequence[TableSample],
     options: FitOptions,
-    base: Mapping[str, TableModel] | None = None,
+    base: Mapping[str, EventModel] | None = None,
 ) -> list[Prepared]:
     """Get all tables of a tree ready.
 

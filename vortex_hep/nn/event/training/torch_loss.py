@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, SHARED, TRUNK_SHIFT
+from vortex_hep.nn.event.model import MATCHES
 from vortex_hep.nn.event.network import UNKNOWN
-from vortex_hep.nn.event.tablemodel import MATCHES
 from vortex_hep.nn.event.training.train_kernel import Rows
 
 Array = npt.NDArray[Any]
@@ -112,7 +112,7 @@ def batch_bits(
     batch : int64 tensor
         Row numbers.
     field_start, flat_bits : int64 arrays
-        As :class:`vortex_hep.nn.event.tablemodel.TableModel` has them.
+        As :class:`vortex_hep.nn.event.model.EventModel` has them.
     """
     w = weights
     n, device = len(batch), batch.device

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
+from vortex_hep.nn.event.model import MATCHES
 from vortex_hep.nn.event.network import UNKNOWN, widened
-from vortex_hep.nn.event.tablemodel import MATCHES
 from vortex_hep.nn.kernels import (
     ROWS,
     add_embedded,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vortex_hep.errors import UnsupportedFeatureError
-from vortex_hep.nn.event.tablemodel import SCALES, WIDE, Shape
+from vortex_hep.nn.event.model import SCALES, WIDE, Shape
 from vortex_hep.nn.event.training.torch_loss import TensorRows, batch_bits, straight_round
 from vortex_hep.nn.event.training.train_kernel import Rows, Weights, fused_step
 from vortex_hep.nn.schedule import Pace
@@ -75,7 +75,7 @@ class TableTrainer:
     rows : Rows
         Training rows.
     field_start, flat_bits : int64 arrays
-        As :class:`vortex_hep.nn.event.tablemodel.TableModel` has them.
+        As :class:`vortex_hep.nn.event.model.EventModel` has them.
     schedule : Schedule
     threads : int
         Workers; the result does not depend on it.
@@ -179,7 +179,7 @@ class TableTrainer:
     def _bits(self, lines: Array) -> torch.Tensor:
         """Bits per token of some rows, by torch operations on the rounded parameters."""
         if self._tensors is None:
-            raise UnsupportedFeatureError("this trainer runs the fused kernel")
+            raise UnsupportedFeatureError("this trainer runs the fused kernel, not torch")
         weights = {k: straight_round(p * float(1 << SCALES[k])) for k, p in self.parameters.items()}
         batch = torch.from_numpy(lines).to(self._place)
         return batch_bits(weights, self._tensors, batch, self.field_start, self.flat_bits)

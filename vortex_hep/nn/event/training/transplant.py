@@ -13,7 +13,7 @@ from vortex_hep.codec.predictors import Values
 from vortex_hep.codec.tokens.fields import Field
 from vortex_hep.codec.tokens.rows import RowSet, tokenise
 from vortex_hep.nn.event.linking import is_virtual
-from vortex_hep.nn.event.tablemodel import SCALES, Link, Shape, TableModel
+from vortex_hep.nn.event.model import SCALES, EventModel, Link, Shape
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +23,7 @@ _ESCAPES = 0.005
 
 def adopt_fields(
     fields: Sequence[Field],
-    base: TableModel,
+    base: EventModel,
     columns: Mapping[str, Array],
     rows: RowSet,
     values: Values,
@@ -34,7 +34,7 @@ def adopt_fields(
     ----------
     fields : sequence of Field
         As found in the data.
-    base : TableModel
+    base : EventModel
     columns : mapping of str to array of shape (rows, *inner)
     rows : RowSet
     values : callable
@@ -73,7 +73,7 @@ def known_weights(
     fields: Sequence[Field],
     links: Sequence[Link],
     context: Sequence[tuple[str, str]],
-    base: TableModel,
+    base: EventModel,
 ) -> dict[str, tuple[Array, Array]]:
     """Weights that another model has for a table.
 
@@ -81,7 +81,7 @@ def known_weights(
     ----------
     shape, fields, links, context
         Of the table; its widths must be those of ``base``.
-    base : TableModel
+    base : EventModel
 
     Returns
     -------

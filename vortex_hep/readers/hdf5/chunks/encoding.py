@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.core.schema import Array
-from vortex_hep.readers.hdf5.chunks.filters import FilterError, Pipeline
+from vortex_hep.readers.hdf5.chunks.filters import FilterError, FilterPipeline
 from vortex_hep.readers.hdf5.chunks.library import LibraryCodec
 
 ZLIB, LIBRARY = "zlib", "library"
 
 
 @dataclass(frozen=True)
-class How:
+class ChunkEncoding:
     """Who applies the filters, and the level of deflate.
 
     Parameters
@@ -34,13 +34,15 @@ class Encoder:
 
     Parameters
     ----------
-    pipeline : Pipeline
-    how : How
+    pipeline : FilterPipeline
+    how : ChunkEncoding
     codec : callable
         Gives the :class:`~vortex_hep.readers.hdf5.chunks.library.LibraryCodec`, where it is needed.
     """
 
-    def __init__(self, pipeline: Pipeline, how: How, codec: Callable[[], LibraryCodec]) -> None:
+    def __init__(
+        self, pipeline: FilterPipeline, how: ChunkEncoding, codec: Callable[[], LibraryCodec]
+    ) -> None:
         self.pipeline, self.how = pipeline, how
         self._codec = codec
 
@@ -57,27 +59,27 @@ class Encoder:
         return self._codec().encode(data)
 
 
-def ways(pipeline: Pipeline) -> list[How]:
+def ways(pipeline: FilterPipeline) -> list[ChunkEncoding]:
     """Ways to encode chunks that may give what the writer's library gave, likeliest first."""
     if not pipeline.plain:
-        return [How(LIBRARY)]
-    first = How(ZLIB, pipeline.level)
+        return [ChunkEncoding(LIBRARY)]
+    first = ChunkEncoding(ZLIB, pipeline.level)
     if not pipeline.deflates:
         return [first]
-    others = [How(ZLIB, level) for level in range(10) if level != pipeline.level]
-    return [first, How(LIBRARY), *others]
+    others = [ChunkEncoding(ZLIB, level) for level in range(10) if level != pipeline.level]
+    return [first, ChunkEncoding(LIBRARY), *others]
 
 
 def find_way(
-    pipeline: Pipeline,
+    pipeline: FilterPipeline,
     codec: Callable[[], LibraryCodec],
     samples: list[tuple[Array, int, bytes]],
-) -> How:
+) -> ChunkEncoding:
     """Find the way that gives most of the sample chunks back byte for byte.
 
     Parameters
     ----------
-    pipeline : Pipeline
+    pipeline : FilterPipeline
     codec : callable
     samples : list of (elements, mask, chunk as stored)
     """

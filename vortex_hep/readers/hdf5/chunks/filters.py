@@ -57,7 +57,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class FilterPipeline:
     """The filters of a dataset, in the order in which they are applied to its chunks."""
 
     filters: tuple[Filter, ...] = ()
@@ -203,13 +203,13 @@ def _with_checksum(data: Array) -> Array:
     return np.concatenate([data, np.frombuffer(checksum, np.uint8)])
 
 
-def pack_pipeline(pipeline: Pipeline) -> list[list[int]]:
+def pack_pipeline(pipeline: FilterPipeline) -> list[list[int]]:
     """Describe filters as JSON values: number, flags, parameters."""
     return [[f.number, f.flags, *f.values] for f in pipeline.filters]
 
 
-def unpack_pipeline(items: Sequence[Sequence[int]]) -> Pipeline:
+def unpack_pipeline(items: Sequence[Sequence[int]]) -> FilterPipeline:
     """Read what :func:`pack_pipeline` wrote."""
-    return Pipeline(
+    return FilterPipeline(
         tuple(Filter(int(i[0]), int(i[1]), tuple(int(v) for v in i[2:])) for i in items)
     )

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.schema import MAX_COMPONENTS, Array
-from vortex_hep.readers.hdf5.chunks.filters import Pipeline, pack_pipeline, unpack_pipeline
-from vortex_hep.readers.hdf5.chunks.recordtype import Part, gaps, pack_part, unpack_part
+from vortex_hep.readers.hdf5.chunks.filters import FilterPipeline, pack_pipeline, unpack_pipeline
+from vortex_hep.readers.hdf5.chunks.recordtype import ElementPart, gaps, pack_part, unpack_part
 
 #: A row is no larger; where one would be, more axes are taken as rows.
 _MAX_ROW = 1 << 22
@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Layout:
+class DatasetLayout:
     """The geometry of a dataset, all that is needed to take it apart and put it together.
 
     A contiguous dataset is seen as chunks of some rows without filters, the last of which is
@@ -36,9 +36,9 @@ class Layout:
         Bytes of an element.
     lead : int
         How many axes are rows.
-    parts : tuple of Part
+    parts : tuple of ElementPart
         Columns, by name.
-    pipeline : Pipeline
+    pipeline : FilterPipeline
     contiguous : bool
     fill : bytes
         The element that chunks hold beyond the dataset's edge.
@@ -51,8 +51,8 @@ class Layout:
     chunk: tuple[int, ...]
     size: int
     lead: int
-    parts: tuple[Part, ...]
-    pipeline: Pipeline
+    parts: tuple[ElementPart, ...]
+    pipeline: FilterPipeline
     contiguous: bool
     fill: bytes
     pad: bytes | None = None
@@ -146,7 +146,7 @@ def pieces_of(shape: Sequence[int], size: int) -> tuple[int, ...]:
     return (min(shape[0], max(1, _PIECE // slab)), *shape[1:])
 
 
-def pack_layout(layout: Layout) -> dict[str, Any]:
+def pack_layout(layout: DatasetLayout) -> dict[str, Any]:
     """Describe a layout as JSON values."""
     return {
         "path": layout.path.decode("latin-1"),
@@ -162,7 +162,7 @@ def pack_layout(layout: Layout) -> dict[str, Any]:
     }
 
 
-def unpack_layout(item: Mapping[str, Any]) -> Layout:
+def unpack_layout(item: Mapping[str, Any]) -> DatasetLayout:
     """Read what :func:`pack_layout` wrote.
 
     Raises
@@ -180,7 +180,7 @@ def unpack_layout(item: Mapping[str, Any]) -> Layout:
     if len(fill) != size or (pad is not None and (len(pad) != size or len(shape) != 2)):
         msg = f"'fill' or 'pad' of a dataset is not one element of {size} bytes"
         raise ValueError(msg)
-    return Layout(
+    return DatasetLayout(
         item["path"].encode("latin-1"), shape, chunk, size, lead,
         tuple(unpack_part(p, size) for p in item["columns"]),
         unpack_pipeline(item["filters"]), bool(item["contiguous"]), fill, pad,

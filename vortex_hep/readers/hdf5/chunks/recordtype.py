@@ -25,7 +25,7 @@ _IEEE = {
 
 
 @dataclass(frozen=True)
-class Part:
+class ElementPart:
     """Bytes of an element that are one column.
 
     Parameters
@@ -53,12 +53,12 @@ class Part:
     typename: str = ""
 
 
-def parts_of(type_id: Any) -> list[Part] | None:
+def parts_of(type_id: Any) -> list[ElementPart] | None:
     """Cut a type into columns.
 
     Returns
     -------
-    list of Part or None
+    list of ElementPart or None
         None where elements are of variable length, or too many items.
     """
     parts = _cut(type_id)
@@ -67,7 +67,7 @@ def parts_of(type_id: Any) -> list[Part] | None:
     return _renamed(parts)
 
 
-def _renamed(parts: Sequence[Part]) -> list[Part]:
+def _renamed(parts: Sequence[ElementPart]) -> list[ElementPart]:
     """Parts whose names are unique: one that is taken gets ``#2``, ``#3``, ... behind."""
     taken: set[str] = set()
     out = []
@@ -81,7 +81,7 @@ def _renamed(parts: Sequence[Part]) -> list[Part]:
     return out
 
 
-def _cut(type_id: Any) -> list[Part] | None:
+def _cut(type_id: Any) -> list[ElementPart] | None:
     kind, size = type_id.get_class(), type_id.get_size()
     if type_id.detect_class(h5t.VLEN) or (kind == h5t.STRING and type_id.is_variable_str()):
         return None
@@ -95,8 +95,8 @@ def _cut(type_id: Any) -> list[Part] | None:
     return [_scalar(type_id, kind, size)]
 
 
-def _cut_compound(type_id: Any) -> list[Part] | None:
-    out: list[Part] = []
+def _cut_compound(type_id: Any) -> list[ElementPart] | None:
+    out: list[ElementPart] = []
     for number in range(type_id.get_nmembers()):
         inner = _cut(type_id.get_member_type(number))
         if inner is None:
@@ -110,7 +110,7 @@ def _cut_compound(type_id: Any) -> list[Part] | None:
     return out
 
 
-def _cut_array(type_id: Any) -> list[Part] | None:
+def _cut_array(type_id: Any) -> list[ElementPart] | None:
     dims = tuple(int(n) for n in type_id.get_array_dims())
     base = type_id.get_super()
     inner = _cut(base)
@@ -121,7 +121,7 @@ def _cut_array(type_id: Any) -> list[Part] | None:
     return [_repeated(p, dims, strides) for p in inner]
 
 
-def _repeated(part: Part, dims: tuple[int, ...], strides: tuple[int, ...]) -> Part:
+def _repeated(part: ElementPart, dims: tuple[int, ...], strides: tuple[int, ...]) -> ElementPart:
     sizes = "".join(f"[{n}]" for n in dims)
     return replace(
         part, shape=dims + part.shape, strides=strides + part.strides,
@@ -129,7 +129,7 @@ def _repeated(part: Part, dims: tuple[int, ...], strides: tuple[int, ...]) -> Pa
     )  # fmt: skip
 
 
-def _scalar(type_id: Any, kind: int, size: int) -> Part:
+def _scalar(type_id: Any, kind: int, size: int) -> ElementPart:
     if kind == h5t.ENUM:
         base = _scalar(type_id.get_super(), h5t.INTEGER, size)
         if size == 1 and _is_bool(type_id):
@@ -144,12 +144,14 @@ def _scalar(type_id: Any, kind: int, size: int) -> Part:
             dtype = _number(type_id, kind, size)
     if dtype is not None:
         names = {h5t.BITFIELD: f"bitfield{8 * size}"}
-        return Part("", dtype, swapped=swapped, typename=names.get(kind, np.dtype(dtype).name))
+        return ElementPart(
+            "", dtype, swapped=swapped, typename=names.get(kind, np.dtype(dtype).name)
+        )
     names = {
         h5t.STRING: "string", h5t.OPAQUE: "opaque", h5t.REFERENCE: "reference",
         h5t.TIME: "time", h5t.FLOAT: "float", h5t.INTEGER: "integer", h5t.BITFIELD: "bitfield",
     }  # fmt: skip
-    return Part("", "|u1", 0, (size,), (1,), typename=f"{names.get(kind, 'bytes')}[{size}]")
+    return ElementPart("", "|u1", 0, (size,), (1,), typename=f"{names.get(kind, 'bytes')}[{size}]")
 
 
 def _number(type_id: Any, kind: int, size: int) -> str:
@@ -172,7 +174,7 @@ def readable(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def gaps(parts: Sequence[Part], size: int) -> list[tuple[int, int]]:
+def gaps(parts: Sequence[ElementPart], size: int) -> list[tuple[int, int]]:
     """Runs of bytes, as (offset, size), of an element that belong to no part."""
     covered = np.zeros(size + 2, np.bool_)
     covered[0] = covered[-1] = True
@@ -182,23 +184,23 @@ def gaps(parts: Sequence[Part], size: int) -> list[tuple[int, int]]:
     return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def with_padding(parts: Sequence[Part], size: int) -> list[Part]:
+def with_padding(parts: Sequence[ElementPart], size: int) -> list[ElementPart]:
     """Parts of an element with a part for every gap between them: ``@pad0``, ``@pad1``, ..."""
     extra = [
-        Part(f"@pad{number}", "|u1", at, (count,), (1,), typename=f"padding[{count}]")
+        ElementPart(f"@pad{number}", "|u1", at, (count,), (1,), typename=f"padding[{count}]")
         for number, (at, count) in enumerate(gaps(parts, size))
     ]
     return _renamed([*parts, *extra])
 
 
-def _view(element: Array, part: Part, itemsize: int) -> Array:
+def _view(element: Array, part: ElementPart, itemsize: int) -> Array:
     """Bytes of the part in one element, shape (*part.shape, itemsize)."""
     shape, strides = (*part.shape, itemsize), (*part.strides, 1)
     view: Array = np.ndarray(shape, np.uint8, element, part.offset, strides)
     return view
 
 
-def _items(records: Array, part: Part) -> tuple[Array, str]:
+def _items(records: Array, part: ElementPart) -> tuple[Array, str]:
     """Items of a part as unsigned integers in the file's byte order, a view of ``records``."""
     itemsize = np.dtype(part.dtype).itemsize
     order = ">" if part.swapped else "<"
@@ -215,14 +217,14 @@ def _items(records: Array, part: Part) -> tuple[Array, str]:
     return view, f"<u{itemsize}"
 
 
-def extract(records: Array, part: Part) -> Array:
+def extract(records: Array, part: ElementPart) -> Array:
     """Return a column.
 
     Parameters
     ----------
     records : uint8 array, shape (..., bytes of an element)
         Contiguous.
-    part : Part
+    part : ElementPart
 
     Returns
     -------
@@ -234,20 +236,20 @@ def extract(records: Array, part: Part) -> Array:
     return column.view(np.dtype(part.dtype))
 
 
-def insert(records: Array, part: Part, column: Array) -> None:
+def insert(records: Array, part: ElementPart, column: Array) -> None:
     """Put a column into records; the inverse of :func:`extract`."""
     view, native = _items(records, part)
     view[...] = np.ascontiguousarray(column).view(native).reshape(view.shape)
 
 
-def pack_part(part: Part, column: str) -> list[Any]:
+def pack_part(part: ElementPart, column: str) -> list[Any]:
     """Describe a part and the name of its column as JSON values."""
     return [
         column, part.dtype, part.offset, list(part.shape), list(part.strides), int(part.swapped)
     ]  # fmt: skip
 
 
-def unpack_part(item: Sequence[Any], size: int) -> Part:
+def unpack_part(item: Sequence[Any], size: int) -> ElementPart:
     """Read what :func:`pack_part` wrote; the part has the column's name.
 
     Raises
@@ -256,7 +258,7 @@ def unpack_part(item: Sequence[Any], size: int) -> Part:
         It does not lie in an element of ``size`` bytes.
     """
     column, dtype, offset, shape, strides, swapped = item
-    part = Part(
+    part = ElementPart(
         str(column), str(dtype), int(offset), tuple(map(int, shape)), tuple(map(int, strides)),
         bool(swapped),
     )  # fmt: skip

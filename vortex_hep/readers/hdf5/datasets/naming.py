@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from vortex_hep.core.schema import Member
-from vortex_hep.readers.hdf5.chunks.recordtype import Part
+from vortex_hep.readers.hdf5.chunks.recordtype import ElementPart
 from vortex_hep.readers.hdf5.datasets.survey import StoredDataset
 
 #: A joint tree is named by at most so many of its datasets.
@@ -26,7 +26,7 @@ _MANY = 4
 
 
 @dataclass
-class Group:
+class DatasetGroup:
     """Datasets that are one tree.
 
     Parameters
@@ -45,7 +45,9 @@ class Group:
     members: tuple[Member, ...] = ()
 
 
-def groups_of(datasets: Iterable[StoredDataset], wanted: Sequence[str] | None) -> list[Group]:
+def groups_of(
+    datasets: Iterable[StoredDataset], wanted: Sequence[str] | None
+) -> list[DatasetGroup]:
     """Make trees of datasets, and name all columns.
 
     Parameters
@@ -78,7 +80,7 @@ def _compound_trees(
     rows: int,
     taken: set[str],
     wanted: Sequence[str] | None,
-) -> list[Group]:
+) -> list[DatasetGroup]:
     chosen = [d for d in found if wanted is None or d.name in wanted]
     if len(found) > 1 and rows > 1:
         name = _unique(_joint_name(folder, found), taken)
@@ -130,29 +132,29 @@ def _joint_name(folder: str, found: Sequence[StoredDataset]) -> str:
 
 def _named(dataset: StoredDataset, names: Iterable[str]) -> StoredDataset:
     """Return the dataset with other names of columns; all else is shared, its state too."""
-    parts: tuple[Part, ...] = tuple(
+    parts: tuple[ElementPart, ...] = tuple(
         replace(p, name=n) for p, n in zip(dataset.layout.parts, names, strict=True)
     )
     return replace(dataset, layout=replace(dataset.layout, parts=parts))
 
 
-def _columns(name: str, found: list[StoredDataset]) -> Group:
+def _columns(name: str, found: list[StoredDataset]) -> DatasetGroup:
     taken: set[str] = set()
     datasets = []
     for dataset in found:
         base = _base(dataset.name)
         names = [f"{base}.{p.name}" if p.name else base for p in dataset.layout.parts]
         datasets.append(_named(dataset, [_unique(n, taken) for n in names]))
-    return Group(name, datasets, [""] * len(datasets))
+    return DatasetGroup(name, datasets, [""] * len(datasets))
 
 
-def _fields(dataset: StoredDataset) -> Group:
+def _fields(dataset: StoredDataset) -> DatasetGroup:
     # A list needs a table of its own name, for the table "" has one row per entry.
     table = "" if dataset.layout.pad is None else _base(dataset.name)
-    return Group(dataset.name, [dataset], [table])
+    return DatasetGroup(dataset.name, [dataset], [table])
 
 
-def _joint(name: str, found: list[StoredDataset]) -> Group:
+def _joint(name: str, found: list[StoredDataset]) -> DatasetGroup:
     members = []
     tables = []
     datasets = []
@@ -161,4 +163,4 @@ def _joint(name: str, found: list[StoredDataset]) -> Group:
         datasets.append(_named(dataset, [f"{base}/{p.name}" for p in dataset.layout.parts]))
         members.append(Member(dataset.name, f"{base}/"))
         tables.append(base)
-    return Group(name, datasets, tables, tuple(members))
+    return DatasetGroup(name, datasets, tables, tuple(members))

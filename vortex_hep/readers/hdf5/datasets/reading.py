@@ -12,9 +12,9 @@ import numpy as np
 from vortex_hep.core.schema import Array
 from vortex_hep.core.storage.ranges import ByteSource, read_coalesced
 from vortex_hep.errors import SourceError, VortexError
-from vortex_hep.readers.hdf5.chunks.encoding import Encoder, How, find_way, ways
+from vortex_hep.readers.hdf5.chunks.encoding import ChunkEncoding, Encoder, find_way, ways
 from vortex_hep.readers.hdf5.chunks.filters import FilterError
-from vortex_hep.readers.hdf5.chunks.layout import Layout
+from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout
 from vortex_hep.readers.hdf5.datasets.survey import HOLE, KEPT, UNKNOWN, StoredDataset
 
 #: Bytes of decoded chunks that are kept for the next call, at least.
@@ -176,14 +176,14 @@ class ChunkReader:
         except FilterError:
             return False
 
-    def way(self, dataset: StoredDataset) -> How:
+    def way(self, dataset: StoredDataset) -> ChunkEncoding:
         """How the chunks of a dataset are best encoded, found by some of them."""
         with dataset.lock:
             if dataset.how is None:
                 dataset.how = self._find_way(dataset)
             return dataset.how
 
-    def _find_way(self, dataset: StoredDataset) -> How:
+    def _find_way(self, dataset: StoredDataset) -> ChunkEncoding:
         pipeline = dataset.layout.pipeline
         if len(ways(pipeline)) == 1:
             return ways(pipeline)[0]
@@ -233,7 +233,9 @@ def _groups(dataset: StoredDataset, low: int, high: int) -> list[list[int]]:
     return out
 
 
-def _paste(out: Array, lay: Layout, number: int, cells: Array, first: int, last: int) -> None:
+def _paste(
+    out: Array, lay: DatasetLayout, number: int, cells: Array, first: int, last: int
+) -> None:
     """Put what a chunk has of the first axis from ``first`` to ``last`` in its place."""
     start, inside = lay.start(number), lay.inside(number)
     low, high = max(start[0], first), min(start[0] + inside[0], last)

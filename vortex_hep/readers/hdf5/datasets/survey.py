@@ -13,9 +13,9 @@ from h5py import h5d, h5i, h5o, h5s, h5t
 
 from vortex_hep.core.schema import Array
 from vortex_hep.errors import SourceError
-from vortex_hep.readers.hdf5.chunks.encoding import How
-from vortex_hep.readers.hdf5.chunks.filters import Filter, Pipeline
-from vortex_hep.readers.hdf5.chunks.layout import Layout, pieces_of, rows_of
+from vortex_hep.readers.hdf5.chunks.encoding import ChunkEncoding
+from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterPipeline
+from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout, pieces_of, rows_of
 from vortex_hep.readers.hdf5.chunks.library import LibraryCodec, file_in_memory, filter_works
 from vortex_hep.readers.hdf5.chunks.recordtype import parts_of, readable
 
@@ -37,18 +37,18 @@ class StoredDataset:
 
     Parameters
     ----------
-    layout : Layout
+    layout : DatasetLayout
     compound : bool
     numbers, offsets, sizes, masks : int64 arrays, shape (chunks,)
         Chunks that are in the file: number in the grid (increasing), place, bytes, filter mask.
     state : uint8 array, shape (chunks,)
         ``HOLE`` where a chunk comes back from the columns, ``KEPT`` where it is kept as it is.
     type_id, properties : h5py objects
-    how : How or None
+    how : ChunkEncoding or None
         How its chunks are encoded; None where that was not looked for yet.
     """
 
-    layout: Layout
+    layout: DatasetLayout
     compound: bool
     numbers: Array
     offsets: Array
@@ -57,7 +57,7 @@ class StoredDataset:
     state: Array
     type_id: Any
     properties: Any
-    how: How | None = None
+    how: ChunkEncoding | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _codec: LibraryCodec | None = field(default=None, repr=False)
 
@@ -146,7 +146,7 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
         type_id = dataset.get_type()
         parts = parts_of(type_id)
     except TypeError as error:
-        msg = f"a type that h5py does not know ({error})"
+        msg = f"a type that h5py does not support ({error})"
         raise NotColumnsError(msg) from error
     if parts is None:
         raise NotColumnsError
@@ -157,7 +157,7 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
     lead = rows_of(shape, size)
     chunked = how == h5d.CHUNKED
     chunk = properties.get_chunk() if chunked else pieces_of(shape, size)
-    layout = Layout(
+    layout = DatasetLayout(
         name, shape, tuple(int(n) for n in chunk), size, lead, tuple(parts), pipeline,
         not chunked, bytes(size),
     )  # fmt: skip
@@ -187,7 +187,7 @@ def _has_fields(type_id: Any) -> bool:
     return names != [b"r", b"i"]
 
 
-def _pipeline(properties: Any) -> Pipeline:
+def _pipeline(properties: Any) -> FilterPipeline:
     filters = []
     for k in range(properties.get_nfilters()):
         number, flags, values, label = properties.get_filter(k)
@@ -199,10 +199,10 @@ def _pipeline(properties: Any) -> Pipeline:
             text = readable(label) or str(number)
             msg = f"filter {text!r} is not available here (the package hdf5plugin brings most)"
             raise NotColumnsError(msg)
-    return Pipeline(tuple(filters))
+    return FilterPipeline(tuple(filters))
 
 
-def _check_size(layout: Layout) -> None:
+def _check_size(layout: DatasetLayout) -> None:
     slab = layout.size * math.prod(layout.shape[1:])
     if layout.chunk_bytes > MAX_BLOCK or layout.chunk[0] * slab > MAX_BLOCK:
         msg = f"chunks that share rows hold more than {MAX_BLOCK >> 20} MiB together"
@@ -218,12 +218,12 @@ def _check_codec(codec: LibraryCodec) -> None:
         codec.close()
 
 
-def _sparse(layout: Layout, chunks: int) -> bool:
+def _sparse(layout: DatasetLayout, chunks: int) -> bool:
     claimed = layout.size * math.prod(layout.shape)
     return claimed > _SPARSE * chunks * layout.chunk_bytes + _FEW_BYTES
 
 
-def _chunks(dataset: Any, layout: Layout) -> Array:
+def _chunks(dataset: Any, layout: DatasetLayout) -> Array:
     """Number, place, size and mask of all chunks, by number."""
     found: list[tuple[int, ...]] = []
 
@@ -243,7 +243,7 @@ def _chunks(dataset: Any, layout: Layout) -> Array:
     return np.array(rows, np.int64).reshape(-1, 4)
 
 
-def _pieces(dataset: Any, layout: Layout) -> Array:
+def _pieces(dataset: Any, layout: DatasetLayout) -> Array:
     offset = dataset.get_offset()
     if offset is None:
         return np.zeros((0, 4), np.int64)
@@ -255,7 +255,7 @@ def _pieces(dataset: Any, layout: Layout) -> Array:
     return out
 
 
-def _check_index(index: Array, layout: Layout, path: str, file_size: int) -> None:
+def _check_index(index: Array, layout: DatasetLayout, path: str, file_size: int) -> None:
     numbers, offsets, sizes, _ = index.T
     # compared so that no sum overflows
     wrong = (offsets < 0) | (sizes < 0) | (sizes > file_size) | (offsets > file_size - sizes)
@@ -271,7 +271,7 @@ def _check_index(index: Array, layout: Layout, path: str, file_size: int) -> Non
         )  # fmt: skip
 
 
-def _mark_unfiltered(dataset: Any, layout: Layout, index: Array) -> None:
+def _mark_unfiltered(dataset: Any, layout: DatasetLayout, index: Array) -> None:
     """Set the masks of chunks at the edge, where a dataset's option leaves these unfiltered.
 
     Neither the index says so nor h5py: only what the library reads there tells.
@@ -294,7 +294,7 @@ def _mark_unfiltered(dataset: Any, layout: Layout, index: Array) -> None:
     index[partial, 3] = (1 << len(layout.pipeline.filters)) - 1
 
 
-def _with_fill(layout: Layout, dataset: Any, index: Array, properties: Any) -> Layout:
+def _with_fill(layout: DatasetLayout, dataset: Any, index: Array, properties: Any) -> DatasetLayout:
     """Find the fill value's bytes, where chunks are missing or reach beyond the edge."""
     overhangs = any(n % c for n, c in zip(layout.shape, layout.chunk, strict=True))
     missing = len(index) < math.prod(layout.grid)

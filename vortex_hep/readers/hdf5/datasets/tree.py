@@ -9,10 +9,10 @@ import numpy as np
 
 from vortex_hep.core.schema import Array, Cluster, ColumnSpec, TableData, TableSpec
 from vortex_hep.errors import NotFoundError
-from vortex_hep.readers.hdf5.chunks.layout import Layout
+from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout
 from vortex_hep.readers.hdf5.chunks.recordtype import extract
 from vortex_hep.readers.hdf5.datasets.lists import lists_of
-from vortex_hep.readers.hdf5.datasets.naming import Group
+from vortex_hep.readers.hdf5.datasets.naming import DatasetGroup
 from vortex_hep.readers.hdf5.datasets.reading import ChunkReader
 from vortex_hep.readers.hdf5.datasets.survey import StoredDataset
 
@@ -25,13 +25,13 @@ class HDF5TreeSource:
 
     Parameters
     ----------
-    group : Group
+    group : DatasetGroup
     reader : ChunkReader
     filled : dict of str to float
         Part of the elements that is no padding, by path of dataset, where there are lists.
     """
 
-    def __init__(self, group: Group, reader: ChunkReader, filled: dict[str, float]) -> None:
+    def __init__(self, group: DatasetGroup, reader: ChunkReader, filled: dict[str, float]) -> None:
         self.name = self.family = group.name
         self.members = group.members
         self.datasets = group.datasets
@@ -58,7 +58,7 @@ class HDF5TreeSource:
         )
         self._names = {c.name for t in self.tables for c in t.columns}
 
-    def planned(self, dataset: StoredDataset) -> tuple[str, str, Layout]:
+    def planned(self, dataset: StoredDataset) -> tuple[str, str, DatasetLayout]:
         """Tree, table and columns of a dataset as users of the archive know them.
 
         A member of a joint tree is a tree of its own there.
@@ -146,7 +146,7 @@ class HDF5TreeSource:
         return np.concatenate(lengths), np.concatenate(records)
 
 
-def column_specs(layout: Layout) -> list[ColumnSpec]:
+def column_specs(layout: DatasetLayout) -> list[ColumnSpec]:
     """Columns of a dataset."""
     inner = layout.inner if layout.pad is None else ()
     return [

@@ -7,6 +7,7 @@ import tarfile
 import zlib
 from typing import Any, cast
 
+from vortex_hep.core.zstd import zstd
 from vortex_hep.readers.hepmc.packed.stream import (
     PLAIN,
     ZSTD,
@@ -16,7 +17,6 @@ from vortex_hep.readers.hepmc.packed.stream import (
     packing_of,
     unpack_some,
 )
-from vortex_hep.readers.hepmc.packed.zstd import zstd
 
 #: What listings of events begin with, and the version of HepMC whose lines they have.
 LISTINGS = {

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from vortex_hep.core.text import fault_of
+from vortex_hep.core.zstd import zstd
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hepmc.packed.stream import GZIP, PLAIN, ZSTD, Stream, gzip_header
-from vortex_hep.readers.hepmc.packed.zstd import zstd
 
 #: Levels when the packed bytes need not be the same.
 _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3

@@ -6,16 +6,16 @@ from, Zstandard begins anew.
 
 from __future__ import annotations
 
-import io
 import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from vortex_hep.core.storage.ranges import ByteSource
+from vortex_hep.core.storage.bytesource import ByteSource
+from vortex_hep.core.storage.readonly import ReadOnlyFile
+from vortex_hep.core.zstd import zstd
 from vortex_hep.errors import SourceError
-from vortex_hep.readers.hepmc.packed.zstd import zstd
 
 GZIP, ZSTD, PLAIN = "gzip", "zstd", "plain"
 _MAGIC = {b"\x1f\x8b\x08": GZIP, b"\x28\xb5\x2f\xfd": ZSTD}
@@ -194,38 +194,22 @@ class Stream:
         self.source.close()
 
 
-class StreamFile(io.RawIOBase):
+class StreamFile(ReadOnlyFile):
     """A stream as a file object, for :mod:`tarfile`."""
 
     def __init__(self, stream: Stream) -> None:
+        super().__init__()
         self._stream = stream
-        self._at = 0
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
+    def fill(self, target: memoryview, start: int) -> int:
+        """Take bytes of the stream; fewer at its end."""
+        data = self._stream.read(start, start + len(target))
+        target[: len(data)] = data
+        return len(data)
 
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, counted from the start or from here."""
-        if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end of the stream is not known")
-        self._at = max(0, offset + (self._at if whence == io.SEEK_CUR else 0))
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read bytes; fewer at the end."""
-        if size is None or size < 0:
-            data = b"".join(self._stream.pieces(self._at))
-        else:
-            data = self._stream.read(self._at, self._at + size)
+    def readall(self) -> bytes:
+        """Read what is left of the stream."""
+        data = b"".join(self._stream.pieces(self._at))
         self._at += len(data)
         return data
 

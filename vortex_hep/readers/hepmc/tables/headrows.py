@@ -10,7 +10,7 @@ import numpy as np
 
 from vortex_hep.core.schema import VARBYTES, Array, Cluster, ColumnSpec, TableData, VarBytes
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hepmc.tables.layout import Key, Layout
+from vortex_hep.readers.hepmc.tables.layout import LineKey, TextLayout
 from vortex_hep.readers.hepmc.text import tokens
 from vortex_hep.readers.hepmc.text.lines import Heads
 
@@ -69,12 +69,12 @@ class HeadRows:
     lists: dict[int, list[list[Any]]] = field(default_factory=dict)
 
 
-def read_heads(layout: Layout, text: bytes, heads: Heads, good: Array) -> HeadRows:
+def read_heads(layout: TextLayout, text: bytes, heads: Heads, good: Array) -> HeadRows:
     """Take the lines of heads apart.
 
     Parameters
     ----------
-    layout : Layout
+    layout : TextLayout
     text : bytes
     heads : Heads
     good : bool array, shape (events,)
@@ -82,7 +82,7 @@ def read_heads(layout: Layout, text: bytes, heads: Heads, good: Array) -> HeadRo
     """
     events = len(good)
     out = HeadRows([0] * events, [[] for _ in range(events)])
-    specs: list[tuple[Key, list[list[ColumnSpec]]]] = []
+    specs: list[tuple[LineKey, list[list[ColumnSpec]]]] = []
     for number, key in enumerate(layout.keys):
         columns = [] if key.is_run else key.token_columns(layout.version)
         specs.append((key, columns))
@@ -121,7 +121,7 @@ def read_heads(layout: Layout, text: bytes, heads: Heads, good: Array) -> HeadRo
     return out
 
 
-def _fit(layout: Layout, keys: list[int]) -> tuple[int, set[int]]:
+def _fit(layout: TextLayout, keys: list[int]) -> tuple[int, set[int]]:
     """A shape that is part of a sequence of keys, and the places that are not of it."""
     for number, shape in enumerate(layout.shapes):
         at, extra = 0, set()
@@ -136,7 +136,7 @@ def _fit(layout: Layout, keys: list[int]) -> tuple[int, set[int]]:
 
 
 def _read_line(
-    layout: Layout, key: Key, number: int, columns: list[list[ColumnSpec]], line: bytes,
+    layout: TextLayout, key: LineKey, number: int, columns: list[list[ColumnSpec]], line: bytes,
     event: int, out: HeadRows,
 ) -> bool:  # fmt: skip
     """Put the values of one line in their columns; False if one is of another type."""
@@ -156,7 +156,7 @@ def _read_line(
     return True
 
 
-def list_table(key: Key, rows: list[list[Any]]) -> TableData:
+def list_table(key: LineKey, rows: list[list[Any]]) -> TableData:
     """The table of a list on lines."""
     flat = [values for row in rows for values in row]
     columns = {
@@ -166,12 +166,12 @@ def list_table(key: Key, rows: list[list[Any]]) -> TableData:
     return TableData(make_offsets([len(row) for row in rows]), columns)
 
 
-def write_heads(layout: Layout, cluster: Cluster, runs: dict[int, list[bytes]]) -> list[bytes]:
+def write_heads(layout: TextLayout, cluster: Cluster, runs: dict[int, list[bytes]]) -> list[bytes]:
     """Put the lines of heads together; the inverse of :func:`read_heads`.
 
     Parameters
     ----------
-    layout : Layout
+    layout : TextLayout
     cluster : Cluster
     runs : dict of int to list of bytes
         By key, the lines of attributes of particles or vertices of each event.
@@ -201,7 +201,7 @@ def write_heads(layout: Layout, cluster: Cluster, runs: dict[int, list[bytes]]) 
 
 
 def _lines(
-    layout: Layout, key: Key, scalars: dict[str, list[Any]], cluster: Cluster
+    layout: TextLayout, key: LineKey, scalars: dict[str, list[Any]], cluster: Cluster
 ) -> list[bytes]:
     """The line of a key, of every event."""
     events = len(scalars["shape"])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vortex_hep.core.schema import Array
-from vortex_hep.readers.hepmc.tables.layout import FIXED_TABLES, Key, Layout
+from vortex_hep.readers.hepmc.tables.layout import FIXED_TABLES, LineKey, TextLayout
 from vortex_hep.readers.hepmc.text import tokens
 from vortex_hep.readers.hepmc.text.cells import Style
 from vortex_hep.readers.hepmc.text.lines import OF_PARTICLE, OF_VERTEX, PREFIXES, Heads, find_heads
@@ -27,7 +27,7 @@ _SCIENTIFIC = re.compile(rb"-?[0-9](?:\.([0-9]+))?e[+-][0-9]+")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.]+")
 
 
-def infer_layout(version: int, crlf: bool, texts: Sequence[bytes]) -> Layout:
+def infer_layout(version: int, crlf: bool, texts: Sequence[bytes]) -> TextLayout:
     """Tell how events are printed.
 
     Parameters
@@ -42,7 +42,7 @@ def infer_layout(version: int, crlf: bool, texts: Sequence[bytes]) -> Layout:
     stops = np.cumsum([len(t) for t in texts], dtype=np.int64)
     starts = stops - np.array([len(t) for t in texts], np.int64)
     heads = find_heads(text, starts, stops)
-    layout = Layout(version, crlf, *_styles(version, texts))
+    layout = TextLayout(version, crlf, *_styles(version, texts))
     _find_keys(layout, text, heads)
     return layout
 
@@ -79,7 +79,7 @@ def _style(lines: Sequence[Sequence[bytes]], start: int, stop: int) -> Style:
     return Style(most[0] if most else 16, bare > full)
 
 
-def _find_keys(layout: Layout, text: Array, heads: Heads) -> None:
+def _find_keys(layout: TextLayout, text: Array, heads: Heads) -> None:
     of_key: dict[str, list[int]] = defaultdict(list)
     for run, name in enumerate(heads.keys):
         of_key[name].append(run)
@@ -116,9 +116,9 @@ def _name(wanted: str, taken: set[str]) -> str:
 
 def _run(
     name: str, text: Array, heads: Heads, runs: list[int], taken: set[str], flags: dict[bytes, str]
-) -> Key:
+) -> LineKey:
     """Attributes of particles or vertices, one line each."""
-    key = Key(name, "", [])
+    key = LineKey(name, "", [])
     lines = np.concatenate([heads.lines[heads.runs[r] : heads.runs[r + 1]] for r in runs])
     values = [text[a:b].tobytes() for a, b in lines[:_KEY_LINES, [7, 2]].tolist()]
     key.kinds = [tokens.infer(values)]
@@ -134,14 +134,14 @@ def _run(
 
 def _line(
     name: str, version: int, text: Array, heads: Heads, runs: list[int], taken: set[str]
-) -> Key:
+) -> LineKey:
     """A line that stands at most once in a row."""
     rows = [heads.lines[heads.runs[r]] for r in runs[:_KEY_LINES]]
     lines = [text[r[1] : r[2]].tobytes() for r in rows]
-    key = Key(name, "", [], tail="text")
+    key = LineKey(name, "", [], tail="text")
     found = [f for line in lines if (f := key.split(line, version)) is not None]
     if not found:
-        return Key(name, _name(name, taken), ["text"], rest=True)
+        return LineKey(name, _name(name, taken), ["text"], rest=True)
     wanted = {"E": "weights" if version == 2 else "event", "W": "weights"}.get(name)
     key.columns = _name(wanted or name.removeprefix(PREFIXES[2]), taken)
     fixed, most = min(map(len, found)), max(map(len, found))

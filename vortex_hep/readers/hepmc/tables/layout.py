@@ -32,7 +32,7 @@ FIXED_TABLES = ("", "literal", "vertices", "incoming", "particles", "positions",
 
 
 @dataclass
-class Key:
+class LineKey:
     """A kind of line at the head of events, or a run of attributes of particles or vertices.
 
     Parameters
@@ -107,7 +107,7 @@ class Key:
 
 
 @dataclass
-class Layout:
+class TextLayout:
     """How the events of a file are printed.
 
     Parameters
@@ -117,7 +117,7 @@ class Layout:
     crlf : bool
         Whether lines end with carriage return and line feed.
     momenta, angles, positions : Style
-    keys : list of Key
+    keys : list of LineKey
     shapes : list of list of int
         Sequences of keys (numbers) that heads have, the most frequent first.
     """
@@ -127,7 +127,7 @@ class Layout:
     momenta: Style
     angles: Style
     positions: Style
-    keys: list[Key] = field(default_factory=list)
+    keys: list[LineKey] = field(default_factory=list)
     shapes: list[list[int]] = field(default_factory=list)
 
     def tables(self) -> tuple[TableSpec, ...]:
@@ -244,7 +244,7 @@ class Layout:
         }
 
     @classmethod
-    def unpack(cls, document: Any) -> Layout:
+    def unpack(cls, document: Any) -> TextLayout:
         """Read what :meth:`pack` wrote.
 
         Raises
@@ -270,8 +270,8 @@ class Layout:
 _KIND = re.compile(r"=.*|text|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
 
 
-def _key(document: Any) -> Key:
-    key = Key(**document)
+def _key(document: Any) -> LineKey:
+    key = LineKey(**document)
     kinds = [*key.kinds, *([key.tail] if key.tail is not None else [])]
     names = (key.name, key.columns, key.flag)
     if not all(isinstance(n, str) for n in names) or not all(_KIND.fullmatch(k) for k in kinds):

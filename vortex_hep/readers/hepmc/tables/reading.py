@@ -19,7 +19,7 @@ from vortex_hep.readers.hepmc.tables.headrows import (
     pack_bytes,
     read_heads,
 )
-from vortex_hep.readers.hepmc.tables.layout import Key, Layout
+from vortex_hep.readers.hepmc.tables.layout import LineKey, TextLayout
 from vortex_hep.readers.hepmc.tables.rows import (
     ANGLES,
     CODES,
@@ -59,13 +59,13 @@ def unix_lines(event: bytes, *, crlf: bool) -> bytes | None:
 
 
 def read_events(
-    layout: Layout, events: Sequence[bytes], before: Sequence[bytes], entry: int
+    layout: TextLayout, events: Sequence[bytes], before: Sequence[bytes], entry: int
 ) -> Cluster:
     """Take events apart; those that would not come back byte for byte are kept as text.
 
     Parameters
     ----------
-    layout : Layout
+    layout : TextLayout
     events : sequence of bytes
         From the line ``E`` on.
     before : sequence of bytes
@@ -90,7 +90,7 @@ def read_events(
 
 
 def _make_sense(
-    layout: Layout, texts: list[bytes], good: Array, events: Sequence[bytes], entry: int
+    layout: TextLayout, texts: list[bytes], good: Array, events: Sequence[bytes], entry: int
 ) -> Array:
     """Tell, one by one, the events whose rows can be written; none if all of them can."""
     out = np.zeros(len(good), np.bool_)
@@ -106,7 +106,7 @@ def _make_sense(
 
 
 def _read(
-    layout: Layout, plain: list[bytes], good: Array, events: Sequence[bytes],
+    layout: TextLayout, plain: list[bytes], good: Array, events: Sequence[bytes],
     before: Sequence[bytes], entry: int,
 ) -> Cluster:  # fmt: skip
     whole = b"".join(p if g else b"" for p, g in zip(plain, good, strict=True))
@@ -126,7 +126,7 @@ def _read(
 
 
 def _read_runs(
-    layout: Layout, whole: bytes, text: Array, heads: Heads, rows: HeadRows, v: Vertices,
+    layout: TextLayout, whole: bytes, text: Array, heads: Heads, rows: HeadRows, v: Vertices,
     offsets: Array, good: Array,
 ) -> dict[int, tuple[Array, list[Any]]]:  # fmt: skip
     """Rows (increasing) and values of attributes of particles and vertices, by key."""
@@ -186,7 +186,7 @@ def _find(lanes: Array, ids: Array, event: Array, number: Array) -> tuple[Array,
     return place, have[place] == want
 
 
-def _run_values(key: Key, whole: bytes, text: Array, lines: Array) -> tuple[list[Any], Array]:
+def _run_values(key: LineKey, whole: bytes, text: Array, lines: Array) -> tuple[list[Any], Array]:
     """Values of the column of a run, and which lines are of its type."""
     kind, starts, stops = key.kinds[0], lines[:, 7], lines[:, 2]
     good = np.ones(len(lines), np.bool_)
@@ -202,7 +202,7 @@ def _run_values(key: Key, whole: bytes, text: Array, lines: Array) -> tuple[list
 
 
 def _assemble(
-    layout: Layout, text: Array, rows: HeadRows, runs: dict[int, tuple[Array, list[Any]]],
+    layout: TextLayout, text: Array, rows: HeadRows, runs: dict[int, tuple[Array, list[Any]]],
     p: Particles, v: Vertices, offsets: Array, good: Array, events: Sequence[bytes],
     before: Sequence[bytes], entry: int,
 ) -> Cluster:  # fmt: skip
@@ -316,7 +316,7 @@ def _numbers(
         odd.append((event, place, text[a:b].tobytes() if token is None else token))
 
 
-def _add_runs(layout: Layout, out: Cluster, runs: dict[int, tuple[Array, list[Any]]]) -> None:
+def _add_runs(layout: TextLayout, out: Cluster, runs: dict[int, tuple[Array, list[Any]]]) -> None:
     for number, (rows, values) in runs.items():
         key = layout.keys[number]
         table = out[key.table]
@@ -339,7 +339,7 @@ def _add_runs(layout: Layout, out: Cluster, runs: dict[int, tuple[Array, list[An
 
 
 def _add_heads(
-    layout: Layout, out: Cluster, rows: HeadRows, good: Array, events: Sequence[bytes],
+    layout: TextLayout, out: Cluster, rows: HeadRows, good: Array, events: Sequence[bytes],
     before: Sequence[bytes], entry: int,
 ) -> None:  # fmt: skip
     bad = np.flatnonzero(~good).tolist()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vortex_hep.core.schema import Array, TableData
-from vortex_hep.readers.hepmc.tables.layout import Layout
+from vortex_hep.readers.hepmc.tables.layout import TextLayout
 
 #: Names of the numbers of a particle and of a position, in the order of the text.
 MOMENTA, ANGLES, PLACES = ("px", "py", "pz", "e", "m"), ("theta", "phi"), ("x", "y", "z", "t")
@@ -87,7 +87,7 @@ def make_vertices(rows: int, positions: int, incoming: int) -> Vertices:
     )  # fmt: skip
 
 
-def precisions_of(layout: Layout) -> Array:
+def precisions_of(layout: TextLayout) -> Array:
     """What kernels need to know of styles."""
     styles = layout.momenta, layout.angles, layout.positions
     return np.array([*(s.precision for s in styles), layout.positions.zero], np.int64)

@@ -15,7 +15,7 @@ from vortex_hep.readers.hepmc.tables.headrows import (
     values_of,
     write_heads,
 )
-from vortex_hep.readers.hepmc.tables.layout import Key, Layout
+from vortex_hep.readers.hepmc.tables.layout import LineKey, TextLayout
 from vortex_hep.readers.hepmc.tables.rows import (
     ANGLES,
     CODES,
@@ -46,12 +46,12 @@ from vortex_hep.readers.hepmc.text.lines import write_attributes
 _ATTRIBUTE_ROOM = 48
 
 
-def write_events(layout: Layout, cluster: Cluster, entry: int) -> list[bytes]:
+def write_events(layout: TextLayout, cluster: Cluster, entry: int) -> list[bytes]:
     """Put events together; the inverse of ``read_events``.
 
     Parameters
     ----------
-    layout : Layout
+    layout : TextLayout
     cluster : Cluster
     entry : int
         Number of the first event.
@@ -75,7 +75,7 @@ def write_events(layout: Layout, cluster: Cluster, entry: int) -> list[bytes]:
     return out
 
 
-def _with_expected(layout: Layout, cluster: Cluster, entry: int) -> Cluster:
+def _with_expected(layout: TextLayout, cluster: Cluster, entry: int) -> Cluster:
     """Add to the numbers of the line ``E`` what they are expected to be."""
     scalars = cluster[""]
     columns = dict(scalars.columns)
@@ -90,7 +90,7 @@ def _with_expected(layout: Layout, cluster: Cluster, entry: int) -> Cluster:
     return {**cluster, "": TableData(scalars.offsets, columns)}
 
 
-def _bodies(layout: Layout, cluster: Cluster) -> list[bytes]:
+def _bodies(layout: TextLayout, cluster: Cluster) -> list[bytes]:
     """Lines of particles and vertices of each event."""
     n_particles, n_vertices = (cluster[n].num_rows for n in ("particles", "vertices"))
     vertices = cluster["vertices"]
@@ -142,7 +142,7 @@ def _incoming(cluster: Cluster, childless: Array, firsts: Births) -> Incoming:
     return as_lists(kept, mother, childless, particles.offsets, vertices.offsets)
 
 
-def _fill(layout: Layout, cluster: Cluster, p: Particles, v: Vertices, width: int) -> None:
+def _fill(layout: TextLayout, cluster: Cluster, p: Particles, v: Vertices, width: int) -> None:
     """Copy columns to the arrays of the kernels."""
     particles, vertices = cluster["particles"].columns, cluster["vertices"].columns
     pairs = [
@@ -168,7 +168,7 @@ def _fill(layout: Layout, cluster: Cluster, p: Particles, v: Vertices, width: in
 
 
 def _fill_places(
-    layout: Layout, cluster: Cluster, v: Vertices, firsts: Births, childless: Array
+    layout: TextLayout, cluster: Cluster, v: Vertices, firsts: Births, childless: Array
 ) -> None:
     """Put positions where the kernels want them: those of particles, and of childless vertices."""
     place, style = place_numbers(v.placed), layout.positions
@@ -230,7 +230,7 @@ def _odd(
     return p._replace(text=content), v._replace(text=content)
 
 
-def _runs(layout: Layout, cluster: Cluster) -> dict[int, list[bytes]]:
+def _runs(layout: TextLayout, cluster: Cluster) -> dict[int, list[bytes]]:
     """Lines of attributes of particles and vertices, by key and event."""
     out = {}
     orders: dict[str, tuple[Array, Array]] = {}
@@ -257,7 +257,7 @@ def _numbers_of(name: str, table: TableData) -> tuple[Array, Array]:
     return np.lexsort((ids, lanes)), ids
 
 
-def _run(key: Key, table: TableData, rows: Array, events: Array, ids: Array) -> list[bytes]:
+def _run(key: LineKey, table: TableData, rows: Array, events: Array, ids: Array) -> list[bytes]:
     kind = key.kinds[0]
     name = f" {key.name[3:]} ".encode("latin-1")
     lanes = len(table.offsets) - 1

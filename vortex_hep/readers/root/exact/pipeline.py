@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
+
+from vortex_hep.core.overlap import InOrder
 
 _Result = TypeVar("_Result")
 
@@ -27,25 +28,18 @@ class Pipeline(Generic[_Result]):
     def __init__(self, take: Callable[[_Result], None]) -> None:
         self._take = take
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
-        self._waiting: deque[tuple[int, Future[_Result]]] = deque()
-        self._bytes = 0
+        self._under_way: InOrder[_Result] = InOrder(self._pool, _BYTES, _RECORDS)
 
     def submit(self, size: int, function: Callable[..., _Result], *arguments: object) -> None:
         """Run ``function``; ``size`` is about what its arguments take in memory."""
-        self._waiting.append((size, self._pool.submit(function, *arguments)))
-        self._bytes += size
-        while self._bytes > _BYTES or len(self._waiting) > _RECORDS:
-            self._next()
-
-    def _next(self) -> None:
-        size, future = self._waiting.popleft()
-        self._bytes -= size
-        self._take(future.result())
+        for result in self._under_way.room(size):
+            self._take(result)
+        self._under_way.submit(size, function, *arguments)
 
     def finish(self) -> None:
         """Hand over all that is left."""
-        while self._waiting:
-            self._next()
+        for result in self._under_way.rest():
+            self._take(result)
 
     def __enter__(self) -> Pipeline[_Result]:
         return self

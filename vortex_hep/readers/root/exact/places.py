@@ -68,7 +68,7 @@ class Numbering:
 
 
 @dataclass
-class Plan:
+class ExactPlan:
     """Everything of a file that its other blobs do not tell.
 
     Parameters
@@ -100,7 +100,7 @@ def is_exact(blobs: Mapping[str, bytes]) -> bool:
     return "root/exact/plan" in blobs
 
 
-def pack_plan(plan: Plan) -> Iterator[tuple[str, bytes]]:
+def pack_plan(plan: ExactPlan) -> Iterator[tuple[str, bytes]]:
     """Blobs of a plan."""
     document = {
         "version": VERSION,
@@ -117,7 +117,7 @@ def pack_plan(plan: Plan) -> Iterator[tuple[str, bytes]]:
     yield "root/exact/places", b"".join(np.ascontiguousarray(p).tobytes() for p in planes + narrow)
 
 
-def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
+def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> ExactPlan:
     """Undo :func:`pack_plan`.
 
     Raises
@@ -132,7 +132,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> Plan:
         if document["version"] != VERSION:
             msg = f"unsupported version {document['version']!r} of the blob 'root/exact/plan'"
             raise UnsupportedVersionError(msg, hint="update vortex_hep")
-        plan = Plan(
+        plan = ExactPlan(
             Identity.parse(document),
             [int(seek) for seek in document["directories"]],
             _places(blobs["root/exact/places"]),
@@ -162,7 +162,7 @@ def _places(blob: bytes) -> Array:
     return places
 
 
-def _check(plan: Plan, numbering: Numbering) -> None:
+def _check(plan: ExactPlan, numbering: Numbering) -> None:
     places, holes = plan.places, plan.holes
     if len(places) and (
         len(np.unique(places["item"])) != len(places)

@@ -12,7 +12,7 @@ from vortex_hep.core.storage.identity import Identity
 from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.root.contents import RootContents
 from vortex_hep.readers.root.exact.pipeline import Pipeline
-from vortex_hep.readers.root.exact.places import PLACE, Numbering, Plan, pack_plan
+from vortex_hep.readers.root.exact.places import PLACE, ExactPlan, Numbering, pack_plan
 from vortex_hep.readers.root.exact.rebuild import PAGE_CHECKSUM, Rebuilder
 from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.exact.survey import Record, Survey
@@ -75,7 +75,7 @@ def exact_blobs(
     numbering = Numbering(skeleton)
     places = _places(source, numbering)
     directories = [directory.key.seek for directory in source.records.directories]
-    plan = Plan(identity, directories, places)
+    plan = ExactPlan(identity, directories, places)
     reader = source.records.reader
     apart = _apart(places)
     with _Judge(reader, survey, places, apart, numbering.count) as judge:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array, Cluster
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.root.exact.places import Numbering, Plan
+from vortex_hep.readers.root.exact.places import ExactPlan, Numbering
 from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.envelopes import seal_envelope
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple
@@ -58,13 +58,13 @@ class Rebuilder:
     skeleton : Skeleton
         Used up by :meth:`run`.
     numbering : Numbering
-    plan : Plan
+    plan : ExactPlan
         Places of records; methods and levels are not looked at.
     sink : RecordSink
     """
 
     def __init__(
-        self, skeleton: Skeleton, numbering: Numbering, plan: Plan, sink: RecordSink
+        self, skeleton: Skeleton, numbering: Numbering, plan: ExactPlan, sink: RecordSink
     ) -> None:
         self._skeleton, self._numbering, self._sink = skeleton, numbering, sink
         self._directories = plan.directories

@@ -15,9 +15,9 @@ from typing import Any
 import cramjam
 import xxhash
 
+from vortex_hep.core.zstd import zstd
 from vortex_hep.readers.root.exact import zstd14
 from vortex_hep.readers.root.file.compression import MAX_BLOCK, block_header
-from vortex_hep.readers.zstd import zstd
 
 #: Ids of methods; stored, so never to be used again with another meaning.
 KEPT, STORED, ZLIB, XZ, XZ_PRESET, LZ4, LZ4_HC, ZSTD, ZSTD_STREAM, ZSTD_14 = range(10)

@@ -16,7 +16,7 @@ from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.kinds import ReadCluster
 from vortex_hep.readers.root.exact.pipeline import Pipeline
-from vortex_hep.readers.root.exact.places import Numbering, Plan, unpack_plan
+from vortex_hep.readers.root.exact.places import ExactPlan, Numbering, unpack_plan
 from vortex_hep.readers.root.exact.rebuild import Rebuilder
 from vortex_hep.readers.root.exact.recompress import KEPT, Setting, recompress
 from vortex_hep.readers.root.skeleton import read_blobs
@@ -104,7 +104,7 @@ def _put_kept(image: _Image, piece: Sequence[tuple[int, int]], blob: bytes, numb
 class _Holes:
     """Compresses records as they were and puts them into their holes (a RecordSink)."""
 
-    def __init__(self, plan: Plan, count: int, image: _Image) -> None:
+    def __init__(self, plan: ExactPlan, count: int, image: _Image) -> None:
         self._image = image
         self._row = np.full(count, -1, np.int64)
         self._places = plan.places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vortex_hep.readers.zstd import zstd
+from vortex_hep.core.zstd import zstd
 
 _NAMES = (
     zstd.CompressionParameter.window_log,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import uproot
 
 from vortex_hep.core.storage.failstop import FailStopSource
-from vortex_hep.core.storage.source import open_binary
+from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.core.storage.whole import whole_if_small
 
 Chunk: TypeAlias = uproot.source.chunk.Chunk
@@ -57,6 +57,11 @@ class UrlSource(uproot.source.chunk.Source):  # type: ignore[misc]
     def __exit__(self, *_: object) -> None:
         self._source.close()
         self._closed = True
+
+    @property
+    def vectored(self) -> bool:
+        """Whether ranges go out together, so that what lies between them is not fetched."""
+        return self._source.vectored
 
     @property
     def closed(self) -> bool:

@@ -36,7 +36,7 @@ class UnknownRecordError(ValueError):
 
 
 @dataclass(frozen=True)
-class Field:
+class RecordField:
     """A column of an output, named by what is put behind the branch's name."""
 
     suffix: str
@@ -50,12 +50,12 @@ class Description:
     """Nodes, the columns of each output, and what the table of each level is called."""
 
     nodes: list[Node] = field(default_factory=list)
-    fields: list[list[Field]] = field(default_factory=list)
+    fields: list[list[RecordField]] = field(default_factory=list)
     levels: list[str] = field(default_factory=lambda: [""])
     slots: int = 0
 
     def version(self, *, memberwise: bool = False) -> Node:
-        """A version that is not known yet."""
+        """A version, which decoding fills in."""
         self.slots += 1
         return ["memberwise" if memberwise else "version", self.slots - 1]
 
@@ -67,27 +67,30 @@ class Description:
             plain = dtype.newbyteorder("<").str
             if plain not in COLUMN_DTYPES:
                 raise UnknownRecordError(plain)
-            columns.append(Field(suffix, plain, tuple(inner), offset))
+            columns.append(RecordField(suffix, plain, tuple(inner), offset))
             offset += dtype.itemsize * int(np.prod(inner, dtype=np.int64))
         self.fields.append(columns)
         return ["row", offset]
 
     def bits(self, path: str) -> Node:
         """TObject::fBits."""
-        columns = [Field(f"{path}fBits", "<u4"), Field(f"{path}fBits.pidf", "<u2", (), 4)]
+        columns = [
+            RecordField(f"{path}fBits", "<u4"),
+            RecordField(f"{path}fBits.pidf", "<u2", (), 4),
+        ]
         self.fields.append(columns)
         return ["bits"]
 
     def string(self, path: str) -> Node:
         """A TString or a std::string."""
-        self.fields.append([Field(path, VARBYTES)])
+        self.fields.append([RecordField(path, VARBYTES)])
         return ["string"]
 
     def items(self, path: str, *, depth: int, counted: bool = False) -> None:
         """Enter a list; below the entries its table knows the numbers, else a column does."""
         self.levels.append(path)
         if depth and not counted:
-            self.fields.append([Field(f"{path}.size", "<u4")])
+            self.fields.append([RecordField(f"{path}.size", "<u4")])
 
 
 def describe(branch: Any) -> list[Description]:
@@ -128,7 +131,7 @@ def is_bits(branch: Any) -> bool:
 def describe_bits(*, counted: bool) -> Description:
     """TObject::fBits as a branch of its own."""
     out = Description()
-    columns = [Field("", "<u4"), Field(".pidf", "<u2", (), 4)]
+    columns = [RecordField("", "<u4"), RecordField(".pidf", "<u2", (), 4)]
     if counted:
         out.items("", depth=0)
     out.fields.append(columns)

@@ -51,7 +51,7 @@ _MAX_CONSTANTS = 1 << 8
 
 
 @dataclass(frozen=True)
-class Output:
+class RecordStream:
     """A stream of what the nodes of one place hold, an item for every row of ``level``.
 
     ``size`` is the bytes of a row; ``counted`` the level whose items numbers count.
@@ -64,7 +64,7 @@ class Output:
 
 
 @dataclass
-class Records:
+class RecordStreams:
     """Outputs of some entries.
 
     Parameters
@@ -100,7 +100,7 @@ class Program:
     def __init__(self, nodes: list[Node], constants: Sequence[bytes] = ()) -> None:
         self.nodes = nodes
         self.parents = [-1]
-        self.outputs: list[Output] = []
+        self.outputs: list[RecordStream] = []
         #: Whether a counter must say how many items there are, and whether entries need bounds.
         self.needs_counter = self.needs_bounds = False
         self._ops: list[tuple[int, int, int]] = []
@@ -164,7 +164,7 @@ class Program:
             elif name == "row":
                 self._op(kernels.ROW, self._rows(level, _integer(rest, _MAX_ROW)), rest[0])
             elif name == "string" and not rest:
-                self.outputs.append(Output(STRINGS, level))
+                self.outputs.append(RecordStream(STRINGS, level))
                 self._op(kernels.STRING, self._numbers, self._items)
                 self._numbers += 1
                 self._items += 1
@@ -183,7 +183,7 @@ class Program:
             if level:
                 stream = self._numbers
                 self._numbers += 1
-                self.outputs.append(Output(NUMBERS, level, 0, own))
+                self.outputs.append(RecordStream(NUMBERS, level, 0, own))
             self._op(kernels.COUNT, own, stream)
         elif level or loops:
             _refuse([name])
@@ -225,13 +225,15 @@ class Program:
         self._ops.append((code, a, b))
 
     def _rows(self, level: int, size: int) -> int:
-        self.outputs.append(Output(ROWS, level, size))
+        self.outputs.append(RecordStream(ROWS, level, size))
         self._items += 1
         return self._items - 1
 
     # -- running
 
-    def decode(self, payload: Array, lengths: Array | None, entries: int, outer: Array) -> Records:
+    def decode(
+        self, payload: Array, lengths: Array | None, entries: int, outer: Array
+    ) -> RecordStreams:
         """Take the entries of a basket apart.
 
         Parameters
@@ -253,15 +255,15 @@ class Program:
             raise ValueError(msg)
         ends = np.zeros(entries, np.int64) if lengths is None else np.cumsum(lengths)
         rows = np.zeros((len(self.parents), entries + 1), np.int64)
+        table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        walked = kernels.Entries(ends, lengths is not None, outer, rows)
         numbers, items = np.empty(0, np.int64), np.empty(0, np.uint8)
         number_at, item_at = np.zeros(self._numbers, np.int64), np.zeros(self._items, np.int64)
         number_from, item_from = number_at, item_at
         for write in (False, True):
             rows[:] = 0
-            found = kernels.decode(
-                self._table, self._constants, self._sizes, payload, ends, lengths is not None,
-                outer, rows, numbers, number_at, items, item_at, write,
-            )  # fmt: skip
+            streams = kernels.Streams(numbers, number_at, items, item_at)
+            found = kernels.decode(table, payload, walked, streams, write)
             if found >= 0:
                 msg = f"byte {found} of its data"
                 raise ValueError(msg)
@@ -270,11 +272,11 @@ class Program:
                 items = np.empty(int(item_at.sum()), np.uint8)
                 number_from, number_at = _starts(number_at)
                 item_from, item_at = _starts(item_at)
-        streams = (
+        outputs = self._outputs(
             [numbers[a:b] for a, b in zip(number_from, number_at, strict=True)],
             [items[a:b] for a, b in zip(item_from, item_at, strict=True)],
         )
-        return Records(rows, self._outputs(*streams), ends)
+        return RecordStreams(rows, outputs, ends)
 
     def _outputs(self, numbers: list[Array], items: list[Array]) -> list[Array | VarBytes]:
         out: list[Array | VarBytes] = []
@@ -300,7 +302,8 @@ class Program:
         Parameters
         ----------
         rows, outputs
-            As in :class:`Records`; of ``rows`` only the levels right below the entries matter.
+            As in :class:`RecordStreams`; of ``rows`` only the levels right below the entries
+            matter.
 
         Returns
         -------
@@ -328,11 +331,11 @@ class Program:
         all_items = np.concatenate([np.empty(0, np.uint8), *items])
         ends = np.zeros(rows.shape[1] - 1, np.int64)
         out = np.empty(0, np.uint8)
+        table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        stream_ends = kernels.StreamEnds(number_end, item_end)
         for write in (False, True):
-            size = kernels.encode(
-                self._table, self._constants, self._sizes, rows, all_numbers, number_at.copy(),
-                number_end, all_items, item_at.copy(), item_end, ends, out, write,
-            )  # fmt: skip
+            streams = kernels.Streams(all_numbers, number_at.copy(), all_items, item_at.copy())
+            size = kernels.encode(table, rows, streams, stream_ends, ends, out, write)
             if size < 0:
                 msg = "numbers of items differ from the items"
                 raise ValueError(msg)

@@ -63,7 +63,7 @@ class PageList:
 
 
 @dataclass(frozen=True)
-class Group:
+class ClusterGroup:
     """A cluster group in the footer; ``at`` is the position of its envelope link."""
 
     at: int
@@ -150,7 +150,7 @@ def walk_page_list(data: bytes | bytearray) -> PageList:
     Raises
     ------
     ValueError
-        Its layout is not known: other locators, suppressed columns, sharded clusters.
+        Its layout is unsupported: other locators, suppressed columns, sharded clusters.
     """
     out = PageList()
     position = _ENVELOPE.size + _CHECKSUM.size
@@ -190,7 +190,7 @@ def walk_page_list(data: bytes | bytearray) -> PageList:
     return out
 
 
-def walk_footer(data: bytes | bytearray) -> list[Group]:
+def walk_footer(data: bytes | bytearray) -> list[ClusterGroup]:
     """Cluster groups of a footer envelope."""
     flags, _ = _FOOTER.unpack_from(data, _ENVELOPE.size)
     if flags:
@@ -208,7 +208,7 @@ def walk_footer(data: bytes | bytearray) -> list[Group]:
         if stored < 0:
             msg = "page list with a locator that is not of the standard kind"
             raise ValueError(msg)
-        out.append(Group(at, length, stored, offset))
+        out.append(ClusterGroup(at, length, stored, offset))
         position += size
     if end < len(data) - _CHECKSUM.size:
         count, *_ = _list(data, end)
@@ -229,7 +229,7 @@ def place_settings(data: bytearray, column: ColumnPages, settings: int) -> None:
     struct.pack_into("<I", data, column.at_settings, settings)
 
 
-def place_group(data: bytearray, group: Group, size: int, offset: int) -> None:
+def place_group(data: bytearray, group: ClusterGroup, size: int, offset: int) -> None:
     """Write a page list's locator into the footer."""
     _LINK.pack_into(data, group.at, group.length, size, offset)
 

@@ -100,7 +100,7 @@ def unpack_ntuple(item: Mapping[str, Any], envelopes: bytes, extra: bytes) -> St
 
 
 @dataclass
-class _Stream:
+class _PageStream:
     """Elements of one column that wait for their page, and the pages to come."""
 
     column: RColumn
@@ -135,7 +135,7 @@ class NTupleFiller:
     def __init__(self, ntuple: StoredNTuple, sink: PageSink) -> None:
         self._ntuple = ntuple
         self._sink = sink
-        self._streams = [_Stream(column, []) for column in ntuple.columns]
+        self._streams = [_PageStream(column, []) for column in ntuple.columns]
         cluster = count = 0
         for number, data in enumerate(ntuple.page_lists):
             for columns in walk_page_list(data).clusters:
@@ -184,7 +184,7 @@ class NTupleFiller:
             return data.content[int(data.offsets[0]) : int(data.offsets[-1])]
         return np.diff(data.offsets)
 
-    def _feed(self, number: int, stream: _Stream, more: Array) -> None:
+    def _feed(self, number: int, stream: _PageStream, more: Array) -> None:
         if stream.waiting is not None and len(stream.waiting):
             more = np.concatenate((stream.waiting, more)) if len(more) else stream.waiting
         position = 0
@@ -197,7 +197,7 @@ class NTupleFiller:
         # A copy: what waits must not keep the whole cluster in memory.
         stream.waiting = np.array(more[position:])
 
-    def _write(self, number: int, stream: _Stream, items: Array) -> None:
+    def _write(self, number: int, stream: _PageStream, items: Array) -> None:
         cluster, k, page, page_list, count, settings = stream.pages[stream.next]
         stream.next += 1
         if stream.column.role in _COUNTED:

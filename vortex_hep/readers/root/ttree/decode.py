@@ -23,7 +23,7 @@ from vortex_hep.readers.root.ttree.basket import (
     pack_basket_key,
     split_tail,
 )
-from vortex_hep.readers.root.ttree.layout import BasketRef, BranchPlan, Part
+from vortex_hep.readers.root.ttree.layout import BasketRef, BranchPart, BranchPlan
 
 
 @dataclass
@@ -52,7 +52,7 @@ class BasketData:
 
 
 def split_rows(
-    payload: memoryview | Array, parts: Sequence[Part], stride: int
+    payload: memoryview | Array, parts: Sequence[BranchPart], stride: int
 ) -> list[Array | VarBytes]:
     """Little-endian columns of the rows in a basket's data.
 
@@ -78,7 +78,9 @@ def split_rows(
     return out
 
 
-def join_rows(arrays: Sequence[Array | VarBytes], parts: Sequence[Part], stride: int) -> Array:
+def join_rows(
+    arrays: Sequence[Array | VarBytes], parts: Sequence[BranchPart], stride: int
+) -> Array:
     """The inverse of :func:`split_rows`: big-endian bytes of the rows."""
     out: Array | None = None
     for part, array in zip(parts, arrays, strict=True):

@@ -37,7 +37,7 @@ RECORDS = "records"
 
 
 @dataclass(frozen=True)
-class Part:
+class BranchPart:
     """One column of a branch: an item at ``offset`` of each row.
 
     ``output`` is the stream of the branch's program that holds the rows, if there is one; a column
@@ -75,7 +75,7 @@ class BranchPlan:
     name: str
     kind: str
     stride: int = 0
-    parts: tuple[Part, ...] = ()
+    parts: tuple[BranchPart, ...] = ()
     counter: int = -1
     table: str = ""
     typename: str = ""
@@ -95,7 +95,7 @@ class BranchPlan:
     #: Whether the layout is to be tried on some data before it is relied upon.
     guessed: bool = False
 
-    def table_of(self, part: Part) -> str:
+    def table_of(self, part: BranchPart) -> str:
         """Table that a column is in."""
         if self.program is None:
             return self.table
@@ -114,13 +114,13 @@ class BranchPlan:
         return self.kind == COUNTED or (program is not None and program.needs_counter)
 
 
-def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[Part, ...]:
+def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[BranchPart, ...]:
     """Columns of a (possibly structured) row; opaque bytes where its items are not ours.
 
     Examples
     --------
     >>> flatten_dtype(np.dtype(">f4"), "pt")
-    (Part(name='pt', dtype='<f4', inner=(), offset=0),)
+    (BranchPart(name='pt', dtype='<f4', inner=(), offset=0, output=0),)
     """
     parts = _flatten(dtype, name, 0)
     covered = 0
@@ -129,13 +129,13 @@ def flatten_dtype(dtype: np.dtype[Any], name: str) -> tuple[Part, ...]:
             break
         covered += np.dtype(part.dtype).itemsize * int(np.prod(part.inner, dtype=np.int64))
     if not parts or covered != dtype.itemsize:
-        return (Part(name, "|u1", (dtype.itemsize,), 0),)
+        return (BranchPart(name, "|u1", (dtype.itemsize,), 0),)
     return tuple(parts)
 
 
-def _flatten(dtype: np.dtype[Any], name: str, offset: int) -> list[Part] | None:
+def _flatten(dtype: np.dtype[Any], name: str, offset: int) -> list[BranchPart] | None:
     if dtype.fields is not None:
-        out: list[Part] = []
+        out: list[BranchPart] = []
         for key, item in dtype.fields.items():
             parts = _flatten(item[0], f"{name}.{key.lstrip('@')}", offset + int(item[1]))
             if parts is None:
@@ -146,7 +146,7 @@ def _flatten(dtype: np.dtype[Any], name: str, offset: int) -> list[Part] | None:
     text = base.newbyteorder("<").str
     if base.fields is not None or text not in COLUMN_DTYPES:
         return None
-    return [Part(name, text, tuple(int(size) for size in shape), offset)]
+    return [BranchPart(name, text, tuple(int(size) for size in shape), offset)]
 
 
 def find_baskets(

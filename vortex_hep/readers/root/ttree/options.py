@@ -16,7 +16,7 @@ import uproot
 from vortex_hep.readers.root.records import record_types
 from vortex_hep.readers.root.records.records import Program
 from vortex_hep.readers.root.ttree import layout
-from vortex_hep.readers.root.ttree.layout import BranchPlan, Part, flatten_dtype
+from vortex_hep.readers.root.ttree.layout import BranchPart, BranchPlan, flatten_dtype
 
 #: TBranchElement::EBranchElementType of a mother of TClonesArray or STL collection members.
 _CLONES_NODE, _STL_NODE = 3, 4
@@ -55,7 +55,7 @@ def _typename(branch: Any) -> str:
 
 def _typed(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
     if counts_items(branch):
-        only = (Part(plan.name, "<i4", (), 0),)
+        only = (BranchPart(plan.name, "<i4", (), 0),)
         return [replace(plan, kind=layout.FIXED, stride=4, parts=only, typename="int32_t")]
     numerical = uproot.interpretation.numerical
     try:
@@ -116,7 +116,7 @@ def _records(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
 
 def _with_program(plan: BranchPlan, found: record_types.Description) -> BranchPlan:
     parts = tuple(
-        Part(plan.name + column.suffix, column.dtype, column.inner, column.offset, number)
+        BranchPart(plan.name + column.suffix, column.dtype, column.inner, column.offset, number)
         for number, columns in enumerate(found.fields)
         for column in columns
     )
@@ -143,7 +143,7 @@ def small_record(plan: BranchPlan, sizes: Sequence[int]) -> BranchPlan | None:
     stride = next((stride for stride in strides if 0 < stride <= _SMALL_RECORD), 0)
     if not stride:
         return None
-    part = Part(plan.name, "|u1", (stride,), 0)
+    part = BranchPart(plan.name, "|u1", (stride,), 0)
     return replace(
         plan, kind=layout.FIXED, stride=stride, parts=(part,), interpretation="", guessed=True
     )

@@ -12,7 +12,7 @@ from vortex_hep.core.schema import COLUMN_DTYPES, VARBYTES, Array
 from vortex_hep.readers.root.records.records import ROWS, STRINGS, Program
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
-from vortex_hep.readers.root.ttree.layout import BranchPlan, Part
+from vortex_hep.readers.root.ttree.layout import BranchPart, BranchPlan
 
 _KINDS = (
     layout.NONE,
@@ -95,7 +95,7 @@ def unpack_plans(
     for number in range(branches):
         nodes, constants, outputs, levels = records.get(number, ([], [], [], []))
         parts = tuple(
-            Part(
+            BranchPart(
                 part_names.get(i, names[number]),
                 _DTYPES[dtypes[i]],
                 inner.get(i, ()),

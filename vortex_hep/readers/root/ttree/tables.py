@@ -11,7 +11,7 @@ from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableSpec
 from vortex_hep.readers.conventions.nanoaod import collection_name, link_target
 from vortex_hep.readers.root.records.records import NUMBERS
 from vortex_hep.readers.root.ttree import layout
-from vortex_hep.readers.root.ttree.layout import BranchPlan, Part
+from vortex_hep.readers.root.ttree.layout import BranchPart, BranchPlan
 
 
 def is_counter(plan: BranchPlan, entries: int) -> bool:
@@ -138,14 +138,16 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def build_tables(plans: Sequence[BranchPlan]) -> tuple[TableSpec, ...]:
     """Table specs in a fixed order: event scalars first, then by first branch."""
-    members: dict[str, list[tuple[BranchPlan, Part]]] = {"": []}
+    members: dict[str, list[tuple[BranchPlan, BranchPart]]] = {"": []}
     counters: dict[str, str] = {}
     nested: dict[str, tuple[str, str]] = {}
     for plan in plans:
         if plan.kind in (layout.NONE, layout.STORED):
             continue
         if plan.kind == layout.BYTES:
-            members.setdefault(plan.table, []).append((plan, Part(plan.name, VARBYTES, (), 0)))
+            members.setdefault(plan.table, []).append(
+                (plan, BranchPart(plan.name, VARBYTES, (), 0))
+            )
         for part in plan.parts if plan.kind != layout.BYTES else ():
             members.setdefault(plan.table_of(part), []).append((plan, part))
         if plan.is_counted:
@@ -176,7 +178,9 @@ def _nesting(plan: BranchPlan) -> dict[str, tuple[str, str]]:
     return out
 
 
-def _column(plan: BranchPlan, part: Part, table: str, tables: Mapping[str, object]) -> ColumnSpec:
+def _column(
+    plan: BranchPlan, part: BranchPart, table: str, tables: Mapping[str, object]
+) -> ColumnSpec:
     if part.dtype == VARBYTES:
         kind = plan.interpretation or ("string" if plan.kind == layout.RECORDS else "opaque")
         return ColumnSpec(part.name, VARBYTES, (), plan.typename, plan.title, None, kind)

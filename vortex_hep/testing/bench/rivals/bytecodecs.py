@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import cramjam
 
+from vortex_hep.core.zstd import zstd
 from vortex_hep.errors import UnknownCodecError, UnsupportedTypeError
-from vortex_hep.readers.zstd import zstd
 from vortex_hep.testing.bench.rivals.streams import StreamCodec
 
 #: Which levels to measure.

@@ -56,13 +56,13 @@ def _unxz(data: bytes, column: Column) -> bytes:
 
 
 def _zstd(column: Column) -> bytes:
-    from vortex_hep.codec.columns import zstd
+    from vortex_hep.core import zstd
 
     return zstd.compress(column.data, 19)
 
 
 def _unzstd(data: bytes, column: Column) -> bytes:
-    from vortex_hep.codec.columns import zstd
+    from vortex_hep.core import zstd
 
     return zstd.decompress(data, len(column.data))
 

@@ -1,7 +1,8 @@
 """The zstd module: the standard library's from Python 3.14 on, else its backport.
 
-Payloads are single zstd frames without the four magic bytes and, where the encoder can leave it
-out, without the content size: the container knows both (SPEC "zstd streams").
+``zstd`` is that library. What :func:`compress` makes is a single frame without the four magic bytes
+and, where the encoder can leave it out, without the content size: the container knows both (SPEC
+"zstd streams").
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 from vortex_hep.errors import CorruptionError
 
 if TYPE_CHECKING or sys.version_info < (3, 14):
-    from backports.zstd import CompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
+    from backports import zstd
 else:  # pragma: no cover - the same API under its standard name
-    from compression.zstd import CompressionParameter, ZstdCompressor, ZstdDecompressor, ZstdError
+    from compression import zstd
 
-__all__ = ["compress", "decompress"]
+__all__ = ["compress", "decompress", "zstd"]
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -36,11 +37,13 @@ def compress(data: bytes | memoryview, level: int = 19) -> bytes:
     bytes
     """
     options: dict[int, int] = {
-        CompressionParameter.compression_level: level,
-        CompressionParameter.content_size_flag: 0,
+        zstd.CompressionParameter.compression_level: level,
+        zstd.CompressionParameter.content_size_flag: 0,
     }
     # One call with FLUSH_FRAME tells zstd the size, so that its parameters fit small inputs.
-    frame: bytes = ZstdCompressor(options=options).compress(data, mode=ZstdCompressor.FLUSH_FRAME)
+    frame: bytes = zstd.ZstdCompressor(options=options).compress(
+        data, mode=zstd.ZstdCompressor.FLUSH_FRAME
+    )
     return frame[4:]
 
 
@@ -62,12 +65,12 @@ def decompress(payload: bytes | memoryview, size: int) -> bytes:
     CorruptionError
         The frame is damaged, cut, followed by other bytes, or of another size.
     """
-    decoder = ZstdDecompressor()
+    decoder = zstd.ZstdDecompressor()
     try:
         decoder.decompress(_MAGIC)
         # One byte more than wanted: enough to notice a longer stream, and to reach its end mark.
         data: bytes = decoder.decompress(payload, max_length=size + 1)
-    except (ZstdError, EOFError) as error:
+    except (zstd.ZstdError, EOFError) as error:
         msg = f"zstd stream is damaged: {error}"
         raise CorruptionError(msg) from error
     if len(data) != size or not decoder.eof:

@@ -11,7 +11,7 @@ CHECKS = ("source", "checksum")
 
 
 @dataclass(frozen=True)
-class How:
+class WorkOptions:
     """What a worker is told about every file of a job.
 
     Parameters
