@@ -34,34 +34,81 @@ if TYPE_CHECKING:
     from vortex_hep.archive.restore import restore
     from vortex_hep.archive.verify import VerifyReport, verify
     from vortex_hep.archive.write import CompressReport
-    from vortex_hep.errors import VortexError
+    from vortex_hep.batch.site.site import Site
+    from vortex_hep.errors import (
+        ChangedError,
+        CorruptionError,
+        DeniedError,
+        LayoutError,
+        MissingError,
+        ModelMismatchError,
+        NetworkError,
+        NotFoundError,
+        NotVortexError,
+        OutputError,
+        SourceError,
+        TruncatedError,
+        UnknownCodecError,
+        UnsupportedFeatureError,
+        UnsupportedTypeError,
+        UnsupportedVersionError,
+        VerificationError,
+        VortexError,
+    )
     from vortex_hep.models.model import Model
     from vortex_hep.models.options import TrainOptions
     from vortex_hep.models.train import train
     from vortex_hep.nn.sequence.coder import LaneChoice
 
+#: Every class of vortex_hep.errors.
+_ERRORS = (
+    "ChangedError", "CorruptionError", "DeniedError", "LayoutError", "MissingError",
+    "ModelMismatchError", "NetworkError", "NotFoundError", "NotVortexError", "OutputError",
+    "SourceError", "TruncatedError", "UnknownCodecError", "UnsupportedFeatureError",
+    "UnsupportedTypeError", "UnsupportedVersionError", "VerificationError", "VortexError",
+)  # fmt: skip
+#: Module of each public name.
 _HOMES = {
     "Archive": "archive.archive", "ArchiveTree": "archive.archive", "open": "archive.archive",
     "compress_file": "archive.compress", "compress_tree": "archive.compress",
-    "VortexError": "errors", "exact_forecast": "archive.exact", "Model": "models.model",
-    "LaneChoice": "nn.sequence.coder", "CompressReport": "archive.write",
-    "TrainOptions": "models.options", "VerifyReport": "archive.verify",
-    "restore": "archive.restore", "verify": "archive.verify", "train": "models.train",
-    "dask": "analysis.collections", "h5": "analysis.h5", "iterate": "analysis.iterate",
-    "nanoevents": "analysis.coffea.nano", "ArchiveDataset": "analysis.tensors",
-    "FolderCache": "archive.foldercache", "MemoryCache": "archive.cache",
+    "exact_forecast": "archive.exact", "Model": "models.model", "LaneChoice": "nn.sequence.coder",
+    "CompressReport": "archive.write", "TrainOptions": "models.options",
+    "VerifyReport": "archive.verify", "restore": "archive.restore", "verify": "archive.verify",
+    "train": "models.train", "dask": "analysis.collections", "h5": "analysis.h5",
+    "iterate": "analysis.iterate", "nanoevents": "analysis.coffea.nano",
+    "ArchiveDataset": "analysis.tensors", "FolderCache": "archive.foldercache",
+    "MemoryCache": "archive.cache", "Site": "batch.site.site",
+    **dict.fromkeys(_ERRORS, "errors"),
 }  # fmt: skip
 
 __all__ = [
     "Archive",
     "ArchiveDataset",
     "ArchiveTree",
+    "ChangedError",
     "CompressReport",
+    "CorruptionError",
+    "DeniedError",
     "FolderCache",
     "LaneChoice",
+    "LayoutError",
     "MemoryCache",
+    "MissingError",
     "Model",
+    "ModelMismatchError",
+    "NetworkError",
+    "NotFoundError",
+    "NotVortexError",
+    "OutputError",
+    "Site",
+    "SourceError",
     "TrainOptions",
+    "TruncatedError",
+    "UnknownCodecError",
+    "UnsupportedFeatureError",
+    "UnsupportedTypeError",
+    "UnsupportedVersionError",
+    "VerificationError",
     "VerifyReport",
     "VortexError",
     "__version__",
@@ -86,4 +133,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     import importlib
 
-    return getattr(importlib.import_module(f"vortex_hep.{_HOMES[name]}"), name)
+    from vortex_hep.errors import UnsupportedFeatureError
+
+    try:
+        return getattr(importlib.import_module(f"vortex_hep.{_HOMES[name]}"), name)
+    except UnsupportedFeatureError as error:
+        # Asking what there is, as completion and help do, must not fail where an extra is missing.
+        from vortex_hep.analysis.extras import stand_in
+
+        return stand_in(name, error.message, error.hint)
+
+
+def __dir__() -> list[str]:
+    """The public names, whether they were used already or not."""
+    return list(__all__)

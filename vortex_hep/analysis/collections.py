@@ -6,14 +6,13 @@ import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.files import Files, FileSpec, find_files, tree_of
 from vortex_hep.analysis.steps import cluster_steps
 from vortex_hep.archive.archive import Archive, OpenOptions
-from vortex_hep.archive.handle import check_fingerprint
 from vortex_hep.archive.view import Filter
 from vortex_hep.core import storage
 from vortex_hep.errors import UnsupportedTypeError
@@ -21,84 +20,10 @@ from vortex_hep.errors import UnsupportedTypeError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-with needs("dask"):
-    import awkward as ak
-    from dask_awkward.lib.io.columnar import ColumnProjectionMixin
-    from dask_awkward.lib.io.io import from_map
-    from dask_awkward.lib.unproject_layout import unproject_layout
+    from vortex_hep.analysis.partitions import Partition
 
 #: Footers that are read at a time while a collection is made.
 _OPENING = 16
-
-
-@dataclass(frozen=True)
-class Partition:
-    """What one task reads: a range of entries of one tree of one archive."""
-
-    path: str
-    tree: str
-    start: int
-    stop: int
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class ReadArchive(ColumnProjectionMixin):  # type: ignore[misc]
-    """Reads a partition; dask-awkward narrows it down to the columns that are used.
-
-    Parameters
-    ----------
-    form : ak.forms.RecordForm
-        Of all columns that the collection has.
-    columns : tuple of str
-        Those that are read.
-    options : OpenOptions
-    """
-
-    form: Any
-    columns: tuple[str, ...]
-    options: OpenOptions
-
-    def __call__(self, part: Partition) -> Any:
-        """Decode the columns of a partition.
-
-        Raises
-        ------
-        ChangedError
-            The archive is another one than when the collection was made.
-        VortexError
-            As :func:`vortex_hep.open` and :meth:`~vortex_hep.archive.archive.ArchiveTree.arrays`.
-        """
-        with Archive(part.path, **self.options) as archive:
-            check_fingerprint(
-                archive.fingerprint, part.fingerprint, archive.path,
-                hint="make the collection anew",
-            )  # fmt: skip
-            array = archive[part.tree].arrays(
-                list(self.columns), entry_start=part.start, entry_stop=part.stop
-            )
-        return ak.Array(unproject_layout(self.form, array.layout))
-
-    def project_columns(self, columns: frozenset[str]) -> ReadArchive:
-        """Read no more columns than these."""
-        return replace(self, columns=tuple(c for c in self.columns if c in columns))
-
-    project_manually = project_columns
-
-    @property
-    def behavior(self) -> None:
-        """Records of archives have none."""
-        return
-
-    @property
-    def attrs(self) -> None:
-        """Arrays of archives have none."""
-        return
-
-    @property
-    def use_optimization(self) -> bool:
-        """Columns are always left out where they are not used."""
-        return True
 
 
 @dataclass(frozen=True)
@@ -160,6 +85,11 @@ def dask(
     >>> len(jets) <= 120
     True
     """
+    with needs("dask"):
+        from dask_awkward.lib.io.io import from_map
+
+        from vortex_hep.analysis.partitions import ReadArchive
+
     specs = find_files(files)
     how = cast("OpenOptions", {"threads": 1, **options})
     model = how.get("model")
@@ -192,6 +122,8 @@ def _look(
     spec: FileSpec, expressions: str | Sequence[str] | None, filter_name: Filter,
     step_size: int | str, options: OpenOptions,
 ) -> _Found:  # fmt: skip
+    from vortex_hep.analysis.partitions import Partition
+
     if spec.view is not None:
         raise UnsupportedTypeError("tasks cannot share an open tree", hint="pass its path")
     with Archive(spec.path, **options) as archive:

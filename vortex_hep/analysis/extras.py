@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -32,6 +33,35 @@ def needs(extra: str) -> Iterator[None]:
             f"this needs another package, or another release of it: {error}",
             hint=install_hint(extra),
         ) from error
+
+
+@functools.cache
+def stand_in(name: str, reason: str, hint: str | None) -> type:
+    """A class in the place of one whose package is missing: to be seen, but not used.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+    reason, hint : str
+        What is missing, and what to do about it.
+
+    Returns
+    -------
+    type
+        Its docstring says what is missing; to call it or to derive from it raises
+        UnsupportedFeatureError.
+    """
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnsupportedFeatureError(reason, hint=hint)
+
+    doc = f"Not available here: {reason} ({hint})."
+    body = {
+        "__doc__": doc, "__module__": "vortex_hep", "__new__": refuse,
+        "__init_subclass__": classmethod(refuse),
+    }  # fmt: skip
+    return type(name, (), body)
 
 
 def check_interface(owner: Any, names: Iterable[str], extra: str) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ needs_torch = pytest.mark.skipif(
 )
 needs_cuda = pytest.mark.skipif(not cuda_available(), reason="no CUDA device")
 
-NAMES = [
+NAMES: list[Any] = [
     "cpu",
     "reference",
     pytest.param("torch", marks=needs_torch),

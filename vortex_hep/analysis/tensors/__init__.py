@@ -10,7 +10,10 @@ Examples
 [1024, 976]
 """
 
-from vortex_hep.analysis.tensors.dataset import ArchiveDataset, Batch, Jagged, Padded
+from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.tensors.options import ServeOptions
+
+with needs("train"):
+    from vortex_hep.analysis.tensors.dataset import ArchiveDataset, Batch, Jagged, Padded
 
 __all__ = ["ArchiveDataset", "Batch", "Jagged", "Padded", "ServeOptions"]

@@ -72,14 +72,14 @@ class Scratch(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Where a group is: at one token of the ``count`` rows at one position of its lanes.
+    """Where a group is: at one token of the ``active`` lanes that have a row at a position.
 
     ``first`` is the first token of the field, ``paired`` how many partners the field has, and
     ``at`` the number of symbols before this token's.
     """
 
     position: int
-    count: int
+    active: int
     field: int
     first: int
     token: int
@@ -87,18 +87,12 @@ class Step(NamedTuple):
     at: int
 
 
-_part = nb.njit(inline="always")
-
-
-@_part
-def _scratch(net, cluster, group):  # type: ignore[no-untyped-def]
+def _scratch(net: Network, cluster: Cluster, group: GroupArrays) -> Scratch:
     """Room for a group."""
     hidden, head = net.gate.shape[1], net.bias.shape[1]
     n_links = len(net.link_fields)
-    room = (len(group.lanes) + ROWS - 1) // ROWS * ROWS
-    widest = max(len(net.field_start) - 1, cluster.lane_buckets.shape[1])
-    for q in range(n_links):
-        widest = max(widest, net.link_fields[q])
+    room = -(-len(group.lanes) // ROWS) * ROWS
+    widest = max(len(net.field_start) - 1, cluster.lane_buckets.shape[1], *net.link_fields)
     return Scratch(
         state=np.zeros(room * hidden, np.float32),
         own=np.zeros(room * head, np.float32),
@@ -116,6 +110,28 @@ def _scratch(net, cluster, group):  # type: ignore[no-untyped-def]
         places=np.zeros(widest, np.int64),
         rans=np.zeros(STATES, np.uint64),
     )
+
+
+def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
+    """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
+
+    Parameters
+    ----------
+    net : Network
+    cluster : Cluster
+    group : GroupArrays
+    decode : bool
+
+    Returns
+    -------
+    int
+        Words read, or -1 where the stream is too short or does not end as it began.
+    """
+    return int(_run(net, cluster, group, _scratch(net, cluster, group), decode))
+
+
+#: A part of the kernel, which numba puts where it is called.
+_part = nb.njit(inline="always")
 
 
 @_part
@@ -307,7 +323,7 @@ def _compare(s, i, r, y, paired):  # type: ignore[no-untyped-def]
 @_part
 def _code_token(net, cluster, group, s, step, words, decode):  # type: ignore[no-untyped-def]
     """Code a token of all rows of a step; return the words read, or -1."""
-    f, t, n = step.field, step.token, step.count
+    f, t, n = step.field, step.token, step.active
     flat = net.flat_bits[t]
     information = 1.0
     for block in range(0, n, ROWS):
@@ -386,24 +402,13 @@ def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-unt
                 )  # fmt: skip
 
 
-@nb.njit(cache=True, nogil=True)
-def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:
-    """Run the network over one group of lanes; either fill ``freq`` and ``cum`` or decode.
+@nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+def _run(net, cluster, group, s, decode):  # type: ignore[no-untyped-def]
+    """Do what :func:`run_group` says.
 
-    Parameters
-    ----------
-    net : Network
-    cluster : Cluster
-    group : GroupArrays
-    decode : bool
-
-    Returns
-    -------
-    int
-        Words read, or -1 where the stream is too short or does not end as it began.
+    It makes no arrays: numba need not count references, which would cost more than what it does.
     """
     lanes, active = group.lanes, group.active
-    s = _scratch(net, cluster, group)
     words = 0
     if decode:
         words = _begin_stream(group.words, s.rans)
