@@ -4,9 +4,9 @@
 # ruff: noqa: ANN001, ANN201, ANN202
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.readers.hepmc.text.numbers import (
     BARE_ZERO,
     DIGIT_0,
@@ -32,7 +32,7 @@ LINE_ROOM = 160
 NUMBER_ROOM = 26
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     """Read one number into the arrays at ``cell``; return the place behind it."""
     kind, negative, d, e, end = read_number(text, at, stop, precision)
@@ -45,7 +45,7 @@ def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     return end
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell):
     """Write one number; return the place behind it."""
     kind = kinds[cell]
@@ -60,25 +60,25 @@ def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell
     return write_number(out, at, kind == NEGATIVE, digits[cell], exponents[cell], precision)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def expect(text, at, stop, byte):
     """Place behind ``byte``, or -1 if it does not stand there."""
     return at + 1 if 0 <= at < stop and text[at] == byte else -1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def spaced_integer(text, at, stop):
     """An integer and the space behind it; the place is -1 if they do not stand there."""
     value, end = read_integer(text, at, stop)
     return value, (-1 if end == at else expect(text, end, stop, SPACE))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _fits(value):
     return -0x7FFFFFFF <= value <= 0x7FFFFFFF
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _read_event(text, at, stop, precisions, n, p, v, begin):
     """Rows of one event's lines, appended at ``n``; False if they are not as expected.
 
@@ -221,7 +221,7 @@ def _read_event(text, at, stop, precisions, n, p, v, begin):
     return pending < 0 and highest <= n[0] - begin[0]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_events(text, starts, stops, precisions, p, v, good, offsets):
     """Rows of the particles and vertices of several events.
 
@@ -251,7 +251,7 @@ def read_events(text, starts, stops, precisions, p, v, good, offsets):
         offsets[event + 1] = n
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_events(out, precisions, p, v, offsets, ends):
     """Lines of several events; the inverse of :func:`read_events`.
 

@@ -6,9 +6,9 @@ Both kernels are bounded by what they are given: whatever the bytes, they end an
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.core.schema import Array
 
 #: Byte count in front of what follows, and where that must end.
@@ -39,13 +39,13 @@ _LONG_STRING = 255
 _BITS_SIZE = 6
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _u4(data: Array, at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
     return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])  # type: ignore[no-any-return]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _put_u4(data: Array, at: int, value: int) -> None:
     data[at] = (value >> 24) & 255
     data[at + 1] = (value >> 16) & 255
@@ -53,7 +53,7 @@ def _put_u4(data: Array, at: int, value: int) -> None:
     data[at + 3] = value & 255
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _learn(
     data: Array, at: int, end: int, constants: Array, sizes: Array, slot: int, memberwise: int
 ) -> bool:
@@ -79,7 +79,7 @@ def _learn(
     return True
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def decode(
     ops: Array,
     constants: Array,
@@ -254,7 +254,7 @@ def decode(
     return -1 if position == whole else position
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def encode(
     ops: Array,
     constants: Array,
