@@ -261,9 +261,7 @@ def test_cpu_is_always_there():
 
 
 def test_unknown_engine():
-    with pytest.raises(
-        UnsupportedTypeError, match=r"one of auto.*reference, not 'tpu'"
-    ):
+    with pytest.raises(UnsupportedTypeError, match=r"one of auto.*reference, not 'tpu'"):
         get_engine("tpu")
 
 

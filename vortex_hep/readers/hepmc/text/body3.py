@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.core.schema import Array
 from vortex_hep.readers.hepmc.text.numbers import (
     BARE_ZERO,
@@ -35,7 +35,7 @@ LINE_ROOM = 160
 NUMBER_ROOM = 26
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     """Read one number into the arrays at ``cell``; return the place behind it."""
     kind, negative, d, e, end = read_number(text, at, stop, precision)
@@ -48,7 +48,7 @@ def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     return end
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell):
     """Write one number; return the place behind it."""
     kind = kinds[cell]
@@ -63,20 +63,20 @@ def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell
     return write_number(out, at, kind == NEGATIVE, digits[cell], exponents[cell], precision)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def expect(text, at, stop, byte):
     """Place behind ``byte``, or -1 if it does not stand there."""
     return at + 1 if 0 <= at < stop and text[at] == byte else -1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def spaced_integer(text, at, stop):
     """An integer and the space behind it; the place is -1 if they do not stand there."""
     value, end = read_integer(text, at, stop)
     return value, (-1 if end == at else expect(text, end, stop, SPACE))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _fits(value):
     return -0x7FFFFFFF <= value <= 0x7FFFFFFF
 
@@ -118,7 +118,7 @@ class Walk(NamedTuple):
 CURRENT, PENDING, LAST_ID, HIGHEST, ROOM = 0, 1, 2, 3, 4
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _clear_ends(p, first, most):
     """Forget where particles end that were numbered before; return how many there can be."""
     for k in range(first, len(p.end_of)):
@@ -129,7 +129,7 @@ def _clear_ends(p, first, most):
     return len(p.end_of) - first
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _read_incoming(w, at, row):
     """Numbers of the particles that end in a vertex; how many, and the place behind, or -1."""
     size, before = 0, np.int64(0)
@@ -157,7 +157,7 @@ def _read_incoming(w, at, row):
     return size, expect(w.text, at, w.stop, CLOSE)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _read_position(w, at):
     """The four numbers of a vertex's position; the place behind them, or -1."""
     v = w.v
@@ -174,7 +174,7 @@ def _read_position(w, at):
     return at
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _read_vertex(w, at):
     """A row of the line of a vertex; the place behind the line, or -1 if it is not as expected."""
     if w.state[PENDING] >= 0:
@@ -208,7 +208,7 @@ def _read_vertex(w, at):
     return at
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _read_momentum(w, at, row):
     """The numbers of a particle, and the space behind; the place behind that, or -1."""
     p = w.p
@@ -223,7 +223,7 @@ def _read_momentum(w, at, row):
     return at
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _born_at(w, number):
     """Go to the vertex of this number, which has a line of its own; how the particle is born."""
     v, current = w.v, w.state[CURRENT]
@@ -239,7 +239,7 @@ def _born_at(w, number):
     return EARLIER
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _born_of(w, parent):
     """Go to the vertex where a particle ends, which has no line; how the particle is born."""
     v, state = w.v, w.state
@@ -270,7 +270,7 @@ def _born_of(w, parent):
     return EARLIER
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _birth(w, parent):
     """Go to the vertex that a particle comes from; how it is born, or -1 if that cannot be."""
     state, pending = w.state, w.state[PENDING]
@@ -287,7 +287,7 @@ def _birth(w, parent):
     return _born_of(w, parent)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _read_particle(w, at):
     """A row of the line of a particle; the place behind it, or -1 if it is not as expected."""
     text, stop, p = w.text, w.stop, w.p
@@ -319,7 +319,7 @@ def _read_particle(w, at):
     return at
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _read_event(w, at):
     """Rows of one event's lines, appended at ``n``; False if they are not as expected."""
     state = w.state
@@ -337,7 +337,7 @@ def _read_event(w, at):
     return state[PENDING] < 0 and state[HIGHEST] <= w.n[0] - w.begin[0]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_events(text, starts, stops, precisions, p, v, good, offsets):
     """Rows of the particles and vertices of several events.
 
@@ -367,7 +367,7 @@ def read_events(text, starts, stops, precisions, p, v, good, offsets):
         offsets[event + 1] = n
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _open_vertex(w, row_mother, first, last):
     """Take the next vertex; whether its line is written: 1, 0, or -1 if rows contradict."""
     v, current = w.v, w.n[1]
@@ -388,7 +388,7 @@ def _open_vertex(w, row_mother, first, last):
     return 1 if v.number[current] != 0 else 0
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _write_incoming(w, at, size, value, last):
     """Write the particles that end in a vertex; the place behind, or -1 if there are too few."""
     if size - 1 > last[3] - w.n[3]:
@@ -403,7 +403,7 @@ def _write_incoming(w, at, size, value, last):
     return at
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _write_position(w, at, last):
     """Write the position of a vertex; the place behind it, or -1 if there is none."""
     v = w.v
@@ -422,7 +422,7 @@ def _write_position(w, at, last):
     return at
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _write_vertex(w, at, mother, last):
     """Write the line of a vertex; the place behind it, or -1 if rows contradict one another."""
     out, v, current = w.text, w.v, w.state[CURRENT]
@@ -446,7 +446,7 @@ def _write_vertex(w, at, mother, last):
     return at + 1
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _write_particle(w, at, row, number):
     """Write the line of a particle; the place behind it."""
     out, p, current = w.text, w.p, w.state[CURRENT]
@@ -474,7 +474,7 @@ def _write_particle(w, at, row, number):
     return at + 1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _write_event(w, at, last):
     """Lines of one event, whose rows end at ``last``; the place behind, or -1."""
     p, state = w.p, w.state
@@ -505,7 +505,7 @@ def _write_event(w, at, last):
     return at if w.n[1] == last[1] and w.n[2] == last[2] and w.n[3] == last[3] else -1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_events(out, precisions, p, v, offsets, ends):
     """Lines of several events; the inverse of :func:`read_events`.
 

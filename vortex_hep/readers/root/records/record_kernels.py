@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.core.schema import Array
 
 #: Byte count in front of what follows, and where that must end.
@@ -116,13 +116,13 @@ class Stack(NamedTuple):
     left: Array
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _u4(data: Array, at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
     return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])  # type: ignore[no-any-return]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _put_u4(data: Array, at: int, value: int) -> None:
     data[at] = (value >> 24) & 255
     data[at + 1] = (value >> 16) & 255
@@ -130,7 +130,7 @@ def _put_u4(data: Array, at: int, value: int) -> None:
     data[at + 3] = value & 255
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _learn(
     program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> bool:
@@ -156,7 +156,7 @@ def _learn(
     return True
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _move(streams: Streams, stream: int, data: Array, at: int, size: int, write: bool) -> int:
     """Append bytes to a stream of items; return the byte behind them."""
     if write:
@@ -167,7 +167,7 @@ def _move(streams: Streams, stream: int, data: Array, at: int, size: int, write:
     return at + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _append(streams: Streams, stream: int, value: int, write: bool) -> None:
     """Append to a stream of numbers."""
     if write:
@@ -175,7 +175,7 @@ def _append(streams: Streams, stream: int, value: int, write: bool) -> None:
     streams.number_at[stream] += 1
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _frame_end(data: Array, at: int, end: int) -> int:
     """Where a frame ends whose byte count stands at ``at``; -1 if it stands there not."""
     if at + 4 > end:
@@ -184,7 +184,7 @@ def _frame_end(data: Array, at: int, end: int) -> int:
     return -1 if size < 0 or size > end - at - 4 else at + 4 + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _constant_size(
     program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> int:
@@ -200,7 +200,7 @@ def _constant_size(
     return size  # type: ignore[no-any-return]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _rest_count(data: Array, at: int, end: int, width: int) -> int:
     """Items that are left of an entry behind their flag; -1 if they do not fill it."""
     size = end - at - 1
@@ -210,7 +210,7 @@ def _rest_count(data: Array, at: int, end: int, width: int) -> int:
     return count if data[at] == (1 if count > 0 else 0) else -1
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _string_size(data: Array, at: int, end: int) -> int:
     """Bytes of a TString with those of its length; -1 if it does not end in time."""
     if at >= end:
@@ -223,7 +223,7 @@ def _string_size(data: Array, at: int, end: int) -> int:
     return -1 if size > end - at else size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _bits_size(data: Array, at: int, end: int) -> int:
     """Bytes of fBits and what belongs to them; -1 if they do not end in time."""
     if at + 4 > end:
@@ -232,7 +232,7 @@ def _bits_size(data: Array, at: int, end: int) -> int:
     return -1 if at + size > end else size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _decode_item(
     program: ProgramTable,
     payload: Array,
@@ -264,7 +264,7 @@ def _decode_item(
     return position + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _decode_entry(
     program: ProgramTable,
     payload: Array,
@@ -339,7 +339,7 @@ def _decode_entry(
     return position
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def decode(
     program: ProgramTable, payload: Array, entries: WalkedEntries, streams: Streams, write: bool
 ) -> int:
@@ -382,7 +382,7 @@ def decode(
     return -1 if position == whole else position
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: bool) -> int:
     """Take bytes of a stream of items; return the place behind them."""
     if write:
@@ -392,13 +392,13 @@ def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: 
     return at + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _left(streams: Streams, ends: StreamEnds, stream: int) -> int:
     """Bytes that are left of a stream of items."""
     return ends.items[stream] - streams.item_at[stream]  # type: ignore[no-any-return]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _next_number(streams: Streams, ends: StreamEnds, stream: int) -> int:
     """The next of a stream of numbers; -1 if there is none."""
     at = streams.number_at[stream]
@@ -408,7 +408,7 @@ def _next_number(streams: Streams, ends: StreamEnds, stream: int) -> int:
     return streams.numbers[at]  # type: ignore[no-any-return]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _encode_item(
     program: ProgramTable,
     streams: Streams,
@@ -443,7 +443,7 @@ def _encode_item(
     return position
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _encode_entry(
     program: ProgramTable,
     rows: Array,
@@ -512,7 +512,7 @@ def _encode_entry(
     return position
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def encode(
     program: ProgramTable,
     rows: Array,
