@@ -3,6 +3,7 @@
 import importlib.util
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ needs_torch = pytest.mark.skipif(
 )
 needs_cuda = pytest.mark.skipif(not cuda_available(), reason="no CUDA device")
 
-NAMES = [
+NAMES: list[Any] = [
     "cpu",
     "reference",
     pytest.param("torch", marks=needs_torch),
@@ -260,7 +261,7 @@ def test_cpu_is_always_there():
 
 
 def test_unknown_engine():
-    with pytest.raises(UnsupportedTypeError, match=r"device 'tpu' is none of auto.*reference"):
+    with pytest.raises(UnsupportedTypeError, match=r"one of auto.*reference, not 'tpu'"):
         get_engine("tpu")
 
 

@@ -1,6 +1,8 @@
 """Tests that all engines of the transformer give the integers of the reference."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def cuda():
     return torch.cuda.is_available()
 
 
-ENGINES = {
+ENGINES: dict[str, Callable[..., Any]] = {
     "reference": lambda model, pool: Reference(model),
     "compiled": lambda model, pool: Compiled(model),
     "threads": lambda model, pool: Compiled(model, pool, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -167,17 +168,17 @@ class FaultyTree(ArraysTree):
         if self.fault == "other dtype":
             cluster[""].columns["x"] = np.zeros(len(cluster[""].columns["x"]), "<f8")
         if self.fault == "too few rows":
-            cluster[""].columns["x"] = cluster[""].columns["x"][:-1]
+            cluster[""].columns["x"] = np.asarray(cluster[""].columns["x"])[:-1]
         if self.fault == "another column":
             cluster[""].columns["y"] = cluster[""].columns["x"]
         if self.fault == "alone differs" and columns is not None:
-            cluster[""].columns["x"] = cluster[""].columns["x"][::-1]
+            cluster[""].columns["x"] = np.asarray(cluster[""].columns["x"])[::-1]
         if self.fault == "raises":
             raise ZeroDivisionError("by zero")
         return cluster
 
 
-def restore(blobs, trees, read_cluster, out, options, fault):
+def restore(blobs, trees, read_cluster, out, options, fault=""):
     parts = [read_cluster("t", *bounds)[""].columns["x"] for bounds in trees["t"]]
     x = np.concatenate([np.zeros(0, "<f4"), *parts])
     if fault == "quiet NaNs":
@@ -196,7 +197,7 @@ def numbers(monkeypatch, tmp_path):
     def register(fault=""):
         module = ModuleType("numbers_reader")
         module.open_file = lambda source, *, trees, exact=False: NumbersSource(source, fault)  # type: ignore[attr-defined]
-        module.restore_file = lambda *arguments: restore(*arguments, fault)  # type: ignore[attr-defined]
+        module.restore_file = partial(restore, fault=fault)  # type: ignore[attr-defined]
         module.content_of = lambda name, blob: blob  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "numbers_reader", module)
         monkeypatch.setitem(KINDS, "numbers", "numbers_reader")

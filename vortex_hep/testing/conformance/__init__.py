@@ -1,4 +1,4 @@
-"""Conformance of coders, engines, readers and archives: what all of them must do.
+"""Conformance of coders, engines, readers and archives.
 
 Functions ``check_...`` raise :class:`~vortex_hep.testing.conformance.reporting.ConformanceError`;
 classes ``...Tests`` are for test classes to inherit from, and need no pytest to be imported.

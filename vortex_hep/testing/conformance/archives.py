@@ -1,4 +1,4 @@
-"""What every archive must do: hold all that its source holds, and raise where it is damaged."""
+"""Conformance of archives: all that the source holds is there, and damage raises."""
 
 from __future__ import annotations
 

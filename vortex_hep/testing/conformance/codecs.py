@@ -1,4 +1,4 @@
-"""What every column coder must do: exact in bits, strict about its payload, no harm by damage.
+"""Conformance of column coders: exact in bits, strict about their payload, safe with damage.
 
 The contract is :class:`~vortex_hep.codec.columns.column_coders.ColumnCoder`.
 """

@@ -1,4 +1,4 @@
-"""What every reader of stored bytes must do with damaged ones: an error of ours, at once.
+"""Damage of stored bytes: every cut and every flip must raise an error of ours, at once.
 
 A truncated file and a changed byte are an error; never wrong data, another exception, a hang, or
 memory without bound.

@@ -1,4 +1,4 @@
-"""What every reader must do: a file as tables and a remainder, and from these the same file again.
+"""Conformance of readers: a file as tables and a remainder, and from these the same file again.
 
 The contract is :mod:`vortex_hep.readers.kinds`. A reader of another kind is tested once its module
 is in ``KINDS`` there.

@@ -1,4 +1,4 @@
-"""How checks say what is wrong: one kind of error, which names subject, case, place and values."""
+"""The error of all checks, which names subject, case, place and values."""
 
 from __future__ import annotations
 

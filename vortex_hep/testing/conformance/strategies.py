@@ -1,7 +1,4 @@
-"""Values for property tests with Hypothesis, which only this module needs.
-
-``pip install 'vortex-hep[test]'`` brings Hypothesis.
-"""
+"""Values for property tests with Hypothesis, which only this module needs (extra ``test``)."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.install import install_hint
 from vortex_hep.core.schema import COLUMN_DTYPES, Array
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.testing.conformance.arrays import special_values
@@ -19,7 +17,7 @@ try:
 except ImportError as _error:
     raise UnsupportedFeatureError(
         f"strategies of values need Hypothesis: {_error}",
-        hint="pip install 'vortex-hep[test]'; check_codec_round_trip() does without",
+        hint=f"{install_hint('test')}; check_codec_round_trip() does without",
     ) from _error
 
 

@@ -291,7 +291,7 @@ def _repeat_numbers(
 
 
 @dataclass
-class Groups:
+class CaseGroups:
     """Lanes of each group, how many of them are active at each position, and rows."""
 
     lanes: list[Array]
@@ -299,10 +299,10 @@ class Groups:
     sizes: list[int]
 
 
-def cut_groups(offsets: Array, size: int) -> Groups:
+def cut_groups(offsets: Array, size: int) -> CaseGroups:
     """Groups of ``size`` lanes, longest lists first, as the table coder cuts them."""
     counts = np.diff(offsets)
-    out = Groups([], [], [])
+    out = CaseGroups([], [], [])
     for start in range(0, len(counts), size):
         c = counts[start : start + size]
         out.lanes.append((np.argsort(-c, kind="stable") + start).astype(np.int64))
