@@ -27,7 +27,9 @@ def test_there_are_commands_to_check():
     assert len(shell_lines()) >= 5
 
 
-@pytest.mark.parametrize(("name", "does"), [("test", "python -m pytest"), ("demo", "vortex-hep demo")])
+@pytest.mark.parametrize(
+    ("name", "does"), [("test", "python -m pytest"), ("demo", "vortex-hep demo")]
+)
 def test_one_command_for_readers_and_for_ci(name, does):
     found = re.findall(rf"<!-- {name} command -->\n```sh\n([^\n]+)\n```", README)
     assert len(found) == 1
