@@ -166,7 +166,7 @@ def make_case(seed: int, **options: Any) -> Case:
     --------
     >>> case = make_case(1, lanes=5, widths=(4, 12))
     >>> len(case.rows.offsets), case.n_tokens
-    (6, 8)
+    (6, 6)
     """
     chosen = CaseOptions(**options)
     rng = np.random.default_rng(seed)
