@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests; arguments go to pytest, as in ``nox -s tests-3.12 -- -m "not slow"``."""
     session.install(*DEVELOPMENT)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(default=False)
@@ -70,7 +70,7 @@ def hooks(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """The documentation; any warning is an error."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.install("-c", "constraints-ci.txt", "-e", ".[docs]")
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
@@ -96,6 +96,7 @@ def wheel(session: nox.Session) -> None:
     session.run("vortex-hep", "verify", "in.vxc", "--against", "in.root")
     session.run("vortex-hep", "decompress", "in.vxc", "-o", "out.root", "--overwrite")
     session.run("vortex-hep", "jobs", "site", "htcondor")
+    session.run("vortex-hep", "dataset", "compress", "--help")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"shared data folder {root}: no sub-folder {missing[0]!r}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Processes of ``-n auto``: more than a few would wait for each other's compilers."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return min(4, os.cpu_count() or 1)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"shared data: {_shared_data(config) or 'not given, tests that need it are skipped'}"
 

@@ -1,4 +1,4 @@
-"""Waiting in tests: for what is to happen, and never for a time in which it should have."""
+"""Waiting for events in tests, without limits on the wall clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reference needs to know of this package's docstrings: an extension of griffe."""
+"""An extension of griffe for the docstrings of this package, used by the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation site does beyond mkdocs itself.
+"""Hooks of mkdocs for the documentation site.
 
 * Files of the repository that stand outside ``docs`` (the change log, the benchmarks' results)
   become pages.

@@ -101,7 +101,7 @@ class Preparation:
         if self.cutting.kind == "hepmc":
             return count_events(path)
         raise SourceError(
-            "cannot be split: experiment.toml does not say what counts the events", path=str(path)
+            "cannot be split: 'cutting' needs 'tree' (ROOT) or 'rows_of' (HDF5)", path=str(path)
         )
 
     def _cut(self, path: Path, target: Path, total: int, start: int, stop: int) -> None:

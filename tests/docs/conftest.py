@@ -1,4 +1,4 @@
-"""A folder with the files that examples name."""
+"""Fixtures of the documentation's tests: a folder with the files that examples name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the examples of docstrings and guides work on, and how they are run."""
+"""Files and runner of the examples in docstrings and guides."""
 
 from __future__ import annotations
 

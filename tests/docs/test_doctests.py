@@ -1,4 +1,4 @@
-"""Examples in docstrings and guides do what they say."""
+"""Tests of the examples in docstrings and guides."""
 
 import importlib
 import warnings
@@ -23,6 +23,7 @@ PAGES = [
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Missing cross-reference index:RuntimeWarning")
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name, example_folder):
     module = importlib.import_module(name)
@@ -37,9 +38,10 @@ def test_docstrings(name, example_folder):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore:Missing cross-reference index:RuntimeWarning")
 @pytest.mark.parametrize("path", PAGES, ids=[path.name for path in PAGES])
 def test_pages(path, example_folder):
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # what a page sets up does not last
         run_page(path, {"__name__": "__main__"})
 
 

@@ -1,4 +1,4 @@
-"""The reference has an entry for every public name, and no entry for what does not exist."""
+"""Tests of the reference: an entry for every public name, and none for others."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""``python -m pipelines.NAME`` in a checkout is ``vortex-hep dataset``."""
+"""Tests of ``python -m pipelines.NAME`` in a checkout: the same as ``vortex-hep dataset``."""
 
 import subprocess
 import sys

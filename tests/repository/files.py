@@ -1,4 +1,4 @@
-"""The files of the repository that are about it, not part of the program."""
+"""Paths of the repository's own files, outside the package."""
 
 from __future__ import annotations
 

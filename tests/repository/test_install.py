@@ -1,4 +1,4 @@
-"""One way to install the package is told, everywhere, and one address."""
+"""Tests that one way and one address to install the package are named everywhere."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Names in the package: one class for each class name, and plain words in errors and headings."""
+"""Names in the package: unique class names, plain words in errors and headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neither git nor hooks change a byte of what tests compare bit for bit."""
+"""Tests that git and hooks change no byte of files that tests compare bit for bit."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""One version, wherever it is written."""
+"""Tests that the version is the same wherever it is written."""
 
 import importlib.metadata
 import re

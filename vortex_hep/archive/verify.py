@@ -1,4 +1,4 @@
-"""Proof that an archive is sound, and equal to the file it came from."""
+"""Verification of archives: sound, and equal to the files they came from."""
 
 from __future__ import annotations
 

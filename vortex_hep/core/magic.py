@@ -1,3 +1,3 @@
-"""The bytes that files of this package begin with: archives, models and weights (SPEC 2.2)."""
+"""Magic bytes of this package's files: archives, models and weights (SPEC 2.2)."""
 
 MAGIC = b"\x89VXC\r\n\x1a\n"

@@ -1,4 +1,4 @@
-"""Where networks run: the devices that users name, as torch names them."""
+"""Devices that networks run on, by the names of users and of torch."""
 
 from __future__ import annotations
 

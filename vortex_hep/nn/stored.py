@@ -57,7 +57,7 @@ def unpack(
     Raises
     ------
     CorruptionError
-        The bytes are no such thing.
+        The bytes are something else.
     """
     reader = Reader(payload)
     head = reader.section()

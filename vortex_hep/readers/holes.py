@@ -8,7 +8,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array
 
-#: Bytes of one piece of what is kept.
+#: Bytes of one blob of kept bytes.
 PIECE = 1 << 24
 
 

@@ -1,4 +1,4 @@
-"""Files that are open still when the interpreter ends: the process ends as if they were not."""
+"""Tests of files that are still open when the interpreter ends."""
 
 from __future__ import annotations
 

@@ -116,9 +116,9 @@ def test_tiny_columns_cost_little(monkeypatch):
         monkeypatch.setattr(kind, "encode", encode)
     compress = lzma.compress
 
-    def noted(data, *, filters, **options):
+    def noted(data, container, *, filters):
         dictionaries.append(filters[0]["dict_size"])
-        return compress(data, filters=filters, **options)
+        return compress(data, container, filters=filters)
 
     monkeypatch.setattr(lzma, "compress", noted)
     rng = np.random.default_rng(3)

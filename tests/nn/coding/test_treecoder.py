@@ -427,7 +427,7 @@ def test_a_coded_field_whose_inputs_are_missing_is_refused(coder_of: Any) -> Non
     models["E"] = replace(
         models["E"], fields=(*models["E"].fields[:3], gone, models["E"].fields[4])
     )
-    with pytest.raises(CorruptionError, match="what predicts a column is missing"):
+    with pytest.raises(CorruptionError, match="an input of the predictor is missing"):
         coder_of(TABLES, models).decode(chunks, 300)
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files that Python reads for the library: let go when of no more use, or at the end."""
+"""Tests of HDF5 files over Python objects: closed when unused, or at the interpreter's end."""
 
 from __future__ import annotations
 

@@ -99,6 +99,7 @@ class Runner(processor.Runner):  # type: ignore[misc]
     --------
     >>> import awkward as ak
     >>> from coffea import processor
+    >>> from coffea.nanoevents import BaseSchema
     >>> from vortex_hep.analysis.coffea.runner import Runner
     >>> class Counts(processor.ProcessorABC):
     ...     def process(self, events):
@@ -106,7 +107,7 @@ class Runner(processor.Runner):  # type: ignore[misc]
     ...     def postprocess(self, accumulator):
     ...         return accumulator
     >>> executor = processor.IterativeExecutor(status=False)
-    >>> run = Runner(executor=executor, schema=processor.BaseSchema)
+    >>> run = Runner(executor=executor, schema=BaseSchema)
     >>> run({"TT": ["c.vxc", "a.root"]}, Counts(), treename="Events")["events"]
     240
     """

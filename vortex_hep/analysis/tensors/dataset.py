@@ -122,8 +122,8 @@ class ArchiveDataset(IterableDataset[Batch]):
     >>> data = ArchiveDataset("jets*.vxc", options)
     >>> data.num_entries, data.columns[:2]
     (2000, ['jets/pt', 'jets/eta'])
-    >>> next(iter(data))["tracks/d0"].shape
-    torch.Size([512, 8])
+    >>> next(iter(data))["tracks/d0"].values.shape
+    torch.Size([512, 40])
     """
 
     def __init__(

@@ -99,7 +99,7 @@ def model_of(journal: Journal) -> Model | None:
     sha256 = document.get("model_sha256")
     if sha256 is None:
         return None
-    problem = "the journal does not say where"
+    problem = "its path is not in the journal"
     silent: NetworkError | None = None
     for path in document.get("model_paths") or ():
         try:

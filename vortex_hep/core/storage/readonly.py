@@ -1,4 +1,4 @@
-"""Bytes that come from anywhere, as a file of Python that is open for reading."""
+"""Read-only Python files over bytes from anywhere."""
 
 from __future__ import annotations
 

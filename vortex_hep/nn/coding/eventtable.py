@@ -1,4 +1,4 @@
-"""Table chunks whose network is an event model (docs/SPEC.md, "Table chunks")."""
+"""Table chunks coded by an event model (docs/SPEC.md, "Table chunks")."""
 
 from __future__ import annotations
 
@@ -215,7 +215,8 @@ class EventDecoder:
         compact = None
         if opened.has_network:
             if not fits:
-                raise CorruptionError("a table chunk is folded otherwise than its model")
+                msg = f"lists are folded to length {opened.length}, the model expects {model.fold}"
+                raise CorruptionError(msg)
             if large:
                 raise CorruptionError("a table chunk has more tokens than the format allows")
             compact = self._network(opened, rows, lane_buckets(), sources, others or {})
@@ -247,13 +248,13 @@ class EventDecoder:
         kinds = {s.name: s.dtype for s in specs}
         for f, c in zip(model.fields, coded, strict=True):
             if c and any(kinds.get(n, f.dtype) != f.dtype for n in f.columns):
-                raise CorruptionError("a column is not of its model's type", branch=f.columns[0])
+                raise CorruptionError(
+                    f"the model expects dtype {f.dtype} of this column", branch=f.columns[0]
+                )
         for name in by_network:
             members = [k for k, f in enumerate(model.fields) if name in f.columns and coded[k]]
             if not covers(model, members, widths.get(name, 1)):
-                raise CorruptionError(
-                    "a column is left to a network that does not know it", branch=name
-                )
+                raise CorruptionError("coded by the network, but unknown to the model", branch=name)
         escaped = self._put_escapes(escapes, coded, data)
         known = tokenise_known(model, coded, data, rows, net)
         groups = cut_groups(rows.offsets, opened.log2)
@@ -274,7 +275,7 @@ class EventDecoder:
 
         for g, used in enumerate(self._pool.map(work, range(len(groups.lanes)))):
             if used != len(streams[g]):
-                raise CorruptionError("a network stream does not decode to its end")
+                raise CorruptionError("a network stream is longer than its symbols")
         mother = own_link(model)
         rows.mother = None if mother is None else links[mother]
         known.tokens = space.tokens[: len(rows.lane)]
@@ -293,7 +294,7 @@ class EventDecoder:
         counts = unpack_array(reader, "<u4", len(fields)).astype(np.int64)
         n = data.num_rows
         if (counts[~coded] != 0).any() or (counts > n).any():
-            raise CorruptionError("escapes of a field that has none")
+            raise CorruptionError("escapes of a field that the network does not code")
         rows = unpack_array(reader, "<u4", int(counts.sum())).astype(np.int64)
         widths = [np.dtype(f.dtype).itemsize for f in fields]
         total = sum(
@@ -308,7 +309,8 @@ class EventDecoder:
             if len(e) and (
                 is_virtual(f.columns[0]) or e[0] < 0 or e[-1] >= n or (np.diff(e) <= 0).any()
             ):
-                raise CorruptionError("escapes out of order")
+                msg = "rows of escapes are out of order or out of range"
+                raise CorruptionError(msg, branch=f.columns[0])
             escaped[k] = e
             for name in f.columns:
                 if not len(e):
@@ -328,10 +330,10 @@ class EventDecoder:
         given = unpack_array(reader, "<f8", len(self.model.parameters()))
         reader.finish()
         if not np.isfinite(given).all():
-            raise CorruptionError("a predictor has a parameter that is no number")
+            raise CorruptionError("a parameter of a predictor is not finite")
         fields = self.model.with_parameters(given).fields
         if any(f.predictor is not None and not f.predictor.allowed for f in fields):
-            raise CorruptionError("a predictor without parameters was given one")
+            raise CorruptionError("a parameter of a predictor without parameters")
         return fields
 
     def _restore(
@@ -360,7 +362,7 @@ class EventDecoder:
             if not coded[k] or is_virtual(f.columns[0]):
                 continue
             if f.predictor is not None and not f.predictor.available(values):
-                raise CorruptionError("what predicts a column is missing", branch=f.columns[0])
+                raise CorruptionError("an input of the predictor is missing", branch=f.columns[0])
             columns = {n: number_column(data, n) for n in f.columns}
             f.restore(known.compact[k], escaped[k], columns, references, values)
             values.pending -= {(n, f.component) for n in f.columns}

@@ -284,7 +284,7 @@ class SequenceDecoder:
     def _network(self, opened: Opened) -> None:
         """Decode what the network coded."""
         if opened.length:
-            raise CorruptionError("a table chunk is folded, but its model is of sequences")
+            raise CorruptionError("a table chunk of a transformer is folded")
         model, data, reader = self.model, opened.data, opened.rest
         rows = data.num_rows
         if _too_large(model, rows):
@@ -320,9 +320,7 @@ class SequenceDecoder:
         known = {p.name: p for p in parts}
         for name, spec in wanted.items():
             if name not in known or not _knows(known[name], spec):
-                raise CorruptionError(
-                    "a column is left to a network that does not know it", branch=name
-                )
+                raise CorruptionError("coded by the network, but unknown to the model", branch=name)
         return np.array([p.name in wanted for p in parts], np.bool_)
 
     def _cut(self, section: Reader, rows: int, log2: int) -> Cut:
@@ -333,7 +331,10 @@ class SequenceDecoder:
             or not 1 <= chunk <= shape.window
             or memory > shape.memory
         ):
-            raise CorruptionError("a table chunk has lanes that its model cannot have")
+            raise CorruptionError(
+                f"invalid lanes of {lane_rows} rows, chunks of {chunk} tokens, memory {memory}: the"
+                f" model has a window of {shape.window} tokens, memory {int(shape.memory)}"
+            )
         cut = Cut(lane_rows, chunk, bool(memory), log2)
         lanes = -(-rows // lane_rows)
         if cache_bytes(self.model, cut) * min(1 << log2, lanes) > MAX_CACHE_BYTES:
@@ -351,7 +352,7 @@ class SequenceDecoder:
         parts = self.model.layout.parts
         counts = unpack_array(reader, "<u4", len(parts)).astype(np.int64)
         if (counts[~coded] != 0).any() or (counts > data.num_rows).any():
-            raise CorruptionError("escapes of a column that has none")
+            raise CorruptionError("escapes of a column that the network does not code")
         rows = unpack_array(reader, "<u4", int(counts.sum())).astype(np.int64)
         widths = [len(p.fixed) for p in parts]
         total = sum(int(c) * w for c, w in zip(counts, widths, strict=True))
@@ -364,7 +365,8 @@ class SequenceDecoder:
             if not count:
                 continue
             if e[0] < 0 or e[-1] >= data.num_rows or (np.diff(e) <= 0).any() or not width:
-                raise CorruptionError("escapes out of order")
+                msg = "rows of escapes are out of order or out of range"
+                raise CorruptionError(msg, branch=part.name)
             column = number_column(data, part.name)
             flat = column.reshape(len(column), part.items).view(np.uint8)
             size = column.dtype.itemsize

@@ -115,7 +115,7 @@ def number_column(data: TableData, name: str) -> Array:
     """A fixed-width column of a table."""
     column = data.columns[name]
     if isinstance(column, VarBytes):
-        raise CorruptionError("byte strings where numbers belong", branch=name)
+        raise CorruptionError("expected a column of numbers, got byte strings", branch=name)
     return column
 
 

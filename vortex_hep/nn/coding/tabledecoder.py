@@ -106,7 +106,7 @@ class TableDecoder:
         """
         opened = self.open(payload, lanes, counts, decoded_size)
         if opened.has_network:
-            raise CorruptionError("a table chunk needs a network that the model does not have")
+            raise CorruptionError("a table chunk needs a network, and the model has none for it")
         return opened.close()
 
     def open(
@@ -157,15 +157,15 @@ class TableDecoder:
         offsets = np.zeros(lanes + 1, np.int64)
         # Each count is bounded first, so that the sum cannot wrap.
         if not ((counts >= 0) & (counts <= n)).all():
-            raise CorruptionError("a table chunk has other rows than its counter says")
+            raise CorruptionError(f"a count of the table chunk is not within its {n} rows")
         np.cumsum(counts, dtype=np.int64, out=offsets[1:])
         if offsets[-1] != n:
-            raise CorruptionError("a table chunk has other rows than its counter says")
+            raise CorruptionError(f"expected {offsets[-1]} rows in a table chunk, got {n}")
         data = TableData(offsets, {})
         self._classical(reader, specs, modes, data)
         has_network = bool(flags & HAS_NETWORK)
         if not has_network and (modes == NETWORK).any():
-            raise CorruptionError("a table chunk lacks its network stream")
+            raise CorruptionError("the network stream of a table chunk is missing")
         return Opened(data, specs, modes, log2, length, reader, has_network)
 
     def _check_head(
@@ -174,10 +174,10 @@ class TableDecoder:
     ) -> None:  # fmt: skip
         """Refuse what contradicts the plan, or claims more than the data have, at the outset."""
         if bool(flags & HAS_COUNTS) != stores_counts(self.plan):
-            raise CorruptionError("a table chunk stores counts that it should not, or lacks them")
+            raise CorruptionError("the counts of a table chunk are missing, or must not be there")
         has_network = bool(flags & HAS_NETWORK)
         if log2 < (self._least_log2 if has_network else 0) or (log2 and not has_network):
-            raise CorruptionError("a table chunk has lane groups of a size that is not allowed")
+            raise CorruptionError(f"lane groups of 2^{log2} lanes are not allowed here")
         if decoded_size is None:
             return
         width = sum(
@@ -189,7 +189,7 @@ class TableDecoder:
         offsets = 8 * (lanes + 1) if flags & HAS_COUNTS else 0
         one_each = counts is None and not flags & HAS_COUNTS
         if rows * width + offsets > decoded_size or (one_each and n != lanes):
-            raise CorruptionError("a table chunk claims more rows than its data have")
+            raise CorruptionError(f"{rows} rows do not fit into {decoded_size} bytes")
 
     def _classical(
         self, reader: Reader, specs: Sequence[ColumnSpec], modes: Array, data: TableData
@@ -199,7 +199,9 @@ class TableDecoder:
         together: list[ColumnSpec] = []
         for spec, mode in zip(specs, modes.tolist(), strict=True):
             if (mode == STRINGS) != (spec.dtype == VARBYTES):
-                raise CorruptionError("a column is stored as another type", branch=spec.name)
+                raise CorruptionError(
+                    f"mode {mode} is invalid for dtype {spec.dtype}", branch=spec.name
+                )
             count = n * int(np.prod(spec.inner, dtype=np.int64))
             if mode == CLASSICAL:
                 column = unpack_array(apart, spec.dtype, count)
@@ -211,7 +213,7 @@ class TableDecoder:
             elif mode == NETWORK:
                 data.columns[spec.name] = np.zeros((n, *spec.inner), spec.dtype)
             else:
-                raise CorruptionError("a column is stored in no known way", branch=spec.name)
+                raise CorruptionError(f"unknown mode {mode} of a column", branch=spec.name)
         sizes = [(s.dtype, n * int(np.prod(s.inner, dtype=np.int64))) for s in together]
         if together:
             stream = classical.decode_solid(solid.take(solid.left), sizes)

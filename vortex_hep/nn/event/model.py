@@ -201,15 +201,17 @@ def check_weights(shape: Shape, weights: Mapping[str, Array]) -> None:
     That bound is what lets engines carry the integers in float32 products.
     """
     if shape.hidden > MAX_HIDDEN or shape.head > MAX_HIDDEN or shape.fields > MAX_FIELDS:
-        raise CorruptionError("network larger than the format allows")
+        raise CorruptionError(
+            f"at most {MAX_HIDDEN} 'hidden' and 'head', and {MAX_FIELDS} fields, are allowed"
+        )
     if shape.hidden % 8 or shape.head % 8:
-        raise CorruptionError("network widths must be multiples of 8")
+        raise CorruptionError("'hidden' and 'head' must be multiples of 8")
     for name, size in shape.weight_shapes().items():
         w = weights[name]
         if w.shape != size or w.dtype != np.int32:
-            raise CorruptionError(f"weights {name!r} have the wrong shape or type")
+            raise CorruptionError(f"weights {name!r}: expected int32 of shape {size}")
         limit = 1 << 22 if name in WIDE else 127
         if w.size and int(np.abs(w.astype(np.int64)).max()) > limit:
-            raise CorruptionError(f"weights {name!r} exceed their range")
+            raise CorruptionError(f"weights {name!r} are beyond +-{limit}")
     if (2 * shape.fields + sum(shape.links) + shape.lane_fields + 1) * 127 >= 1 << 22:
         raise CorruptionError("too many fields for exact sums")

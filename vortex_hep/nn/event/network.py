@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 class Network(NamedTuple):
-    """A table model unpacked for engines; weights are float32 arrays of integers.
+    """A event model unpacked for engines; weights are float32 arrays of integers.
 
     ``link_values`` holds the values of all links one after the other, link ``k``'s from
     ``link_start[k]`` on; ``link_fields`` how many columns of buckets each link sees;
@@ -139,7 +139,7 @@ def link_values(field: Field) -> Array:
     """Row numbers that the compact integers of a link's field stand for (int64)."""
     f = field
     if f.is_flags or f.component or np.dtype(f.dtype).kind not in "iu":
-        raise CorruptionError("a link's field is not a plain column of integers")
+        raise CorruptionError(f"link field {f.columns}: expected a plain column of integers")
     compact = np.arange(min(f.segments.top + 1, MAX_LINK_VALUES), dtype=np.uint64)
     column = np.zeros(len(compact), f.dtype)
     f.restore(compact, np.zeros(0, np.int64), {f.columns[0]: column}, (None, None, None))
@@ -157,19 +157,19 @@ def widened(name: str, weights: Array) -> Array:
 
 
 def unpack(model: EventModel) -> Network:
-    """Prepare a table model for engines."""
+    """Prepare an event model for engines."""
     w = {k: widened(k, v) for k, v in model.weights.items()}
     starts = np.cumsum([0] + [len(f.thresholds) for f in model.fields]).astype(np.int64)
     thresholds = np.concatenate([f.thresholds for f in model.fields] or [np.zeros(0, np.uint64)])
     ladder = np.full((len(model.fields), BUCKETS), np.iinfo(np.uint64).max)
     for row, f in zip(ladder, model.fields, strict=True):
         if len(f.thresholds) >= BUCKETS:
-            raise CorruptionError("a field has more buckets than the format allows")
+            raise CorruptionError(f"field {f.columns}: more than {BUCKETS} buckets")
         row[: len(f.thresholds)] = f.thresholds
     token_bits = np.array([b for f in model.fields for b in f.token_widths], np.int64)
     sizes = (len(model.fields), len(token_bits), len(model.lane_context))
     if sizes != (model.shape.fields, model.shape.tokens, model.shape.lane_fields):
-        raise CorruptionError("a network does not fit its fields")
+        raise CorruptionError("the network does not fit its fields")
     seen = model.shape.links
     own = [link.source == model.table for link in model.links]
     if (
@@ -178,7 +178,7 @@ def unpack(model: EventModel) -> Network:
         or any(n < 0 for n in seen)
         or any(n != len(model.fields) for n, o in zip(seen, own, strict=True) if o)
     ):
-        raise CorruptionError("a network does not fit its links")
+        raise CorruptionError("the network does not fit its links")
     values = [link_values(f) for f in model.fields[: len(seen)]]
     lengths = [len(f.token_widths) for f in model.fields]
     has_match = np.zeros((len(seen), len(token_bits)), np.bool_)

@@ -138,7 +138,7 @@ def _of_object(source: Any, stack: contextlib.ExitStack) -> tuple[Any, ByteSourc
         copy = stack.enter_context(open_python_file(image))
     except Exception as error:
         raise SourceError(
-            f"its bytes cannot be had from driver {file.driver!r}: {error}", path=path,
+            f"its bytes cannot be read through driver {file.driver!r}: {error}", path=path,
             hint="pass its path or URL",
         ) from error  # fmt: skip
     bytes_of = open_binary(image)

@@ -1,4 +1,4 @@
-"""HDF5 files whose bytes come from an object of Python, closed before Python is gone.
+"""HDF5 files over Python objects, closed before the interpreter ends.
 
 The HDF5 library holds such an object for as long as the file is open, and where a file is still
 open as the process ends, the library lets go of it after the interpreter was taken down: the

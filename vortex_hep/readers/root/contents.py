@@ -164,7 +164,7 @@ class RootContents:
             at_branches = int(tree.member("fBranches")._cursor.index)
             branches = TreeWalker(payload, key.keylen).walk(at_branches)
         except Exception as error:
-            # Of a class or version that is not known, or compressed as ROOT did before 2010.
+            # Of an unknown class or version, or compressed as ROOT did before 2010.
             msg = f"tree {name!r} is not understood: {error}"
             raise NotPresentableError(msg) from error
         seeks = {seek for seek, _ in basket_places(payload, branches)}

@@ -45,7 +45,7 @@ def open_file(
     NotFoundError
         One of ``trees`` is not in the file.
     UnsupportedTypeError
-        ``trees`` are of a layout that is not known.
+        ``trees`` have an unsupported layout.
     UnsupportedFeatureError
         ``exact`` asks for all of the file, ``trees`` for a part of it.
     """

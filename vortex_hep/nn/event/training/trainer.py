@@ -179,7 +179,7 @@ class TableTrainer:
     def _bits(self, lines: Array) -> torch.Tensor:
         """Bits per token of some rows, by torch operations on the rounded parameters."""
         if self._tensors is None:
-            raise UnsupportedFeatureError("this trainer runs the fused kernel")
+            raise UnsupportedFeatureError("this trainer runs the fused kernel, not torch")
         weights = {k: straight_round(p * float(1 << SCALES[k])) for k, p in self.parameters.items()}
         batch = torch.from_numpy(lines).to(self._place)
         return batch_bits(weights, self._tensors, batch, self.field_start, self.flat_bits)

@@ -146,7 +146,7 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
         type_id = dataset.get_type()
         parts = parts_of(type_id)
     except TypeError as error:
-        msg = f"a type that h5py does not know ({error})"
+        msg = f"a type that h5py does not support ({error})"
         raise NotColumnsError(msg) from error
     if parts is None:
         raise NotColumnsError

@@ -30,7 +30,7 @@ _XXH64_SIZE = 8
 
 
 class BlockError(ValueError):
-    """A compressed record is damaged or uses a method that is not known."""
+    """A compressed record is damaged or uses an unknown method."""
 
 
 @dataclass(frozen=True)

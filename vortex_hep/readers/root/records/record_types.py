@@ -55,7 +55,7 @@ class Description:
     slots: int = 0
 
     def version(self, *, memberwise: bool = False) -> Node:
-        """A version that is not known yet."""
+        """A version, which decoding fills in."""
         self.slots += 1
         return ["memberwise" if memberwise else "version", self.slots - 1]
 

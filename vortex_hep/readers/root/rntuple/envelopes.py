@@ -150,7 +150,7 @@ def walk_page_list(data: bytes | bytearray) -> PageList:
     Raises
     ------
     ValueError
-        Its layout is not known: other locators, suppressed columns, sharded clusters.
+        Its layout is unsupported: other locators, suppressed columns, sharded clusters.
     """
     out = PageList()
     position = _ENVELOPE.size + _CHECKSUM.size

@@ -45,7 +45,7 @@ class RNTupleSource:
     Raises
     ------
     ValueError
-        A layout that is not known.
+        An unsupported layout.
     """
 
     def __init__(self, name: str, ntuple: Any, reader: ByteReader, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A tree as an archive describes it: the bytes of its object, in which places are filled in."""
+"""Stored trees: the bytes of a tree's object, with positions to be filled in."""
 
 from __future__ import annotations
 
