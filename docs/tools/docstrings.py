@@ -8,6 +8,10 @@ from typing import Any
 import griffe
 
 _CHOICES = re.compile(r"^( *[\w, ]+ : )\{(.+)\}$", flags=re.MULTILINE)
+_TOGETHER = re.compile(
+    r"^(?P<indent> *)(?P<names>\w+(?:, \w+)+)\n(?P<text>(?:(?P=indent) +\S.*(?:\n|\Z))+)",
+    flags=re.MULTILINE,
+)
 
 
 def without_braces(docstring: str) -> str:
@@ -15,7 +19,6 @@ def without_braces(docstring: str) -> str:
 
     griffe takes the first of ``{"fast", "normal", "max"}`` for the default, which here is in the
     signature alone.
-
     """
 
     def words(match: re.Match[str]) -> str:
@@ -25,10 +28,24 @@ def without_braces(docstring: str) -> str:
     return _CHOICES.sub(words, docstring)
 
 
-class Choices(griffe.Extension):
+def one_by_one(docstring: str) -> str:
+    """Describe names that are described together, as ``model, threads``, one by one.
+
+    griffe takes the type and default of the first for those of all.
+    """
+
+    def repeated(match: re.Match[str]) -> str:
+        text = match["text"].rstrip("\n")
+        names = match["names"].split(", ")
+        return "".join(f"{match['indent']}{name}\n{text}\n" for name in names)
+
+    return _TOGETHER.sub(repeated, docstring)
+
+
+class Plain(griffe.Extension):
     """Rewrites the docstrings of all objects."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite the docstring of an object that was loaded."""
         if obj.docstring is not None:
-            obj.docstring.value = without_braces(obj.docstring.value)
+            obj.docstring.value = one_by_one(without_braces(obj.docstring.value))

@@ -43,7 +43,7 @@ PAGES = {**{origin: page for page, origin in ORIGINS.items()}, "README.md": "ind
 
 _LINK = re.compile(r"(?P<before>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<after>\))")
 _FENCE = re.compile(r"^ *(```|~~~)")
-_PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+\.svg)\)")
+_DRAWING = re.compile(r'<img [^>]*src="[^"]*?(img/\w+\.svg)"[^>]*>')
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc|obj):<code>(~?)([\w.]+)</code>")
 #: As in ``x[0][9]``, which is no reference to a page.
 _INDEX = re.compile(r"\](?=\[[0-9])")
@@ -87,13 +87,12 @@ def _with_notebooks(nav: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make the text of a page fit for the site."""
-    del files
-    here = (ROOT / DOCS / page.file.src_uri).parent
-    # Within the page, a drawing has the colours that the reader has chosen.
-    markdown = _PICTURE.sub(lambda m: (here / m[1]).read_text(encoding="utf-8"), markdown)
     origin = ORIGINS.get(page.file.src_uri, f"{DOCS}/{page.file.src_uri}")
 
     def relink(match: re.Match[str]) -> str:
+        made = posixpath.join(posixpath.dirname(page.file.src_uri), match["target"])
+        if match["target"].endswith(".png") and files.get_file_from_path(made) is not None:
+            return match[0]  # a plot of a notebook, which is no file of the repository
         target = site_link(match["target"], origin, page.file.src_uri, str(config.repo_url))
         return f"{match['before']}{target}{match['after']}"
 
@@ -150,7 +149,7 @@ def _outside_code(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn Sphinx roles in docstrings into links."""
+    """Put drawings into the page; turn Sphinx roles in docstrings into links."""
     del page, config, files
 
     def link(match: re.Match[str]) -> str:
@@ -158,6 +157,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         shown = name.rpartition(".")[2] if short else name
         return f'<autoref identifier="{name}" optional><code>{shown}</code></autoref>'
 
+    # Within the page, a drawing has the colours that the reader has chosen.
+    html = _DRAWING.sub(lambda m: (ROOT / DOCS / m[1]).read_text(encoding="utf-8"), html)
     return _ROLE.sub(link, html)
 
 
