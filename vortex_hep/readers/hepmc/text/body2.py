@@ -4,9 +4,9 @@
 # ruff: noqa: ANN001, ANN201, ANN202
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.readers.hepmc.text.body3 import (
     LETTER_P,
     LETTER_V,
@@ -32,7 +32,7 @@ from vortex_hep.readers.hepmc.text.numbers import (
 CELLS = MOMENTA + 2
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _read_vertex(text, at, stop, precisions, n, v):
     """One line of a vertex; the place behind it, or -1."""
     row = n[1]
@@ -69,7 +69,7 @@ def _read_vertex(text, at, stop, precisions, n, v):
     return expect(text, at, stop, NEWLINE)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _read_particle(text, at, stop, precisions, row, p):
     """One line of a particle; the place behind it, or -1. Its end vertex is left as a barcode."""
     at = expect(text, at + 1, stop, SPACE)
@@ -120,7 +120,7 @@ def _read_particle(text, at, stop, precisions, row, p):
     return expect(text, at, stop, NEWLINE)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _read_event(text, at, stop, precisions, n, p, v, begin, of_barcode):
     """Rows of one event's lines; see :func:`~vortex_hep.readers.hepmc.text.body3.read_events`."""
     orphans, children = np.int64(0), np.int64(0)
@@ -162,7 +162,7 @@ def _read_event(text, at, stop, precisions, n, p, v, begin, of_barcode):
     return _connect(n, p, v, begin, of_barcode)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _connect(n, p, v, begin, of_barcode):
     """Turn barcodes of end vertices into mothers and incoming rows."""
     for row in range(begin[0], n[0]):
@@ -199,7 +199,7 @@ def _connect(n, p, v, begin, of_barcode):
     return True
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_events(text, starts, stops, precisions, p, v, good, offsets):
     """Rows of several events; see :func:`~vortex_hep.readers.hepmc.text.body3.read_events`.
 
@@ -218,7 +218,7 @@ def read_events(text, starts, stops, precisions, p, v, good, offsets):
         offsets[event + 1] = n
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _find_ends(p, v, first, last, vertices, others):
     """Fill ``end_of`` from mothers and incoming rows; False if they contradict one another.
 
@@ -264,7 +264,7 @@ def _find_ends(p, v, first, last, vertices, others):
     return row == last and other == others[1]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _write_particle(out, at, precisions, p, v, row, number):
     out[at] = LETTER_P
     out[at + 1] = SPACE
@@ -297,7 +297,7 @@ def _write_particle(out, at, precisions, p, v, row, number):
     return at + 1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _write_vertex(out, at, precisions, v, vertex, place):
     out[at] = LETTER_V
     out[at + 1] = SPACE
@@ -321,7 +321,7 @@ def _write_vertex(out, at, precisions, v, vertex, place):
     return at + 3
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_events(out, precisions, p, v, offsets, ends):
     """Lines of several events; the inverse of :func:`read_events`.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.schema import Array
 from vortex_hep.readers.hepmc.text.body3 import NEGATIVE
 from vortex_hep.readers.hepmc.text.numbers import (
@@ -70,7 +70,7 @@ def empty_cells(size: int) -> Cells:
 _SURE, _OTHER, _UNSURE = 0, 1, 2
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _to_bits(kinds, digits, exponents, precision, zero, bits, state):  # type: ignore[no-untyped-def]
     for k in range(len(kinds)):
         bits[k] = 0
@@ -96,7 +96,7 @@ def _to_bits(kinds, digits, exponents, precision, zero, bits, state):  # type: i
         bits[k] = value | sign
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _from_bits(bits, precision, zero, kinds, digits, exponents):  # type: ignore[no-untyped-def]
     unsure = 0
     for k in range(len(bits)):

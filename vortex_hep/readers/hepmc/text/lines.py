@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.schema import Array
 from vortex_hep.readers.hepmc.text.body3 import LETTER_P, LETTER_V
 from vortex_hep.readers.hepmc.text.numbers import (
@@ -28,7 +28,7 @@ _PRIME = np.uint64(0x100000001B3)
 _BASIS = np.uint64(0xCBF29CE484222325)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _scan(text, starts, stops, heads, lines, hashes):
     """Lines of all heads; ``heads`` becomes the end of each. Returns their number."""
     n = 0
@@ -131,7 +131,7 @@ def _key(text: Array, line: Array) -> str:
     return PREFIXES[int(line[3])] + text[line[5] : line[6]].tobytes().decode("latin-1")
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_values(text, starts, stops, values, good):
     """Read integers that fill their range; ``good`` becomes False for others."""
     for k in range(len(starts)):
@@ -139,7 +139,7 @@ def read_values(text, starts, stops, values, good):
         good[k] = at == stops[k] and at > starts[k] and abs(values[k]) < 0x80000000
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_attributes(out, events, numbers, middle, values, ends):
     """Write lines ``A number middle value`` of several events, whose ends are returned."""
     at, k = 0, 0

@@ -13,6 +13,8 @@ import math
 import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
+
 #: Kinds of tokens that :func:`read_number` tells.
 ODD, NUMBER, BARE_ZERO = 0, 1, 2
 #: Digits behind the point that :func:`digits_of` can give: 18 digits fit 63 bits.
@@ -48,7 +50,7 @@ _HIGH, _LOWER = _powers()
 _TENS = np.array([10**k for k in range(19)], np.int64)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _product(a, b):
     """High and low 64 bits of the product of two u64."""
     a0, a1, b0, b1 = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
@@ -58,7 +60,7 @@ def _product(a, b):
     return high, (low & _LOW) | (carry << _HALF)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _scaled(mantissa, power):
     """Upper 128 bits of ``mantissa`` (top bit set) times 10^power; wrong by few units at most."""
     high, low = _product(mantissa, _HIGH[power + _REACH])
@@ -69,7 +71,7 @@ def _scaled(mantissa, power):
     return high, total
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def to_double(digits, power):
     """Bits of the double nearest to ``digits * 10**power``.
 
@@ -123,7 +125,7 @@ def to_double(digits, power):
     return np.int64(bits), True
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def digits_of(bits, precision):
     """Digits that ``"%.{precision}e"`` prints of a double, its sign left aside.
 
@@ -187,7 +189,7 @@ def printed(bits: int, precision: int) -> tuple[int, int]:
     return int(mantissa.replace(".", "")), int(exponent)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def token_end(text, at, stop):
     """First space or line feed from ``at`` on."""
     while at < stop and text[at] != SPACE and text[at] != NEWLINE:
@@ -195,7 +197,7 @@ def token_end(text, at, stop):
     return at
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_integer(text, at, stop):
     """Read an integer that prints as it stands: no plus, no leading zero, no minus zero.
 
@@ -220,7 +222,7 @@ def read_integer(text, at, stop):
     return (-value if negative else value), at
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_number(text, at, stop, precision):
     """Read a number as ``"%.{precision}e"`` prints it.
 
@@ -269,7 +271,7 @@ def read_number(text, at, stop, precision):
     return NUMBER, negative, digits, (-exponent if below else exponent), at
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_integer(out, at, value):
     """Write an integer; return the place behind it."""
     if value < 0:
@@ -288,7 +290,7 @@ def write_integer(out, at, value):
     return at + size
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_number(out, at, negative, digits, exponent, precision):
     """Write what :func:`read_number` reads; return the place behind it."""
     if negative:

@@ -4,13 +4,14 @@ An entry is walked by a program of operations, one row of ``ops`` each: a code a
 Both kernels are bounded by what they are given: whatever the bytes, they end and stay inside.
 """
 
+# mypy: disable-error-code="untyped-decorator, no-any-return"
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.core.schema import Array
 
 #: Byte count in front of what follows, and where that must end.
@@ -116,13 +117,19 @@ class Stack(NamedTuple):
     left: Array
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+def empty_stack() -> Stack:
+    """Return a stack on which nothing is open."""
+    frames, starts, left = np.zeros((3, MAX_DEPTH), np.int64)
+    return Stack(frames, starts, left)
+
+
+@part
 def _u4(data: Array, at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
-    return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])  # type: ignore[no-any-return]
+    return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _put_u4(data: Array, at: int, value: int) -> None:
     data[at] = (value >> 24) & 255
     data[at + 1] = (value >> 16) & 255
@@ -130,7 +137,7 @@ def _put_u4(data: Array, at: int, value: int) -> None:
     data[at + 3] = value & 255
 
 
-@nb.njit(cache=True, nogil=True)
+@part
 def _learn(
     program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> bool:
@@ -156,7 +163,7 @@ def _learn(
     return True
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _move(streams: Streams, stream: int, data: Array, at: int, size: int, write: bool) -> int:
     """Append bytes to a stream of items; return the byte behind them."""
     if write:
@@ -167,7 +174,7 @@ def _move(streams: Streams, stream: int, data: Array, at: int, size: int, write:
     return at + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _append(streams: Streams, stream: int, value: int, write: bool) -> None:
     """Append to a stream of numbers."""
     if write:
@@ -175,7 +182,7 @@ def _append(streams: Streams, stream: int, value: int, write: bool) -> None:
     streams.number_at[stream] += 1
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _frame_end(data: Array, at: int, end: int) -> int:
     """Where a frame ends whose byte count stands at ``at``; -1 if it stands there not."""
     if at + 4 > end:
@@ -184,7 +191,7 @@ def _frame_end(data: Array, at: int, end: int) -> int:
     return -1 if size < 0 or size > end - at - 4 else at + 4 + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _constant_size(
     program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> int:
@@ -197,10 +204,10 @@ def _constant_size(
     for i in range(size):
         if data[at + i] != program.constants[slot, i]:
             return -1
-    return size  # type: ignore[no-any-return]
+    return size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _rest_count(data: Array, at: int, end: int, width: int) -> int:
     """Items that are left of an entry behind their flag; -1 if they do not fill it."""
     size = end - at - 1
@@ -210,7 +217,7 @@ def _rest_count(data: Array, at: int, end: int, width: int) -> int:
     return count if data[at] == (1 if count > 0 else 0) else -1
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _string_size(data: Array, at: int, end: int) -> int:
     """Bytes of a TString with those of its length; -1 if it does not end in time."""
     if at >= end:
@@ -223,7 +230,7 @@ def _string_size(data: Array, at: int, end: int) -> int:
     return -1 if size > end - at else size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _bits_size(data: Array, at: int, end: int) -> int:
     """Bytes of fBits and what belongs to them; -1 if they do not end in time."""
     if at + 4 > end:
@@ -232,7 +239,7 @@ def _bits_size(data: Array, at: int, end: int) -> int:
     return -1 if at + size > end else size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _decode_item(
     program: ProgramTable,
     payload: Array,
@@ -264,7 +271,7 @@ def _decode_item(
     return position + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _decode_entry(
     program: ProgramTable,
     payload: Array,
@@ -339,9 +346,14 @@ def _decode_entry(
     return position
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel(makes_arrays=False)
 def decode(
-    program: ProgramTable, payload: Array, entries: WalkedEntries, streams: Streams, write: bool
+    program: ProgramTable,
+    payload: Array,
+    entries: WalkedEntries,
+    streams: Streams,
+    stack: Stack,
+    write: bool,
 ) -> int:
     """Walk the entries of a basket.
 
@@ -352,6 +364,8 @@ def decode(
     entries : WalkedEntries
     streams : Streams
         What the entries hold is appended to them.
+    stack : Stack
+        Room for what is open on the way.
     write : bool
         If False the streams are only measured.
 
@@ -361,9 +375,6 @@ def decode(
         -1, or the byte that does not fit.
     """
     whole = len(payload)
-    stack = Stack(
-        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
-    )
     position = np.int64(0)
     for entry in range(len(entries.ends)):
         end = entries.ends[entry] if entries.bounded else whole
@@ -382,7 +393,7 @@ def decode(
     return -1 if position == whole else position
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: bool) -> int:
     """Take bytes of a stream of items; return the place behind them."""
     if write:
@@ -392,23 +403,23 @@ def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: 
     return at + size
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _left(streams: Streams, ends: StreamEnds, stream: int) -> int:
     """Bytes that are left of a stream of items."""
-    return ends.items[stream] - streams.item_at[stream]  # type: ignore[no-any-return]
+    return ends.items[stream] - streams.item_at[stream]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _next_number(streams: Streams, ends: StreamEnds, stream: int) -> int:
     """The next of a stream of numbers; -1 if there is none."""
     at = streams.number_at[stream]
     if at >= ends.numbers[stream]:
         return -1
     streams.number_at[stream] += 1
-    return streams.numbers[at]  # type: ignore[no-any-return]
+    return streams.numbers[at]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _encode_item(
     program: ProgramTable,
     streams: Streams,
@@ -427,7 +438,7 @@ def _encode_item(
         if write:
             for i in range(size):
                 out[position + i] = program.constants[a, i]
-        return position + size  # type: ignore[no-any-return]
+        return position + size
     if code == STRING:
         size = _next_number(streams, ends, a)
         if size < 0 or size > _left(streams, ends, b):
@@ -443,7 +454,7 @@ def _encode_item(
     return position
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@part
 def _encode_entry(
     program: ProgramTable,
     rows: Array,
@@ -512,12 +523,13 @@ def _encode_entry(
     return position
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel(makes_arrays=False)
 def encode(
     program: ProgramTable,
     rows: Array,
     streams: Streams,
     stream_ends: StreamEnds,
+    stack: Stack,
     ends: Array,
     out: Array,
     write: bool,
@@ -532,6 +544,8 @@ def encode(
     streams : Streams
         Read from their beginnings to ``stream_ends``.
     stream_ends : StreamEnds
+    stack : Stack
+        Room for what is open on the way.
     ends : int64 array, shape (entries,)
         Filled in.
     out : uint8 array
@@ -542,9 +556,6 @@ def encode(
     int
         Bytes of all entries, or -1 if the streams do not fit the program.
     """
-    stack = Stack(
-        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
-    )
     position = np.int64(0)
     for entry in range(len(ends)):
         position = _encode_entry(
@@ -559,4 +570,4 @@ def encode(
     for k in range(len(streams.number_at)):
         if streams.number_at[k] != stream_ends.numbers[k]:
             return -1
-    return position  # type: ignore[no-any-return]
+    return position
