@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def exists(name):
     parts = name.split(".")
     for k in range(len(parts), 0, -1):
         if is_module(".".join(parts[:k])):
-            found = importlib.import_module(".".join(["vortex_hep", *parts[:k]]))
+            found: Any = importlib.import_module(".".join(["vortex_hep", *parts[:k]]))
             for part in parts[k:]:
                 found = getattr(found, part, None)
             return found is not None

@@ -13,6 +13,8 @@ TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
 def tool(name):
     """A script of the documentation, as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
