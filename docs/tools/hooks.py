@@ -91,12 +91,10 @@ def _with_notebooks(nav: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make the text of a page fit for the site."""
+    del files
     origin = ORIGINS.get(page.file.src_uri, f"{DOCS}/{page.file.src_uri}")
 
     def relink(match: re.Match[str]) -> str:
-        made = posixpath.join(posixpath.dirname(page.file.src_uri), match["target"])
-        if match["target"].endswith(".png") and files.get_file_from_path(made) is not None:
-            return match[0]  # a plot of a notebook, which is no file of the repository
         target = site_link(match["target"], origin, page.file.src_uri, str(config.repo_url))
         return f"{match['before']}{target}{match['after']}"
 
