@@ -75,13 +75,6 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def tutorial(session: nox.Session) -> None:
-    """Execute the tutorial and store its outputs in the notebook."""
-    session.install("-c", "constraints-ci.txt", "-e", ".[docs]")
-    session.run("python", "docs/tools/notebooks.py")
-
-
-@nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Source distribution and wheel, in ``dist``."""
     session.install(*nox.project.dependency_groups(PROJECT, "build"))

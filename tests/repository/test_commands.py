@@ -10,7 +10,7 @@ RUN = (ROOT / ".ci" / "run").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: Sessions that ``.ci/run`` does otherwise: it takes the tests from the README, and the program
 #: from the environment that the README makes.
-OTHERWISE = {"tests", "hooks", "build", "wheel", "tutorial"}
+OTHERWISE = {"tests", "hooks", "build", "wheel"}
 
 
 def nox_sessions():
