@@ -34,12 +34,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.install import install_hint
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedTypeError
 
@@ -66,7 +66,7 @@ _HINT = f"{install_hint('torchac')}; a C++ compiler (g++ or clang++) is needed t
 _importing = threading.Lock()
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _fill_cdf(probs, cdf):  # type: ignore[no-untyped-def]
     """Fill one row of ``cdf`` per row of probabilities; return where that was not possible.
 

@@ -9,11 +9,11 @@ files (beside the module, below ``NUMBA_CACHE_DIR``, or in a folder of the user)
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -24,6 +24,9 @@ import numpy as np
 from numba.core import caching, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic as numba_intrinsic
+
+# What numba says of its options leaves some out.
+_njit: Any = nb.njit
 
 
 def kernel(function: Callable[..., Any] | None = None, /, *, makes_arrays: bool = True) -> Any:
@@ -44,8 +47,8 @@ def kernel(function: Callable[..., Any] | None = None, /, *, makes_arrays: bool 
     if function is None:
         return lambda function: kernel(function, makes_arrays=makes_arrays)
     options = {} if makes_arrays else {"_nrt": False}
-    dispatcher = nb.njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
-    if isinstance(dispatcher, Dispatcher):  # else numba is told not to compile
+    dispatcher: Any = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+    if hasattr(dispatcher, "py_func"):  # else numba is told not to compile
         _source(function.__module__)
         dispatcher._cache = _LazyCache(function)
     return dispatcher
@@ -56,7 +59,7 @@ def part(function: Callable[..., Any]) -> Any:
 
     It cannot be called by anything else, and whatever it is given is not copied.
     """
-    return nb.njit(inline="always")(function)
+    return _njit(inline="always")(function)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -196,10 +199,10 @@ def _names(code: CodeType) -> Iterator[str]:
 def _fields(kind: Any) -> Iterator[tuple[str, ...]]:
     """Names of the fields of the named tuples among some types; numba's key leaves them out."""
     if isinstance(kind, types.BaseNamedTuple):
-        yield kind.instance_class._fields
-    if isinstance(kind, (tuple, types.BaseTuple)):
-        for item in kind:
-            yield from _fields(item)
+        named: Any = kind
+        yield named.fields
+    for member in kind if isinstance(kind, tuple) else getattr(kind, "types", ()):
+        yield from _fields(member)
 
 
 class _Files(caching.IndexDataCacheFile):
@@ -210,7 +213,7 @@ class _Files(caching.IndexDataCacheFile):
     """
 
     def __init__(self, cache_path: str, filename_base: str, stamp: str) -> None:
-        super().__init__(cache_path, filename_base, stamp)
+        super().__init__(cache_path, filename_base, stamp)  # type: ignore[no-untyped-call]
         self._stamp = stamp
 
     def _load_index(self) -> Any:
@@ -220,10 +223,10 @@ class _Files(caching.IndexDataCacheFile):
         return {}
 
     def save(self, key: Any, data: Any) -> None:
-        super().save(key, (self._stamp, key, data))
+        super().save(key, (self._stamp, key, data))  # type: ignore[no-untyped-call]
 
     def load(self, key: Any) -> Any:
-        found = super().load(key)
+        found = super().load(key)  # type: ignore[no-untyped-call]
         return found[2] if found is not None and found[:2] == (self._stamp, key) else None
 
 
@@ -231,11 +234,12 @@ class _KernelCache(caching.FunctionCache):
     """The cache of a kernel: numba's, but for what makes it valid."""
 
     def __init__(self, function: Callable[..., Any], stamp: str) -> None:
-        super().__init__(function)
+        super().__init__(function)  # type: ignore[no-untyped-call]
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return (*super()._index_key(sig, codegen), tuple(_fields(sig)))
+        key = super()._index_key(sig, codegen)  # type: ignore[no-untyped-call]
+        return (*key, tuple(_fields(sig)))
 
 
 class _LazyCache(caching._Cache):
@@ -254,8 +258,7 @@ class _LazyCache(caching._Cache):
             self._made = caching.NullCache()
             stamp = fingerprint(self._function)
             if stamp is not None:
-                # RuntimeError: numba finds no folder that it can write to.
-                with contextlib.suppress(RuntimeError):
+                with suppress(RuntimeError):  # numba finds no folder that it can write to
                     self._made = _KernelCache(self._function, stamp)
         return self._made
 

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import numba as nb
-
 from vortex_hep.codec.tokens.fields import BUCKETS
+from vortex_hep.core.compiled import kernel
 from vortex_hep.nn.vector import add, add_product, load, store, zeros
 
 #: Rows whose products are computed together.
 ROWS = 6
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def product(x, x_at, w, w_at, depth, width, out, out_at):  # type: ignore[no-untyped-def]
     """``out[:6] = x[:6] @ w``, for rows of ``depth`` and ``w`` of shape (depth, width).
 
@@ -43,7 +42,7 @@ def product(x, x_at, w, w_at, depth, width, out, out_at):  # type: ignore[no-unt
         store(out, at + 5 * width, a5)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_outer(x, d, rows, depth, width, out, out_at):  # type: ignore[no-untyped-def]
     """``out += x[:rows].T @ d[:rows]``, for rows of ``depth`` and of ``width``."""
     for k in range(0, depth, 8):
@@ -74,14 +73,14 @@ def add_outer(x, d, rows, depth, width, out, out_at):  # type: ignore[no-untyped
             store(out, at + 7 * width, a7)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_to(out, out_at, x, x_at, width):  # type: ignore[no-untyped-def]
     """``out.flat[out_at:][:width] += x.flat[x_at:][:width]``."""
     for c in range(0, width, 16):
         store(out, out_at + c, add(load(out, out_at + c), load(x, x_at + c)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_sum(out, out_at, x, rows, width):  # type: ignore[no-untyped-def]
     """``out.flat[out_at:][:width] += x[:rows].sum(axis=0)``."""
     for c in range(0, width, 16):
@@ -91,7 +90,7 @@ def add_sum(out, out_at, x, rows, width):  # type: ignore[no-untyped-def]
         store(out, out_at + c, v)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_embedded(  # type: ignore[no-untyped-def]
     state, at, table, first, buckets, row, columns, width, places
 ):
@@ -108,7 +107,7 @@ def add_embedded(  # type: ignore[no-untyped-def]
         store(state, at + h, v)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_to_embedded(  # type: ignore[no-untyped-def]
     table, first, buckets, row, columns, x, at, width
 ):

@@ -4,9 +4,6 @@
 LLVM turns ``float x 16`` and ``int32 x 16`` into whatever registers the machine has. The functions
 here are usable inside numba functions only. They check nothing: offsets count elements of
 C-contiguous arrays, and whoever calls keeps them inside.
-
-Numba's cache does not see that a kernel depends on this module: after a change here, delete the
-``*.nbi`` and ``*.nbc`` files of ``vortex_hep/nn/__pycache__``.
 """
 
 from __future__ import annotations
@@ -16,12 +13,10 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
+from vortex_hep.core.compiled import intrinsic
 from vortex_hep.nn.arithmetic import ACTIVATION_MAX, SHARED, TRUNK_SHIFT
-
-# What numba says of an intrinsic's type does not describe its calls from kernels.
-_kernel: Any = intrinsic
 
 #: Elements of a vector.
 WIDTH = 16
@@ -88,7 +83,7 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(one, one, _constant(_INTS, 0))
 
 
-@_kernel
+@intrinsic
 def load(typing_context, array, at):  # type: ignore[no-untyped-def]
     """``array.flat[at : at + 16]`` of a float32 or int32 array."""
     result = _vector_of(array)
@@ -101,7 +96,7 @@ def load(typing_context, array, at):  # type: ignore[no-untyped-def]
     return result(array, types.intp), generate
 
 
-@_kernel
+@intrinsic
 def load_bytes(typing_context, array, at):  # type: ignore[no-untyped-def]
     """``array.flat[at : at + 16]`` of an int8 array, as floats."""
     _bytes_of(array)
@@ -114,7 +109,7 @@ def load_bytes(typing_context, array, at):  # type: ignore[no-untyped-def]
     return FLOATS(array, types.intp), generate
 
 
-@_kernel
+@intrinsic
 def store(typing_context, array, at, vector):  # type: ignore[no-untyped-def]
     """``array.flat[at : at + 16] = vector``."""
     _vector_of(array)
@@ -127,7 +122,7 @@ def store(typing_context, array, at, vector):  # type: ignore[no-untyped-def]
     return types.void(array, types.intp, vector), generate
 
 
-@_kernel
+@intrinsic
 def zeros(typing_context):  # type: ignore[no-untyped-def]
     """Sixteen float zeros."""
 
@@ -137,7 +132,7 @@ def zeros(typing_context):  # type: ignore[no-untyped-def]
     return FLOATS(), generate
 
 
-@_kernel
+@intrinsic
 def add(typing_context, a, b):  # type: ignore[no-untyped-def]
     """``a + b``."""
 
@@ -147,7 +142,7 @@ def add(typing_context, a, b):  # type: ignore[no-untyped-def]
     return FLOATS(FLOATS, FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def add_product(typing_context, total, array, at, vector):  # type: ignore[no-untyped-def]
     """``total + array.flat[at] * vector`` for a float32 array."""
     _vector_of(array)
@@ -161,7 +156,7 @@ def add_product(typing_context, total, array, at, vector):  # type: ignore[no-un
     return FLOATS(FLOATS, array, types.intp, FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def add_products(typing_context, total, a, b):  # type: ignore[no-untyped-def]
     """``total + a * b``."""
 
@@ -172,7 +167,7 @@ def add_products(typing_context, total, a, b):  # type: ignore[no-untyped-def]
     return FLOATS(FLOATS, FLOATS, FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def whole_total(typing_context, vector):  # type: ignore[no-untyped-def]
     """Sum of 16 floats that are integers, as an integer."""
 
@@ -183,7 +178,7 @@ def whole_total(typing_context, vector):  # type: ignore[no-untyped-def]
     return types.int32(FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def clip(typing_context, vector):  # type: ignore[no-untyped-def]
     """Clip to the range of activations."""
 
@@ -197,7 +192,7 @@ def clip(typing_context, vector):  # type: ignore[no-untyped-def]
     return FLOATS(FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def clip_slope(typing_context, gradient, clipped):  # type: ignore[no-untyped-def]
     """``gradient`` where ``clipped`` lies inside the range of activations, else 0."""
 
@@ -209,7 +204,7 @@ def clip_slope(typing_context, gradient, clipped):  # type: ignore[no-untyped-de
     return FLOATS(FLOATS, FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def descale(typing_context, vector):  # type: ignore[no-untyped-def]
     """Divide by ``2**TRUNK_SHIFT``, rounding half up."""
 
@@ -236,7 +231,7 @@ def _weights(builder: Any, logits: Any) -> tuple[Any, Any]:
     return builder.lshr(weight, steps), builder.icmp_signed("==", whole, top)
 
 
-@_kernel
+@intrinsic
 def softmax_weights(typing_context, logits):  # type: ignore[no-untyped-def]
     """``exp2_weight(max(logits) - logits)`` of integer-valued logits."""
 
@@ -246,7 +241,7 @@ def softmax_weights(typing_context, logits):  # type: ignore[no-untyped-def]
     return INTS(FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def total(typing_context, vector):  # type: ignore[no-untyped-def]
     """Sum of 16 integers."""
 
@@ -256,7 +251,7 @@ def total(typing_context, vector):  # type: ignore[no-untyped-def]
     return types.int32(INTS), generate
 
 
-@_kernel
+@intrinsic
 def scaled(typing_context, vector, scalar):  # type: ignore[no-untyped-def]
     """Return 16 integers times a float32, as floats."""
 
@@ -266,7 +261,7 @@ def scaled(typing_context, vector, scalar):  # type: ignore[no-untyped-def]
     return FLOATS(INTS, types.float32), generate
 
 
-@_kernel
+@intrinsic
 def frequencies(typing_context, logits):  # type: ignore[no-untyped-def]
     """Return :func:`vortex_hep.nn.arithmetic.frequencies` of one row."""
 
@@ -287,7 +282,7 @@ def frequencies(typing_context, logits):  # type: ignore[no-untyped-def]
     return INTS(FLOATS), generate
 
 
-@_kernel
+@intrinsic
 def sums_before(typing_context, vector):  # type: ignore[no-untyped-def]
     """Sum of the elements before each one."""
 
@@ -306,7 +301,7 @@ def sums_before(typing_context, vector):  # type: ignore[no-untyped-def]
     return INTS(INTS), generate
 
 
-@_kernel
+@intrinsic
 def count_up_to(typing_context, vector, limit):  # type: ignore[no-untyped-def]
     """How many of 16 non-negative integers are not above ``limit``."""
 

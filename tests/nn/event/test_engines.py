@@ -261,7 +261,7 @@ def test_cpu_is_always_there():
 
 
 def test_unknown_engine():
-    with pytest.raises(UnsupportedTypeError, match=r"device 'tpu' is none of auto.*reference"):
+    with pytest.raises(UnsupportedTypeError, match=r"one of auto.*reference, not 'tpu'"):
         get_engine("tpu")
 
 

@@ -11,6 +11,7 @@ from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.testing import ConformanceError, EngineTests, check_engines_agree
 from vortex_hep.testing.conformance.engines import (
+    EVENT_FEATURES,
     check_engine_equals_definition,
     check_engine_names,
     check_given_fields,
@@ -26,12 +27,18 @@ from vortex_hep.testing.conformance.engines.sequences import check_lanes_alone
 FEW = {"three rows": {"lanes": 4, "longest": 3}}
 
 
+#: All of them are tried where engines are tested (tests/nn/event/test_engines.py).
+SOME = {name: EVENT_FEATURES[name] for name in ("all", "three links", "blocks", "no lanes")}
+
+
 class TestCompiled(EngineTests):
     engine = get_engine("cpu")
+    features = SOME
 
 
 class TestReference(EngineTests):
     engine = get_engine("reference")
+    features = SOME
 
 
 class Rounds(CompiledEngine):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from vortex_hep.core.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +31,7 @@ def take_key(keys: Sequence[Array]) -> Array:
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _latest(number, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     last = np.full(count, -1, np.int64)
     out = np.empty(len(number), np.int64)

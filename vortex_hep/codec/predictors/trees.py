@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from vortex_hep.core.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -39,13 +40,13 @@ def places(column: Array, there: Array) -> Array:
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _parent_row(place, i, first):
     """Row of a parent, or -1: it comes earlier in the list."""
     return first + place if 0 <= place < i - first else -1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _put(ordered, shift, bits, i):
     """Put a float into ``bits`` by its ordered integer."""
     sign = np.uint64(1) << np.uint64(8 * bits.itemsize - 1)
@@ -56,7 +57,7 @@ def _put(ordered, shift, bits, i):
         bits[i] = sign | ((half - np.uint64(1) - ordered) << np.uint64(shift))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _ordered(value, shift, bits, reals):
     """Ordered integer of a number, rounded to the type of ``reals``; both hold one item."""
     one = np.uint64(1)
@@ -70,18 +71,18 @@ def _ordered(value, shift, bits, reals):
     return half - one - m if u & sign else half + m
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _fold(ordered, expected):
     d = ordered - expected
     return (d << np.uint64(1)) ^ (np.uint64(0) - (d >> np.uint64(63)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _unfold(folded, expected):
     return ((folded >> np.uint64(1)) ^ (np.uint64(0) - (folded & np.uint64(1)))) + expected
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _members(parent, partner, first):
     """Last row of every parent, or -1 where not all that it sums up comes before that."""
     n = len(parent)
@@ -101,7 +102,7 @@ def _members(parent, partner, first):
     return last
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _balance(integers, ok, known, back, parent, partner, first, shift, bits, reals, one, real):
     n = len(integers)
     out = np.empty(n, np.uint64)
@@ -128,7 +129,7 @@ def _balance(integers, ok, known, back, parent, partner, first, shift, bits, rea
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _inherit(integers, ok, known, back, parent, first):
     n = len(integers)
     out = np.empty(n, np.uint64)
@@ -148,7 +149,7 @@ def _inherit(integers, ok, known, back, parent, first):
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _drift(
     integers, ok, known, back, parent, time, momentum, energy, first, shift, bits, reals, one, real
 ):

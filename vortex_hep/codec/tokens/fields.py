@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.predictors import Predictor, Values
 from vortex_hep.codec.tokens import transforms
 from vortex_hep.codec.tokens.transforms import Segments
+from vortex_hep.core.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -175,7 +175,7 @@ class Field:
         return np.searchsorted(self.thresholds, compact, side="right").astype(np.uint8)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def write_tokens(compact, width, tokens, first):  # type: ignore[no-untyped-def]
     """Cut compact integers of ``width`` bits into ``tokens[:, first:]`` (uint8)."""
     for i in range(len(compact)):
@@ -188,7 +188,7 @@ def write_tokens(compact, width, tokens, first):  # type: ignore[no-untyped-def]
             t += 1
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def read_tokens(tokens, width, first):  # type: ignore[no-untyped-def]
     """Invert :func:`write_tokens`."""
     out = np.empty(len(tokens), np.uint64)

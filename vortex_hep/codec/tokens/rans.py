@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from vortex_hep.core.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +25,7 @@ STATES = 4
 LOWER = 1 << 32
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def encode_words(freq, cum, active, skip, words):  # type: ignore[no-untyped-def]
     """Encode symbols backwards into the end of ``words``; return how many words were used.
 
@@ -68,7 +69,7 @@ def encode_words(freq, cum, active, skip, words):  # type: ignore[no-untyped-def
     return len(words) - p
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def decode_step(freqs, states, words, at, symbols):  # type: ignore[no-untyped-def]
     """Decode one step of a stream; return the position after the words read, -1 at their end.
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from vortex_hep.core.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -50,7 +51,7 @@ def bits_of(column: Array) -> Array:
     return column.view(f"<u{column.dtype.itemsize}")
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def ordered_view(bits, kind, width, shift):  # type: ignore[no-untyped-def]
     """Ordered integers of ``bits``; ``ok`` is False where the dropped low bits are not zero.
 
@@ -90,7 +91,7 @@ def ordered_view(bits, kind, width, shift):  # type: ignore[no-untyped-def]
     return out, ok
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def bits_from_ordered(ordered, kind, width, shift, out):  # type: ignore[no-untyped-def]
     """Write to ``out`` (unsigned, shape (rows,)) the bits whose ordered view is ``ordered``."""
     one = np.uint64(1)
@@ -109,7 +110,7 @@ def bits_from_ordered(ordered, kind, width, shift, out):  # type: ignore[no-unty
         out[i] = v
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def subtract_reference(ordered, reference):  # type: ignore[no-untyped-def]
     """Differences (mod 2**64) to the reference rows, zigzag folded; no reference: against 0.
 
@@ -126,7 +127,7 @@ def subtract_reference(ordered, reference):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_reference(folded, reference, ok, known):  # type: ignore[no-untyped-def]
     """Invert :func:`subtract_reference`; rows are rebuilt in order.
 
@@ -142,7 +143,7 @@ def add_reference(folded, reference, ok, known):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def subtract_expected(ordered, expected, known):  # type: ignore[no-untyped-def]
     """Differences (mod 2**64) to ordered integers that are ``known``, else to 0, zigzag folded.
 
@@ -158,7 +159,7 @@ def subtract_expected(ordered, expected, known):  # type: ignore[no-untyped-def]
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_expected(folded, expected, known):  # type: ignore[no-untyped-def]
     """Invert :func:`subtract_expected`."""
     out = np.empty_like(folded)
@@ -171,7 +172,7 @@ def add_expected(folded, expected, known):  # type: ignore[no-untyped-def]
 _LOW63 = np.uint64((1 << 63) - 1)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def subtract_magnitude(ordered, expected, known, half):  # type: ignore[no-untyped-def]
     """Differences (mod 2**63) of magnitudes, zigzag folded, with the sign as the lowest bit.
 
@@ -199,7 +200,7 @@ def subtract_magnitude(ordered, expected, known, half):  # type: ignore[no-untyp
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add_magnitude(folded, expected, known, half):  # type: ignore[no-untyped-def]
     """Invert :func:`subtract_magnitude`."""
     out = np.empty_like(folded)
@@ -258,7 +259,7 @@ def ordered_from_reals(reals: Array, known: Array, dtype: str, shift: int) -> tu
     return ordered, known
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _to_segments(ordered, start, length, base, out, ok):  # type: ignore[no-untyped-def]
     for i in range(len(ordered)):
         v = ordered[i]
@@ -279,7 +280,7 @@ def _to_segments(ordered, start, length, base, out, ok):  # type: ignore[no-unty
             ok[i] = False
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _from_segments(compact, start, base, out):  # type: ignore[no-untyped-def]
     for i in range(len(compact)):
         v = compact[i]

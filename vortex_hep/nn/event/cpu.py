@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.codec.tokens.rans import LOWER, STATES
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.nn.event.model import MATCHES
 from vortex_hep.nn.event.network import UNKNOWN, Cluster, GroupArrays, Network
 from vortex_hep.nn.kernels import ROWS, add_embedded, product
@@ -130,11 +130,7 @@ def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) 
     return int(_run(net, cluster, group, _scratch(net, cluster, group), decode))
 
 
-#: A part of the kernel, which numba puts where it is called.
-_part = nb.njit(inline="always")
-
-
-@_part
+@part
 def _begin_stream(words, rans):  # type: ignore[no-untyped-def]
     """Fill the decoder's states from the head of a stream; return the words read, or -1."""
     if len(words) < 2 * STATES:
@@ -144,7 +140,7 @@ def _begin_stream(words, rans):  # type: ignore[no-untyped-def]
     return 2 * STATES
 
 
-@_part
+@part
 def _ends_as_it_began(rans):  # type: ignore[no-untyped-def]
     """Whether the decoder's states are back where the encoder's began."""
     good = True
@@ -153,7 +149,7 @@ def _ends_as_it_began(rans):  # type: ignore[no-untyped-def]
     return good
 
 
-@_part
+@part
 def _begin_rows(net, cluster, lanes, j, n, s):  # type: ignore[no-untyped-def]
     """Start the state of the first ``n`` lanes' rows at position ``j`` from what surrounds them."""
     fields, hidden = len(net.field_start) - 1, net.gate.shape[1]
@@ -178,7 +174,7 @@ def _begin_rows(net, cluster, lanes, j, n, s):  # type: ignore[no-untyped-def]
         )  # fmt: skip
 
 
-@_part
+@part
 def _skip_field(group, symbols, at):  # type: ignore[no-untyped-def]
     """Note ``symbols`` symbols that are not coded."""
     for k in range(at, at + symbols):
@@ -186,7 +182,7 @@ def _skip_field(group, symbols, at):  # type: ignore[no-untyped-def]
         group.cum[k] = 0
 
 
-@_part
+@part
 def _begin_field(net, f, n, s):  # type: ignore[no-untyped-def]
     """Set ``own`` to what field ``f`` makes of the state; return how many partners it has."""
     hidden, head = net.gate.shape[1], net.bias.shape[1]
@@ -210,7 +206,7 @@ def _begin_field(net, f, n, s):  # type: ignore[no-untyped-def]
     return paired
 
 
-@_part
+@part
 def _previous_match(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def]
     """Where ``match_previous`` has what the row before says of lane ``i``'s token."""
     m = NO_MATCH
@@ -220,7 +216,7 @@ def _previous_match(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def
     return (step.token * MATCHES + m) * net.bias.shape[1]
 
 
-@_part
+@part
 def _link_match(net, cluster, s, t, p, i, r):  # type: ignore[no-untyped-def]
     """Where ``match_link`` has what the row that partner ``p`` leads to says of token ``t``."""
     q = s.partner[p]
@@ -232,7 +228,7 @@ def _link_match(net, cluster, s, t, p, i, r):  # type: ignore[no-untyped-def]
     return ((q * len(net.flat_bits) + t) * MATCHES + m) * net.bias.shape[1]
 
 
-@_part
+@part
 def _mix(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def]
     """Add up in ``z[r]`` all that is known of lane ``i``'s token, and clip it."""
     head, t, paired = net.bias.shape[1], step.token, step.paired
@@ -264,7 +260,7 @@ def _mix(net, cluster, s, step, i, r):  # type: ignore[no-untyped-def]
         store(s.z, r * head + k, clip(v))
 
 
-@_part
+@part
 def _predict(net, cluster, s, step, block, rows):  # type: ignore[no-untyped-def]
     """Fill ``mass`` and ``below`` for a block of rows."""
     head, t = net.bias.shape[1], step.token
@@ -277,7 +273,7 @@ def _predict(net, cluster, s, step, block, rows):  # type: ignore[no-untyped-def
         store(s.below, r * 16, sums_before(q))
 
 
-@_part
+@part
 def _share(s, r, y, flat):  # type: ignore[no-untyped-def]
     """Frequency of symbol ``y`` and the sum of those before it."""
     share = np.int32(65536 >> flat)
@@ -288,7 +284,7 @@ def _share(s, r, y, flat):  # type: ignore[no-untyped-def]
     return share, start
 
 
-@_part
+@part
 def _read(s, words, at, i, r, flat):  # type: ignore[no-untyped-def]
     """Decode a symbol of lane ``i``; return it and the words read, or -1."""
     u = s.rans[i & (STATES - 1)]
@@ -309,7 +305,7 @@ def _read(s, words, at, i, r, flat):  # type: ignore[no-untyped-def]
     return y, at
 
 
-@_part
+@part
 def _compare(s, i, r, y, paired):  # type: ignore[no-untyped-def]
     """Note whether symbol ``y`` is the one that was seen in the row before and in partners."""
     s.same[0, i] = s.same[0, i] if s.seen[0, r] == y else 0
@@ -320,7 +316,7 @@ def _compare(s, i, r, y, paired):  # type: ignore[no-untyped-def]
             s.same[p, i] = s.same[p, i] if s.seen[p, r] == y else 0
 
 
-@_part
+@part
 def _code_token(net, cluster, group, s, step, words, decode):  # type: ignore[no-untyped-def]
     """Code a token of all rows of a step; return the words read, or -1."""
     f, t, n = step.field, step.token, step.active
@@ -353,7 +349,7 @@ def _code_token(net, cluster, group, s, step, words, decode):  # type: ignore[no
     return words
 
 
-@_part
+@part
 def _bucket(net, f, compact):  # type: ignore[no-untyped-def]
     """Bucket of a compact integer of field ``f``."""
     bucket = 0
@@ -362,7 +358,7 @@ def _bucket(net, f, compact):  # type: ignore[no-untyped-def]
     return min(bucket, net.threshold_start[f + 1] - net.threshold_start[f])
 
 
-@_part
+@part
 def _target(net, cluster, f, lane, j, compact):  # type: ignore[no-untyped-def]
     """Row that link ``f`` of a lane's row at position ``j`` points to, or -1."""
     count = net.link_start[f + 1] - net.link_start[f]
@@ -376,7 +372,7 @@ def _target(net, cluster, f, lane, j, compact):  # type: ignore[no-untyped-def]
     return target
 
 
-@_part
+@part
 def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-untyped-def]
     """Add what is known of field ``f`` now, and of the rows it points to, to the state."""
     hidden = net.gate.shape[1]
@@ -402,7 +398,7 @@ def _end_field(net, cluster, lanes, j, n, f, link_at, s):  # type: ignore[no-unt
                 )  # fmt: skip
 
 
-@nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+@kernel(makes_arrays=False)
 def _run(net, cluster, group, s, decode):  # type: ignore[no-untyped-def]
     """Do what :func:`run_group` says.
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.schema import ColumnSpec, TableData
 
 Array = npt.NDArray[Any]
@@ -66,7 +66,7 @@ class TableView:
         return names[0], names[1]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _nearest(offsets, eta, phi, other_offsets, other_eta, other_phi, near, best, distance):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for lane in range(len(offsets) - 1):
         for i in range(offsets[lane], offsets[lane + 1]):

@@ -7,9 +7,9 @@ products come in as float32, in which matrix products hold them exactly.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel, part
 from vortex_hep.nn.arithmetic import SHARED
 from vortex_hep.nn.kernels import ROWS, product
 from vortex_hep.nn.sequence import arithmetic as do
@@ -43,12 +43,12 @@ _EXACT_TERMS = do.EXACT_TERMS
 _EXACT_KEYS = 32
 
 
-@nb.njit(inline="always")
+@part
 def _clip(x, limit):  # type: ignore[no-untyped-def]
     return min(max(x, -limit), limit)
 
 
-@nb.njit(inline="always")
+@part
 def _exp2(distance):  # type: ignore[no-untyped-def]
     """As :func:`vortex_hep.nn.arithmetic.exp2_weight`, on int32."""
     shift = min(distance >> np.int32(10), np.int32(31))
@@ -57,7 +57,7 @@ def _exp2(distance):  # type: ignore[no-untyped-def]
     return (np.int32(32768) - ((curve * r) >> np.int32(10))) >> shift
 
 
-@nb.njit(inline="always")
+@part
 def _root(n):  # type: ignore[no-untyped-def]
     r = np.int64(np.sqrt(np.float64(n)))
     if r * r > n:
@@ -67,7 +67,7 @@ def _root(n):  # type: ignore[no-untyped-def]
     return r
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def embed(  # type: ignore[no-untyped-def]
     inputs, kinds, positions, table, factor, begin, next_type, next_factor, rates,
     position_factor, sines, out, lo, hi,
@@ -94,7 +94,7 @@ def embed(  # type: ignore[no-untyped-def]
                     out[lane, i, j] = _clip(x, _RESIDUAL)
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def normalise(x, unit, out, lo, hi):  # type: ignore[no-untyped-def]
     """Normalise rows of ``x`` (int32) into ``out`` (float32)."""
     width = x.shape[1]
@@ -109,7 +109,7 @@ def normalise(x, unit, out, lo, hi):  # type: ignore[no-untyped-def]
             out[row, c] = np.float32(_clip(y, np.int64(_LIMIT)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def products(x, w, out, lo, hi):  # type: ignore[no-untyped-def]
     """``out = x @ w`` for rows lo to hi.
 
@@ -142,7 +142,7 @@ def products(x, w, out, lo, hi):  # type: ignore[no-untyped-def]
                         out[row + b, c] += sums[b, c]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def add(x, sums, factor, lo, hi):  # type: ignore[no-untyped-def]
     """Add scaled sums to the residual stream, in place."""
     width = x.shape[1]
@@ -152,7 +152,7 @@ def add(x, sums, factor, lo, hi):  # type: ignore[no-untyped-def]
             x[row, c] = np.int32(_clip(np.int64(x[row, c]) + y, np.int64(_RESIDUAL)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def scale(sums, factor, bias, out, lo, hi):  # type: ignore[no-untyped-def]
     """Scale and clip sums into ``out`` (int8)."""
     width = len(factor)
@@ -162,7 +162,7 @@ def scale(sums, factor, bias, out, lo, hi):  # type: ignore[no-untyped-def]
             out[row, c] = np.int8(_clip(y, np.int64(_LIMIT)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def store(kv, first, keys, values, n, at, lo, hi):  # type: ignore[no-untyped-def]
     """Put keys and values of tokens into the caches of lanes lo to hi.
 
@@ -187,7 +187,7 @@ def store(kv, first, keys, values, n, at, lo, hi):  # type: ignore[no-untyped-de
                     values[lane, h, block, c, place] = kv[row, first + width + h * dim + c]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def move(cache, first, keep, lo, hi):  # type: ignore[no-untyped-def]
     """Move ``keep`` tokens from place ``first`` of a cache to its beginning."""
     for lane in range(lo, hi):
@@ -200,7 +200,7 @@ def move(cache, first, keep, lo, hi):  # type: ignore[no-untyped-def]
                     ]
 
 
-@nb.njit(nogil=True)
+@kernel
 def _attend(  # type: ignore[no-untyped-def]
     q, keys, values, at, visible, logit_factor, value_factor, scores, logits, out
 ):
@@ -242,7 +242,7 @@ def _attend(  # type: ignore[no-untyped-def]
         out[c] = (sums * quotient + (np.int64(1) << (_ATTENTION_SHIFT - 1))) >> _ATTENTION_SHIFT
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def attend(  # type: ignore[no-untyped-def]
     qkv, keys, values, used, logit_factor, value_factor, far_keys, far_values, far,
     far_logit_factor, far_value_factor, mix, n, out, lo, hi,
@@ -294,7 +294,7 @@ def attend(  # type: ignore[no-untyped-def]
                     out[row, h * dim + c] = np.float32(_clip(y, np.int64(_LIMIT)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def gate(sums, gate_factor, up_factor, act_factor, silu, out, lo, hi):  # type: ignore[no-untyped-def]
     """Gated activations from the sums of gate and up (side by side), into ``out`` (float32)."""
     width = len(act_factor)
@@ -309,7 +309,7 @@ def gate(sums, gate_factor, up_factor, act_factor, silu, out, lo, hi):  # type: 
             out[row, c] = np.float32(_clip(y, np.int64(_LIMIT)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def logits(sums, factor, bias, kinds, out, lo, hi):  # type: ignore[no-untyped-def]
     """Logits of rows lo to hi, into ``out`` (int32, shape (rows, 256))."""
     n = len(kinds)
@@ -321,7 +321,7 @@ def logits(sums, factor, bias, kinds, out, lo, hi):  # type: ignore[no-untyped-d
             out[row, c] = np.int32(_clip(y, np.int64(_LOGIT_LIMIT)))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def score(acts, taps, factor, bias, pointwise, out, lo, hi):  # type: ignore[no-untyped-def]
     """Importance of tokens: ``acts`` int8 (lanes, tokens, width), ``out`` int64 (lanes, tokens)."""
     tokens, width = acts.shape[1], acts.shape[2]
@@ -340,7 +340,7 @@ def score(acts, taps, factor, bias, pointwise, out, lo, hi):  # type: ignore[no-
             out[lane, t] = total
 
 
-@nb.njit(inline="always")
+@part
 def _share(weight, freq):  # type: ignore[no-untyped-def]
     """16 weights (int64) to frequencies that sum to 65536 (int32)."""
     total = np.int64(0)
@@ -358,7 +358,7 @@ def _share(weight, freq):  # type: ignore[no-untyped-def]
     freq[best] += np.int32(rest)
 
 
-@nb.njit(inline="always")
+@part
 def _high_weights(line, weight):  # type: ignore[no-untyped-def]
     """Weights of high nibbles (int64) from the logits of a byte (int32)."""
     top = line[0]
@@ -371,7 +371,7 @@ def _high_weights(line, weight):  # type: ignore[no-untyped-def]
         weight[g] = total
 
 
-@nb.njit(inline="always")
+@part
 def _low_weights(line, nibble, weight):  # type: ignore[no-untyped-def]
     """Weights of low nibbles (int64), given the high one."""
     first = 16 * nibble
@@ -382,7 +382,7 @@ def _low_weights(line, nibble, weight):  # type: ignore[no-untyped-def]
         weight[b] = _exp2(np.int32(top - line[first + b]))
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def high(logits, freq, lo, hi):  # type: ignore[no-untyped-def]
     """Frequencies of high nibbles (int32, shape (lanes, 16)) of lanes lo to hi."""
     weight = np.empty(16, np.int64)
@@ -391,7 +391,7 @@ def high(logits, freq, lo, hi):  # type: ignore[no-untyped-def]
         _share(weight, freq[lane])
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def low(logits, nibble, freq, lo, hi):  # type: ignore[no-untyped-def]
     """Frequencies of low nibbles, given the high ones (uint8, shape (lanes,))."""
     weight = np.empty(16, np.int64)
@@ -400,7 +400,7 @@ def low(logits, nibble, freq, lo, hi):  # type: ignore[no-untyped-def]
         _share(weight, freq[lane])
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def code(logits, tokens, freq, cum, lo, hi):  # type: ignore[no-untyped-def]
     """Frequencies and cumulated frequencies of the bytes of lanes lo to hi.
 
@@ -416,9 +416,9 @@ def code(logits, tokens, freq, cum, lo, hi):  # type: ignore[no-untyped-def]
     for lane in range(lo, hi):
         for i in range(tokens.shape[1]):
             token = np.int64(tokens[lane, i])
-            for part in range(2):
-                s = token >> 4 if part == 0 else token & 15
-                if part == 0:
+            for half in range(2):
+                s = token >> 4 if half == 0 else token & 15
+                if half == 0:
                     _high_weights(logits[lane, i], weight)
                 else:
                     _low_weights(logits[lane, i], token >> 4, weight)
@@ -426,5 +426,5 @@ def code(logits, tokens, freq, cum, lo, hi):  # type: ignore[no-untyped-def]
                 below = np.int32(0)
                 for k in range(s):
                     below += shares[k]
-                freq[2 * i + part, lane] = np.uint16(shares[s])
-                cum[2 * i + part, lane] = np.uint16(below)
+                freq[2 * i + half, lane] = np.uint16(shares[s])
+                cum[2 * i + half, lane] = np.uint16(below)

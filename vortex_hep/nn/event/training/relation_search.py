@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
+from vortex_hep.core.compiled import kernel
 
 #: Formulas of two columns, by number: see :func:`_pair`.
 SUM, DIFFERENCE, PRODUCT, RATIO, INVERSE, HYPOT, LEG, POLAR = 0, 1, 2, 3, 4, 5, 6, 7
@@ -14,7 +14,7 @@ FUNCTIONS, MODES = 5, 3
 PAIRS = POLAR + FUNCTIONS * MODES
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _pair(form, a, b, fb):  # type: ignore[no-untyped-def]
     """Value of a formula; ``fb`` are the angular functions of ``b``."""
     if form == 0:
@@ -40,13 +40,13 @@ def _pair(form, a, b, fb):  # type: ignore[no-untyped-def]
     return 1.0 / (a * f) if a * f != 0.0 else math.nan
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _steady(y, value, first):  # type: ignore[no-untyped-def]
     """Whether ``y / value`` differs from ``first`` by little."""
     return abs(abs(y / value) - first) <= 0.01 * first if value != 0.0 else False
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def search_pairs(y, x, fx, own, found, limit):  # type: ignore[no-untyped-def]
     """Pairs of columns of which some formula is proportional to ``y`` on all rows.
 
@@ -93,7 +93,7 @@ def search_pairs(y, x, fx, own, found, limit):  # type: ignore[no-untyped-def]
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _constant(y, x, i, j, k, signs, near):  # type: ignore[no-untyped-def]
     """Whether ``y`` less the signed sum of three columns is constant."""
     a = 1.0 if signs & 1 else -1.0
@@ -107,7 +107,7 @@ def _constant(y, x, i, j, k, signs, near):  # type: ignore[no-untyped-def]
     return True
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def search_sums(y, x, own, near, found, limit):  # type: ignore[no-untyped-def]
     """Find up to three columns whose signed sum differs from ``y`` by a constant.
 
@@ -145,7 +145,7 @@ def search_sums(y, x, own, near, found, limit):  # type: ignore[no-untyped-def]
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def search_squares(y, x, found, limit):  # type: ignore[no-untyped-def]
     """Find three or four columns whose signed squares add up to the square of ``y``.
 
@@ -191,7 +191,7 @@ def search_squares(y, x, found, limit):  # type: ignore[no-untyped-def]
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def search_energies(y, x, cosh, found, limit):  # type: ignore[no-untyped-def]
     """Columns (transverse momentum, pseudorapidity, mass) of which ``y`` is the energy.
 

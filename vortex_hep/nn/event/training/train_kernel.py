@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens.fields import BUCKETS
+from vortex_hep.core.compiled import kernel
 from vortex_hep.nn.event.model import MATCHES
 from vortex_hep.nn.event.network import UNKNOWN, widened
 from vortex_hep.nn.kernels import (
@@ -127,7 +127,7 @@ def fused_step(
         out += part[tuple(slice(0, n) for n in out.shape)]
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def _fused_step(batch, rows, w, trunk_t, head_t, grads, field_start, flat_bits, bits, train):  # type: ignore[no-untyped-def]
     """Do what :func:`fused_step` says, for widths that are multiples of 16."""
     fields = len(field_start) - 1

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.schema import Array
 
 DEFLATE, SHUFFLE, FLETCHER32, SZIP = 1, 2, 3, 4
@@ -175,7 +175,7 @@ def unshuffle(data: Array, width: int) -> Array:
     return out
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def fletcher32(data: Array) -> Any:
     """Checksum of bytes as the library computes it: over big-endian 16-bit words."""
     low, high = np.uint64(0), np.uint64(0)

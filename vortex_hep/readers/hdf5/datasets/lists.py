@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numba as nb
 import numpy as np
 
+from vortex_hep.core.compiled import kernel
 from vortex_hep.core.schema import Array
 
 #: Rows that are looked at to find what fills them up.
@@ -16,7 +16,7 @@ _LOOK_AT = 4096
 _WORTH = 0.05
 
 
-@nb.njit(cache=True, nogil=True)
+@kernel
 def list_lengths(records: Array, pad: Array) -> Any:
     """Length of each row without the padding at its end.
 

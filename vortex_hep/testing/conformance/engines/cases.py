@@ -166,7 +166,7 @@ def make_case(seed: int, **options: Any) -> Case:
     --------
     >>> case = make_case(1, lanes=5, widths=(4, 12))
     >>> len(case.rows.offsets), case.n_tokens
-    (6, 8)
+    (6, 6)
     """
     chosen = CaseOptions(**options)
     rng = np.random.default_rng(seed)
@@ -291,7 +291,7 @@ def _repeat_numbers(
 
 
 @dataclass
-class LaneGroups:
+class CaseGroups:
     """Lanes of each group, how many of them are active at each position, and rows."""
 
     lanes: list[Array]
@@ -299,10 +299,10 @@ class LaneGroups:
     sizes: list[int]
 
 
-def cut_groups(offsets: Array, size: int) -> LaneGroups:
+def cut_groups(offsets: Array, size: int) -> CaseGroups:
     """Groups of ``size`` lanes, longest lists first, as the table coder cuts them."""
     counts = np.diff(offsets)
-    out = LaneGroups([], [], [])
+    out = CaseGroups([], [], [])
     for start in range(0, len(counts), size):
         c = counts[start : start + size]
         out.lanes.append((np.argsort(-c, kind="stable") + start).astype(np.int64))

@@ -1,4 +1,4 @@
-"""What every engine must do with event models: the integers of the definition, and no others.
+"""Conformance of engines with event models: the integers of the definition, and no others.
 
 The contract is :class:`~vortex_hep.nn.coding.engine.Engine`; the definition is
 :func:`~vortex_hep.nn.event.reference.frequencies_of_rows`.

@@ -1,4 +1,4 @@
-"""What every engine must do with transformers in integers: the integers of the reference.
+"""Conformance of engines with transformers in integers: the integers of the reference.
 
 Random models have integers whose activations neither vanish nor saturate. The operations of an
 engine are :class:`~vortex_hep.nn.sequence.session.Operations`; the definition is
