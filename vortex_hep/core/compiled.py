@@ -218,8 +218,8 @@ class _Files(caching.IndexDataCacheFile):
 
     def _load_index(self) -> Any:
         # Numba reads what an index is of only after all its types, whose classes may be gone.
-        with contextlib.suppress(AttributeError, ImportError):
-            return super()._load_index()
+        with suppress(AttributeError, ImportError):
+            return super()._load_index()  # type: ignore[no-untyped-call]
         return {}
 
     def save(self, key: Any, data: Any) -> None:
