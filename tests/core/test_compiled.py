@@ -94,6 +94,12 @@ def run(folder, script=RUN, **variables):
     return int(value), int(hits), where
 
 
+def test_an_index_of_types_that_are_gone_is_stale(folder):
+    assert run(folder)[0] == FIRST
+    edit(folder, "shapes", "class Pair", "class Couple")
+    assert run(folder, RUN.replace("Pair", "Couple"))[:2] == (FIRST, 0)
+
+
 def test_a_change_of_what_a_kernel_calls_is_seen(folder):
     in_tree = str(folder / "small" / "__pycache__")
     assert run(folder) == (FIRST, 0, in_tree)
