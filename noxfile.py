@@ -96,6 +96,7 @@ def wheel(session: nox.Session) -> None:
     session.run("vortex-hep", "verify", "in.vxc", "--against", "in.root")
     session.run("vortex-hep", "decompress", "in.vxc", "-o", "out.root", "--overwrite")
     session.run("vortex-hep", "jobs", "site", "htcondor")
+    session.run("vortex-hep", "dataset", "compress", "--help")
 
 
 if __name__ == "__main__":

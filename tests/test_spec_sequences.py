@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import plain_sequences as plain
-from tests.nn.sequence.models import random_model
 from tests.spec_text import section, table_rows
 from vortex_hep.codec.sections import join
 from vortex_hep.codec.tokens.lanes import MAX_LANES_LOG2
@@ -38,6 +37,7 @@ from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
 from vortex_hep.nn.sequence.reference import Reference
 from vortex_hep.nn.sequence.session import BEGIN, Session
+from vortex_hep.testing.conformance.engines.sequences import random_model
 
 WORKED = section("9.6")
 SHAPE = SequenceShape(4, 1, 2, 3, 4, 2, 2, memory=True)

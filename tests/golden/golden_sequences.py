@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.golden.golden_model import _field, _segments, _table
-from tests.nn.sequence.models import RANGES
 from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableData, TableSpec, VarBytes
 from vortex_hep.models.model import Model
 from vortex_hep.nn.sequence.coder import LaneChoice
 from vortex_hep.nn.sequence.model import SequenceModel, SequenceShape
+from vortex_hep.testing.conformance.engines.sequences import RANGES
 
 Array = npt.NDArray[Any]
 

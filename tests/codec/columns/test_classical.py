@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from vortex_hep import errors
 from vortex_hep.codec.columns.bytecoders import Store
 from vortex_hep.codec.columns.classical import (
     COLUMN_CODERS,
-    MAX_DECODED,
     decode,
     decode_solid,
     decode_varbytes,
@@ -24,6 +22,9 @@ from vortex_hep.codec.columns.column_coders import Constant, Laid
 from vortex_hep.codec.columns.layouts import PLAIN, from_ordered, to_ordered, unsigned_view
 from vortex_hep.codec.columns.registry import Registry
 from vortex_hep.core.schema import COLUMN_DTYPES
+from vortex_hep.testing import ColumnCoderTests, check_codec_round_trip, check_registered
+from vortex_hep.testing.conformance.codecs import check_codec_hostile
+from vortex_hep.testing.conformance.strategies import column_arrays, damaged
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "classical-v1.json").read_text())
 
@@ -50,117 +51,40 @@ def same(found: np.ndarray, array: np.ndarray) -> bool:
     )
 
 
-@st.composite
-def bit_arrays(draw):
-    """Arrays of all dtypes with any bits: random, from few values, rising, or constant."""
-    dtype = np.dtype(draw(st.sampled_from(COLUMN_DTYPES)))
-    shape = draw(st.one_of(st.tuples(st.integers(0, 300)), hnp.array_shapes(max_dims=3)))
-    size = int(np.prod(shape))
-    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
-    how = draw(st.sampled_from(["any", "few", "rising", "constant"]))
-    if how == "rising":
-        array = np.cumsum(rng.integers(0, 3, size)).astype(dtype).reshape(shape)
-    else:
-        pool = rng.bytes(dtype.itemsize * {"any": max(size, 1), "few": 3, "constant": 1}[how])
-        values = np.frombuffer(pool, dtype)
-        index = np.arange(size) if how == "any" else rng.integers(0, len(values), size)
-        array = values[index].reshape(shape)
+def test_every_coder_has_its_line_here():
+    check_registered(COLUMN_CODERS, IDS)
+
+
+def like(coder, array):
+    """An array that the coder encodes."""
+    if isinstance(coder, Constant):
+        return np.full(array.nbytes, 7, "u1").view(array.dtype).reshape(array.shape)
     return array
 
 
-SPECIAL = [
-    np.array([0x7FC00000, 0x7F800001, 0xFFFFFFFF, 0x80000000, 0, 1, 0x7F800000, 0xFF800000], "<u4")
-    .view("<f4"),
-    np.array([0x7FF0000000000001, 1 << 63, 1, 0xFFF0 << 48], "<u8").view("<f8"),
-    np.arange(1 << 16, dtype="<u2").view("<f2"),
-    np.frombuffer(bytes(range(256)), "|b1"),
-    np.array([-(1 << 63), (1 << 63) - 1, 0, -1], "<i8"),
-    np.array([(1 << 64) - 1, 0, 1 << 63], "<u8"),
-]  # fmt: skip
+class TestEveryCoder(ColumnCoderTests):
+    @pytest.fixture(autouse=True, params=CODERS)
+    def _coder(self, request):
+        self.coder = request.param
 
-
-def test_every_coder_has_its_line_here():
-    assert {coder.id: coder.name for coder in COLUMN_CODERS} == IDS
+    def prepare(self, array):
+        return like(self.coder, array)
 
 
 @pytest.mark.parametrize("coder", CODERS)
 @settings(max_examples=40)
-@given(array=bit_arrays())
+@given(array=column_arrays())
 def test_round_trip(coder, array):
-    if isinstance(coder, Constant):
-        array = np.full(array.nbytes, 7, "u1").view(array.dtype).reshape(array.shape)
-    payload = coder.encode(array)
-    found = coder.decode(payload, array.dtype, array.size)
-    assert same(found, array)
-    assert found.flags.writeable
-    with pytest.raises(errors.CorruptionError):
-        coder.decode(payload + b"\x00", array.dtype, array.size)
-    if payload:
-        with pytest.raises(errors.CorruptionError):
-            coder.decode(payload[:-1], array.dtype, array.size)
-        with pytest.raises(errors.CorruptionError):
-            coder.decode(payload, array.dtype, 0)
-
-
-@pytest.mark.parametrize("coder", CODERS)
-@pytest.mark.parametrize("array", SPECIAL, ids=lambda array: array.dtype.str)
-def test_special_bits(coder, array):
-    if not isinstance(coder, Constant):
-        assert same(coder.decode(coder.encode(array), array.dtype, array.size), array)
-
-
-@pytest.mark.parametrize("coder", CODERS)
-def test_every_prefix_raises(coder):
-    array = np.full(60, 3, "<i4") if isinstance(coder, Constant) else np.arange(60, dtype="<i4") % 7
-    payload = coder.encode(array)
-    for size in range(len(payload)):
-        with pytest.raises(errors.CorruptionError):
-            coder.decode(payload[:size], array.dtype, array.size)
-
-
-@pytest.mark.parametrize("coder", CODERS)
-def test_other_counts_raise_or_are_exact_in_size(coder):
-    array = np.full(60, 3, "<i4") if isinstance(coder, Constant) else np.arange(60, dtype="<i4") % 7
-    payload = coder.encode(array)
-    for count in (1, 59, 61, 1000):
-        try:
-            found = coder.decode(payload, "<i4", count)
-        except errors.CorruptionError:
-            continue
-        assert found.shape == (count,)
-    for count in (-1, MAX_DECODED // 4 + 1, 1 << 62):
-        with pytest.raises(errors.CorruptionError):
-            coder.decode(payload, "<i4", count)
+    check_codec_round_trip(coder, [like(coder, array)])
 
 
 @pytest.mark.parametrize("coder", CODERS)
 @settings(max_examples=60)
 @given(data=st.data())
 def test_damage_raises_or_decodes_to_the_right_size(coder, data):
-    array = np.full(40, 3, "<f4") if isinstance(coder, Constant) else np.arange(40, dtype="<f4")
-    payload = bytearray(coder.encode(array))
-    for _ in range(data.draw(st.integers(1, 3))):
-        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
-    for hostile in (bytes(payload), data.draw(st.binary(max_size=60))):
-        try:
-            found = coder.decode(hostile, "<f4", 40)
-        except errors.CorruptionError:
-            continue
-        assert found.shape == (40,)
-
-
-@pytest.mark.parametrize("coder", CODERS)
-def test_other_dtypes_are_refused(coder):
-    for array in (
-        np.zeros(3, ">i4"),
-        np.zeros(3, "<c8"),
-        np.zeros(3, "S4"),
-        np.zeros(3, "<f4,<i4"),
-    ):
-        with pytest.raises(errors.UnsupportedTypeError):
-            coder.encode(array)
-        with pytest.raises(errors.UnsupportedTypeError):
-            coder.decode(b"", array.dtype, 3)
+    array = like(coder, np.arange(40, dtype="<f4"))
+    for hostile in (data.draw(damaged(coder.encode(array))), data.draw(st.binary(max_size=60))):
+        check_codec_hostile(coder, hostile, "<f4", 40)
 
 
 @pytest.mark.parametrize("entry", GOLDEN["columns"], ids=lambda e: f"{e['coder']}{e['dtype']}")

@@ -44,6 +44,7 @@ from vortex_hep.codec.weights.zipnn.planes import (
     encode_planes,
     encode_whole,
 )
+from vortex_hep.testing import check_cuts, check_flips
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FLOATS = sorted(name for name, wf in FORMATS.items() if wf.exponent)
@@ -352,15 +353,8 @@ def decode(data: bytes) -> None:
 
 def test_every_prefix_and_every_flip_raises():
     data = file_bytes(compress_model_weights(SMALL))
-    decode(data)
-    for size in range(len(data)):
-        with pytest.raises((errors.TruncatedError, errors.NotVortexError)):
-            decode(data[:size])
-    for at in range(len(data)):
-        broken = bytearray(data)
-        broken[at] ^= 1 << at % 8
-        with pytest.raises(errors.VortexError):
-            decode(bytes(broken))
+    check_cuts(data, decode, errors=(errors.TruncatedError, errors.NotVortexError))
+    check_flips(data, decode, masks=[1 << bit for bit in range(8)])
 
 
 @settings(max_examples=150)

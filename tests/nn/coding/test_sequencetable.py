@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nn.sequence.models import random_model
 from vortex_hep.codec.plan import Plan
 from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
@@ -23,6 +22,7 @@ from vortex_hep.nn.coding.sequencetable import SequenceDecoder, SequenceEncoder
 from vortex_hep.nn.coding.tablechunk import FOLDED, HEAD, NETWORK, decoded_bytes, pack_array
 from vortex_hep.nn.coding.tabledecoder import TableDecoder
 from vortex_hep.nn.sequence.coder import LaneChoice
+from vortex_hep.testing.conformance.engines.sequences import random_model
 
 SMALL = {"width": 8, "heads": 2, "layers": 1, "ff": 6, "window": 9, "chunk": 7, "lane_tokens": 24}
 

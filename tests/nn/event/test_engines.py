@@ -10,18 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nn.event.cases import (
-    FOREIGN,
-    OWN,
-    PARTLY,
-    THREE,
-    Case,
-    cut_groups,
-    decode,
-    encode,
-    make_case,
-    number_field,
-)
 from vortex_hep.core.options import DEVICES
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.nn.coding import engine as engines
@@ -30,14 +18,31 @@ from vortex_hep.nn.coding.stepwise import ReferenceEngine
 from vortex_hep.nn.devices import cuda_available
 from vortex_hep.nn.event.model import Link
 from vortex_hep.nn.event.network import UNKNOWN, GroupArrays, link_values, unpack
-from vortex_hep.nn.event.reference import frequencies_of_rows
+from vortex_hep.testing.conformance.engines import (
+    EVENT_FEATURES,
+    check_engine_equals_definition,
+    check_engine_names,
+    check_given_fields,
+)
+from vortex_hep.testing.conformance.engines.cases import (
+    FOREIGN,
+    OWN,
+    PARTLY,
+    THREE,
+    Case,
+    cut_groups,
+    encode,
+    make_case,
+    number_field,
+)
+from vortex_hep.testing.conformance.engines.event import check_engine_decodes
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
 )
 needs_cuda = pytest.mark.skipif(not cuda_available(), reason="no CUDA device")
 
-NAMES = [
+NAMES: list[Any] = [
     "cpu",
     "reference",
     pytest.param("torch", marks=needs_torch),
@@ -45,101 +50,24 @@ NAMES = [
 ]
 OTHERS = [n for n in NAMES if n != "reference"]
 
-#: Options of ``make_case``, one per feature of the model.
-FEATURES: dict[str, dict[str, Any]] = {
-    "all": {},
-    "no previous": {"previous": False},
-    "no link": {"links": ()},
-    "plain": {"previous": False, "links": (), "lane_fields": 0},
-    "foreign link": {"links": (FOREIGN,)},
-    "partly foreign link": {"links": (PARTLY,), "previous": False},
-    "three links": {"links": THREE, "lanes": 30},
-    "four links": {"links": (FOREIGN, OWN, PARTLY, OWN), "lanes": 30, "widths": (9, 64)},
-    "links alone": {"links": THREE, "widths": ()},
-    "links of extreme weights": {"links": THREE, "weights": "extreme", "hidden": 24, "head": 40},
-    "links of single rows": {"links": (FOREIGN, PARTLY), "longest": 1, "lanes": 30},
-    "links of no rows": {"links": THREE, "longest": 0},
-    "links of no lanes": {"links": THREE, "lanes": 0},
-    "no lane context": {"lane_fields": 0},
-    "blocks": {"links": (), "block": 16, "lane_fields": 3},
-    "blocks that divide the rows": {"links": (), "block": 9, "lane_fields": 1},
-    "one block": {"links": (), "block": 1 << 16},
-    "blocks of two": {"links": (), "block": 2, "lane_fields": 4, "hidden": 24, "head": 40},
-    "blocks without context": {"links": (), "block": 40, "lane_fields": 0},
-    "blocks of no rows": {"links": (), "block": 8, "lanes": 0},
-    "flat tokens": {"widths": (16, 9, 64, 5), "flat": (2, 3, 9, 2)},
-    "one bit": {"widths": (1,), "links": ()},
-    "widest": {"widths": (64, 63, 61), "longest": 5},
-    "constant field": {"widths": (0, 5, 0), "links": ()},
-    "extreme": {"weights": "extreme", "hidden": 64, "head": 32},
-    "extreme, odd widths": {"weights": "extreme", "hidden": 24, "head": 40},
-    "at the limits": {
-        "weights": "saturated",
-        "hidden": 512,
-        "head": 512,
-        "widths": (5,),
-        "lanes": 4,
-    },
-    "random at the limits": {
-        "weights": "extreme",
-        "hidden": 512,
-        "head": 512,
-        "widths": (5,),
-        "lanes": 4,
-    },
-    "small weights": {"weights": "small", "hidden": 8, "head": 8},
-    "wide": {"hidden": 64, "head": 64, "lanes": 20},
-    "one lane": {"lanes": 1, "longest": 40},
-    "single rows": {"longest": 1, "lanes": 30},
-    "no rows": {"longest": 0},
-    "no lanes": {"lanes": 0},
-}
-
 
 @cache
 def engine(name: str) -> Engine:
     return get_engine(name)
 
 
-def expected_symbols(case: Case, size: int) -> tuple[list[Any], list[Any]]:
-    """Frequencies and cumulated frequencies in decoding order, from ``frequencies_of_rows``."""
-    table = frequencies_of_rows(
-        case.model, case.stacked(case.tokens), case.stacked_buckets(), case.rows, case.lane_buckets
-    )
-    groups = cut_groups(case.rows.offsets, size)
-    freq, cum = [], []
-    for lanes, active in zip(groups.lanes, groups.active, strict=True):
-        f, c = [np.zeros(0)], [np.zeros(0)]
-        for j, n in enumerate(active):
-            rows = case.rows.offsets[lanes[:n]] + j
-            for t in range(case.n_tokens):
-                y = case.tokens[rows, t]
-                f.append(table[rows, t, y])
-                c.append((np.cumsum(table[rows, t], axis=1) - table[rows, t])[np.arange(n), y])
-        freq.append(np.concatenate(f))
-        cum.append(np.concatenate(c))
-    return freq, cum
-
-
 def check(name: str, case: Case, size: int, threads: int = 1) -> None:
-    freq, cum = expected_symbols(case, size)
-    coded = encode(engine(name), case, size, threads=threads)
-    for g in range(len(freq)):
-        assert np.array_equal(coded.freq[g], freq[g])
-        assert np.array_equal(coded.cum[g], cum[g])
-    if case.rows.link is not None:
-        assert np.array_equal(coded.link_row, case.rows.link)
-    used, tokens, buckets, links = decode(engine(name), case, size, coded.words, threads=threads)
-    assert used == [len(w) for w in coded.words]
-    assert np.array_equal(tokens, case.tokens)
-    assert np.array_equal(buckets, coded.buckets)
-    assert np.array_equal(links, coded.link_row)
+    check_engine_equals_definition(engine(name), case, size, threads=threads)
+
+
+def test_every_engine_has_its_line_here():
+    check_engine_names({getattr(name, "values", (name,))[0] for name in NAMES})
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("feature", EVENT_FEATURES)
 def test_engine_equals_the_definition(name, feature):
-    check(name, make_case(3, **FEATURES[feature]), 5)
+    check(name, make_case(3, **EVENT_FEATURES[feature]), 5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
@@ -222,10 +150,7 @@ def test_engines_agree_on_random_models(
 @pytest.mark.parametrize("writer", NAMES)
 def test_every_engine_reads_what_every_engine_writes(writer, reader, links):
     case = make_case(9, lanes=25, hidden=32, head=24, links=links)
-    coded = encode(engine(writer), case, 10)
-    used, tokens, _, _ = decode(engine(reader), case, 10, coded.words)
-    assert used == [len(w) for w in coded.words]
-    assert np.array_equal(tokens, case.tokens)
+    check_engine_decodes(engine(reader), case, encode(engine(writer), case, 10), 10)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -233,26 +158,7 @@ def test_every_engine_reads_what_every_engine_writes(writer, reader, links):
 @pytest.mark.parametrize("known", [(0,), (1, 3), range(9)])
 def test_given_fields_are_not_coded(name, known, links):
     case = make_case(10, lanes=25, links=links)
-    given_fields = np.isin(np.arange(len(case.model.fields)), known)
-    coded = encode(engine(name), case, 10, given=given_fields)
-    by_reference = encode(engine("reference"), case, 10, given=given_fields)
-    skip = np.repeat(given_fields, np.diff(case.net.field_start))
-    full, _ = expected_symbols(case, 10)
-    for g, freq in enumerate(coded.freq):
-        assert np.array_equal(freq, by_reference.freq[g])
-        assert np.array_equal(coded.cum[g], by_reference.cum[g])
-        assert np.array_equal(coded.words[g], by_reference.words[g])
-        at = 0
-        for n in cut_groups(case.rows.offsets, 10).active[g]:
-            for t in range(case.n_tokens):
-                expected = np.ones(n) if skip[t] else full[g][at : at + n]
-                assert np.array_equal(freq[at : at + n], expected)
-                at += n
-    assert (coded.bits[:, given_fields] == 0).all()
-    used, tokens, buckets, _ = decode(engine(name), case, 10, coded.words, given=given_fields)
-    assert used == [len(w) for w in coded.words]
-    assert np.array_equal(tokens, case.tokens)
-    assert np.array_equal(buckets, coded.buckets)
+    check_given_fields(engine(name), case, known, 10)
 
 
 @pytest.mark.parametrize("name", ["reference", pytest.param("torch", marks=needs_torch)])
@@ -355,7 +261,7 @@ def test_cpu_is_always_there():
 
 
 def test_unknown_engine():
-    with pytest.raises(UnsupportedTypeError, match=r"device 'tpu' is none of auto.*reference"):
+    with pytest.raises(UnsupportedTypeError, match=r"one of auto.*reference, not 'tpu'"):
         get_engine("tpu")
 
 

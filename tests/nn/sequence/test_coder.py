@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.nn.sequence.models import random_model
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.nn.sequence.coder import (
     _CACHE_BYTES,
@@ -24,8 +24,11 @@ from vortex_hep.nn.sequence.coder import (
 )
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.reference import Reference
+from vortex_hep.testing.conformance.engines.sequences import random_model
 
-SMALL = {"width": 8, "heads": 2, "layers": 1, "ff": 6, "types": 3, "window": 9, "chunk": 7}
+SMALL: dict[str, Any] = {
+    "width": 8, "heads": 2, "layers": 1, "ff": 6, "types": 3, "window": 9, "chunk": 7,
+}  # fmt: skip
 MODEL = random_model(5, lane_tokens=20, **SMALL)
 
 

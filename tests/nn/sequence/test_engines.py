@@ -1,19 +1,28 @@
 """Tests that all engines of the transformer give the integers of the reference."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vortex_hep.core.options import DEVICES
+from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence import arithmetic, kernels
 from vortex_hep.nn.sequence.compiled import Compiled
 from vortex_hep.nn.sequence.reference import Reference
-from vortex_hep.nn.sequence.session import BEGIN, Session
 from vortex_hep.nn.sequence.torch_operations import TorchOperations, TorchWeights
-
-from .models import random_model
+from vortex_hep.testing.conformance.engines.sequences import (
+    check_lanes_alone,
+    check_operations,
+    feed_in_pieces,
+    random_lanes,
+    random_model,
+    saturated_model,
+)
 
 
 def cuda():
@@ -22,7 +31,7 @@ def cuda():
     return torch.cuda.is_available()
 
 
-ENGINES = {
+ENGINES: dict[str, Callable[..., Any]] = {
     "reference": lambda model, pool: Reference(model),
     "compiled": lambda model, pool: Compiled(model),
     "threads": lambda model, pool: Compiled(model, pool, 3),
@@ -41,21 +50,14 @@ def pool():
         yield executor
 
 
-def run(model, operations, inputs, sizes, **choices):
-    """Logits of all tokens, fed in pieces of these sizes, again and again."""
-    session = Session(model, operations, len(inputs), **choices)
-    out, at, k = [], 0, 0
-    while at < inputs.shape[1]:
-        n = min(session.room, inputs.shape[1] - at, sizes[k % len(sizes)])
-        out.append(session.feed(inputs[:, at : at + n]))
-        at, k = at + n, k + 1
-    return np.concatenate(out, axis=1)
-
-
-def lanes_of(seed, lanes, tokens):
-    inputs = np.random.default_rng(seed).integers(0, 256, (lanes, tokens))
-    inputs[:, 0] = BEGIN
-    return inputs
+def test_every_engine_has_its_line_here(pool):
+    model = random_model(0)
+    for device in DEVICES:
+        if device == "cuda" and not cuda():
+            continue
+        found = get_engine(device).operations(model, pool, 3)
+        made = [make(model, pool) for n, make in ENGINES.items() if n != "cuda" or cuda()]
+        assert type(found) in {type(operations) for operations in made}, device
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,55 +71,42 @@ def test_any_engine_fed_in_any_way_gives_the_integers_of_the_reference(
     name, pool, seed, lanes, tokens, chunk, memory, known, sizes
 ):
     model = random_model(seed)
-    inputs = lanes_of(seed, lanes, tokens)
-    choices = {"chunk": chunk, "memory": memory}
-    wanted = run(model, Reference(model), inputs, [99], **choices)
-    choices["length"] = tokens if known else None
-    found = run(model, ENGINES[name](model, pool), inputs, sizes, **choices)
-    np.testing.assert_array_equal(found, wanted)
+    check_operations(
+        ENGINES[name](model, pool), model, random_lanes(seed, lanes, tokens), sizes,
+        length=tokens if known else None, chunk=chunk, memory=memory,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lanes_do_not_know_of_one_another(name, pool):
     model = random_model(1)
-    inputs = lanes_of(1, 20, 30)
-    make = ENGINES[name]
-    whole = run(model, make(model, pool), inputs, [7])
-    for part in (slice(0, 1), slice(5, 12)):
-        alone = run(model, make(model, pool), inputs[part], [7])
-        np.testing.assert_array_equal(alone, whole[part])
+    check_lanes_alone(lambda: ENGINES[name](model, pool), model, random_lanes(1, 20, 30))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_long_sums_and_saturated_activations_are_exact(name, pool):
     """Sums of more terms than float32 holds exactly, with weights at their limits."""
-    model = random_model(2, width=32, ff=1200, layers=1)
-    for array in ("gate", "up", "down"):
-        model.weights[array][:] = np.sign(model.weights[array]) * 127
-    model.weights["act_factor"][:] = 4000
-    inputs = lanes_of(2, 3, 20)
-    wanted = run(model, Reference(model), inputs, [99])
-    found = run(model, ENGINES[name](model, pool), inputs, [99])
-    np.testing.assert_array_equal(found, wanted)
+    model = saturated_model()
+    wanted = check_operations(ENGINES[name](model, pool), model, random_lanes(2, 3, 20))
     assert len(np.unique(wanted)) > 100
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_changes_what_follows_and_only_that(name, pool):
     model = random_model(3)
-    inputs = lanes_of(3, 2, 40)
-    with_memory = run(model, ENGINES[name](model, pool), inputs, [99], memory=True)
-    without = run(model, ENGINES[name](model, pool), inputs, [99], memory=False)
+    inputs = random_lanes(3, 2, 40)
+    with_memory = feed_in_pieces(model, ENGINES[name](model, pool), inputs, [99], memory=True)
+    without = feed_in_pieces(model, ENGINES[name](model, pool), inputs, [99], memory=False)
     np.testing.assert_array_equal(with_memory[:, :16], without[:, :16])
     assert (with_memory[:, 16:] != without[:, 16:]).any()
 
 
 def test_what_comes_later_does_not_matter():
     model = random_model(4)
-    inputs = lanes_of(4, 2, 40)
+    inputs = random_lanes(4, 2, 40)
     other = inputs.copy()
     other[:, 25:] ^= 1
-    a, b = (run(model, Reference(model), x, [99]) for x in (inputs, other))
+    a, b = (feed_in_pieces(model, Reference(model), x, [99]) for x in (inputs, other))
     np.testing.assert_array_equal(a[:, :25], b[:, :25])
     assert (a[:, 25:] != b[:, 25:]).any()
 

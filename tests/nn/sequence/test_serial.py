@@ -9,8 +9,7 @@ from vortex_hep.codec.sections import Reader, join
 from vortex_hep.codec.tokens.records import RecordColumn, RecordLayout
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.nn.sequence import serial
-
-from .models import bytes_layout, random_model
+from vortex_hep.testing.conformance.engines.sequences import bytes_layout, random_model
 
 
 @pytest.fixture(scope="module")

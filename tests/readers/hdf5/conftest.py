@@ -13,9 +13,8 @@ import pytest
 from h5py import h5a, h5d, h5l, h5o, h5s, h5t
 
 from vortex_hep import Model, compress_file, restore, verify
-from vortex_hep.core.schema import Member, TableData
-from vortex_hep.readers.hdf5 import open_file, restore_file
-from vortex_hep.readers.kinds import RestoreOptions
+from vortex_hep.readers.hdf5 import open_file
+from vortex_hep.testing.conformance.readers import read_contents, restore_contents
 
 #: Datasets of more elements are compared by their chunks as they are stored.
 _LARGE = 1 << 26
@@ -223,54 +222,16 @@ def _h5diff(first, second):
 
 def _read(source, target=1 << 14):
     """Blobs, ranges and clusters of a source, by the names of trees that users know."""
-    ranges: dict[str, list[tuple[int, int]]] = {}
-    clusters = {}
-    for tree in source.trees.values():
-        bounds = tree.cluster_ranges(target)
-        assert [a for a, _ in bounds] == [0, *(b for _, b in bounds[:-1])]
-        assert bounds[-1][1] == tree.num_entries
-        members = tree.members or (Member(tree.name, ""),)
-        ranges |= {member.name: bounds for member in members}
-        for start, stop in bounds:
-            whole = tree.read(start, stop)
-            _check_cluster(tree, whole)
-            for member in members:
-                clusters[member.name, start, stop] = _member(whole, member.prefix)
-    return dict(source.remainder()), ranges, clusters
-
-
-def _check_cluster(tree, cluster):
-    for table in tree.tables:
-        data = cluster[table.name]
-        assert list(data.columns) == [c.name for c in table.columns]
-        for spec in table.columns:
-            column = data.columns[spec.name]
-            assert column.dtype == spec.dtype
-            assert column.shape == (data.num_rows, *spec.inner)
-
-
-def _member(whole, prefix):
-    if not prefix:
-        return whole
-    data = whole[prefix.rstrip("/")]
-    columns = {name.removeprefix(prefix): column for name, column in data.columns.items()}
-    return {"": TableData(data.offsets, columns)}
+    contents = read_contents(source, target=target)
+    return contents.blobs, contents.ranges, contents.clusters
 
 
 def _there_and_back(path, out, *, exact=False, target=1 << 14, trees=None):
     """Read a file, restore it from what was read, and give blobs, clusters and notes."""
     with open_file(path, trees=trees, exact=exact) as source:
-        blobs, ranges, clusters = _read(source, target)
-        notes = source.notes()
-        identity = source.identity() if exact else None
-    restore_file(
-        blobs,
-        ranges,
-        lambda *key: clusters[key],
-        out,
-        RestoreOptions(overwrite=True, identity=identity),
-    )
-    return blobs, clusters, notes
+        contents = read_contents(source, target=target, exact=exact)
+    restore_contents(contents, out)
+    return contents.blobs, contents.clusters, contents.notes
 
 
 @pytest.fixture

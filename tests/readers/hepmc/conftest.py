@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vortex_hep.readers import open_source
-from vortex_hep.readers.hepmc import restore_hepmc
+from vortex_hep.testing.conformance.readers import read_contents, restore_contents
 
 
 def _sci(value, precision=16):
@@ -85,22 +85,10 @@ def _there_and_back(path, out, target=1 << 12):
     """Read a file cluster by cluster, restore it, and give its source's notes and clusters."""
     with open_source(path) as source:
         assert source.kind == "hepmc"
-        tree = source.trees["events"]
-        ranges = tree.cluster_ranges(target)
-        clusters = {bounds: tree.read(*bounds) for bounds in ranges}
-        blobs = dict(source.remainder())
-        notes = source.notes()
-    for cluster in clusters.values():
-        for table in tree.tables:
-            assert list(cluster[table.name].columns) == [c.name for c in table.columns]
-            for spec in table.columns:
-                column = cluster[table.name].columns[spec.name]
-                assert len(column) == cluster[table.name].offsets[-1]
-                assert getattr(column, "dtype", "bytes") == spec.dtype
-    restore_hepmc(
-        blobs, {"events": ranges}, lambda _, *bounds: clusters[bounds], out, overwrite=True
-    )
-    return notes, list(clusters.values())
+        assert list(source.trees) == ["events"]
+        contents = read_contents(source, target=target)
+    restore_contents(contents, out)
+    return contents.notes, list(contents.clusters.values())
 
 
 def _in_tar(texts):

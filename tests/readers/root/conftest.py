@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import uproot
 
-from vortex_hep.core.schema import Member, TableData
 from vortex_hep.readers import open_source
-from vortex_hep.readers.root import restore_root
+from vortex_hep.readers.kinds import RestoreOptions
+from vortex_hep.testing.conformance.readers import read_contents, restore_contents
 
 NAN_PAYLOADS = np.array(
     [0x7FC00001, 0xFFC12345, 0x80000000, 0x00000001, 0x7F800000, 0x7FA00001], np.uint32
@@ -77,28 +77,10 @@ def _write_tree(file, name, arrays):
 def _round_trip(path, out, *, compression="zstd:1", target=1 << 22):
     """Read a file whole, then restore it from what was read."""
     with open_source(path) as source:
-        ranges: dict[str, list[tuple[int, int]]] = {}
-        clusters = {}
-        for tree in source.trees.values():
-            bounds = tree.cluster_ranges(target)
-            members = tree.members or (Member(tree.name, ""),)
-            ranges |= {member.name: bounds for member in members}
-            for start, stop in bounds:
-                whole = tree.read(start, stop)
-                for member in members:
-                    clusters[member.name, start, stop] = _member(whole, member.prefix)
-        blobs = dict(source.remainder())
-    restore_root(blobs, ranges, lambda *key: clusters[key], out, compression=compression)
-    return blobs
-
-
-def _member(cluster, prefix):
-    """What one tree of a bundle has of a cluster."""
-    if not prefix:
-        return cluster
-    data = cluster[prefix.rstrip("/")]
-    columns = {name.removeprefix(prefix): column for name, column in data.columns.items()}
-    return {"": TableData(data.offsets, columns)}
+        assert source.kind == "root"
+        contents = read_contents(source, target=target)
+    restore_contents(contents, out, RestoreOptions(compression=compression))
+    return contents.blobs
 
 
 def _text(interpretation):

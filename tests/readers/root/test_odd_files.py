@@ -15,6 +15,7 @@ from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.opaque import OpaqueSource
 from vortex_hep.readers.root import restore_root
 from vortex_hep.readers.root.ttree.streamed import StreamedError, TreeWalker
+from vortex_hep.testing import check_cuts, check_flips
 
 
 @pytest.fixture
@@ -108,16 +109,30 @@ def test_unknown_layout_is_carried_whole(written, tmp_path, monkeypatch):
             assert compare_sources(a, b) == ["a file of kind 'root' against one of kind 'opaque'"]
 
 
+def read_damaged(folder):
+    """Function that reads bytes as a file of this folder."""
+
+    def read(data):
+        path = folder / "damaged.root"
+        path.write_bytes(data)
+        with open_source(path) as source:
+            for tree in source.trees.values():
+                tree.read(0, tree.num_entries)
+            list(source.remainder())
+
+    return read
+
+
+#: The bits of a byte.
+BITS = [1 << bit for bit in range(8)]
+
+
 def test_every_prefix_raises(tmp_path, write_tree):
     path = tmp_path / "small.root"
     with uproot.recreate(path) as file:
         write_tree(file, "t", {"x": np.arange(5.0)})
     data = path.read_bytes()
-    cut = tmp_path / "cut.root"
-    for size in range(37, len(data), 37):
-        cut.write_bytes(data[:size])
-        with pytest.raises(SourceError):
-            open_source(cut)
+    check_cuts(data, read_damaged(tmp_path), range(37, len(data), 37), errors=SourceError)
 
 
 def test_flipped_bytes_never_escape_as_other_errors(tmp_path, write_tree):
@@ -126,19 +141,9 @@ def test_flipped_bytes_never_escape_as_other_errors(tmp_path, write_tree):
     with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
         write_tree(file, "t", {"x": np.arange(50.0), "y": np.arange(50, dtype=np.int16)})
     data = path.read_bytes()
-    flipped = tmp_path / "flipped.root"
-    rng = np.random.default_rng(0)
-    for position in rng.integers(0, len(data), 300):
-        damaged = bytearray(data)
-        damaged[position] ^= 1 << int(rng.integers(8))
-        flipped.write_bytes(damaged)
-        try:
-            with open_source(flipped) as source:
-                for tree in source.trees.values():
-                    tree.read(0, tree.num_entries)
-                list(source.remainder())
-        except SourceError:
-            pass
+    places = np.random.default_rng(0).integers(0, len(data), 300).tolist()
+    check_flips(data, read_damaged(tmp_path), places, errors=SourceError, masks=BITS,
+                unnoticed="any")  # fmt: skip
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Registry(Generic[C]):
     """
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self.what = what
         self._by_id: dict[int, C] = {}
         self._by_name: dict[str, C] = {}
 
@@ -48,10 +48,10 @@ class Registry(Generic[C]):
             Its id or name is taken or outside the range of ids, 1 to 65535.
         """
         if not 0 < entry.id < 1 << 16:
-            msg = f"{self._what} id {entry.id} is outside 1 to 65535"
+            msg = f"{self.what} id {entry.id} is outside 1 to 65535"
             raise ValueError(msg)
         if entry.id in self._by_id or entry.name in self._by_name:
-            msg = f"a {self._what} with id {entry.id} or name {entry.name!r} is registered already"
+            msg = f"a {self.what} with id {entry.id} or name {entry.name!r} is registered already"
             raise ValueError(msg)
         self._by_id[entry.id] = entry
         self._by_name[entry.name] = entry
@@ -67,7 +67,7 @@ class Registry(Generic[C]):
         """
         found = self._by_name.get(key) if isinstance(key, str) else self._by_id.get(key)
         if found is None:
-            msg = f"no {self._what} has the id or name {key!r}"
+            msg = f"no {self.what} has the id or name {key!r}"
             raise UnknownCodecError(msg, hint="the file may need a newer release of vortex_hep")
         return found
 

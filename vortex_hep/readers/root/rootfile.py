@@ -58,6 +58,10 @@ class RootFileSource:
         """Path, class, cycle and uncompressed bytes of all objects that are not trees."""
         return self._contents.objects()
 
+    def tail(self) -> Iterator[bytes]:
+        """Bytes behind the end that the file's header states, in pieces."""
+        return self._contents.tail()
+
     def settle(self) -> dict[str, tuple[str, ...]]:
         """Check all data against the layout of the tables; lay out anew what does not fit.
 

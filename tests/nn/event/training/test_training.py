@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.event.cases import FOREIGN, OWN, PARTLY, THREE, Case, encode, make_case
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event.model import POSITIONS
@@ -15,6 +14,15 @@ from vortex_hep.nn.event.training.train_kernel import (
     fused_step,
     scratch,
     training_step,
+)
+from vortex_hep.testing.conformance.engines.cases import (
+    FOREIGN,
+    OWN,
+    PARTLY,
+    THREE,
+    Case,
+    encode,
+    make_case,
 )
 
 torch = pytest.importorskip("torch")

@@ -4,9 +4,12 @@
 # ruff: noqa: ANN001, ANN201, ANN202
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from vortex_hep.core.compiled import kernel
+from vortex_hep.core.compiled import kernel, part
+from vortex_hep.core.schema import Array
 from vortex_hep.readers.hepmc.text.numbers import (
     BARE_ZERO,
     DIGIT_0,
@@ -78,147 +81,260 @@ def _fits(value):
     return -0x7FFFFFFF <= value <= 0x7FFFFFFF
 
 
-@kernel
-def _read_event(text, at, stop, precisions, n, p, v, begin):
-    """Rows of one event's lines, appended at ``n``; False if they are not as expected.
+class Walk(NamedTuple):
+    """Lines of an event on their way to rows, or rows on their way to lines.
 
-    ``n`` counts particles, vertices, positions, incoming; ``begin`` is what it was before.
+    Parameters
+    ----------
+    text : uint8 array
+        The lines.
+    stop : int
+        Where they end, or how much room there is for them.
+    precisions : int64 array
+        Of momenta, polarisations and positions.
+    p, v : named tuples
+        Particles and vertices.
+    n : int64 array, shape (4,)
+        Particles, vertices, positions and incoming particles so far.
+    begin : int64 array, shape (4,)
+        What these were before the event.
+    state : int64 array
+        See :data:`CURRENT` and what follows it.
     """
-    current, pending, last_id = -1, -1, np.int64(0)
-    highest = np.int64(0)
-    room = len(p.end_of) - begin[0]
-    for k in range(begin[0], len(p.end_of)):
+
+    text: Array
+    stop: int
+    precisions: Array
+    p: NamedTuple
+    v: NamedTuple
+    n: Array
+    begin: Array
+    state: Array
+
+
+#: Places in ``Walk.state``: the vertex that the last particle came from, or -1; the vertex whose
+#: line no particle has followed yet, or -1; the number of the last vertex; the highest number of a
+#: particle that a line has named; how many particles there can be.
+CURRENT, PENDING, LAST_ID, HIGHEST, ROOM = 0, 1, 2, 3, 4
+
+
+@part
+def _clear_ends(p, first, most):
+    """Forget where particles end that were numbered before; return how many there can be."""
+    for k in range(first, len(p.end_of)):
         # As many as there are lines at most; entries of events before are no more needed.
-        if k > begin[0] + (stop - at) // 2:
-            room = k - begin[0]
-            break
+        if k > first + most:
+            return k - first
         p.end_of[k] = -1
-    while at < stop:
-        if text[at] == LETTER_V:
-            if pending >= 0:
-                return False
-            at = expect(text, at + 1, stop, SPACE)
-            number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
-            status, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
-            at = expect(text, at, stop, OPEN)
-            if at < 0 or number >= 0 or not _fits(number) or not _fits(status):
-                return False
-            row = n[1]
-            size, before = 0, np.int64(0)
-            while at < stop and text[at] != CLOSE:
-                if size > 0:
-                    at = expect(text, at, stop, COMMA)
-                    if at < 0:
-                        return False
-                value, end = read_integer(text, at, stop)
-                if end == at or value < 1 or value > room or p.end_of[begin[0] + value - 1] >= 0:
-                    return False
-                at = end
-                highest = max(highest, value)
-                p.end_of[begin[0] + value - 1] = row
-                if size == 0:
-                    v.mother[row] = value - 1
-                else:
-                    v.incoming[n[3]] = value - before
-                    n[3] += 1
-                before = value
-                size += 1
-            if size == 0:
-                v.mother[row] = -1
-            at = expect(text, at, stop, CLOSE)
-            if at < 0 or at >= stop:
-                return False
-            placed = text[at] == SPACE
-            if placed:
-                at = expect(text, at + 1, stop, AT)
-                for k in range(4):
-                    at = expect(text, at, stop, SPACE)
-                    if at < 0:
-                        return False
-                    cell = 4 * n[2] + k
-                    at = read_cell(
-                        text, at, stop, precisions[2], v.digits, v.exponents, v.kinds, v.odd, cell
-                    )
-                n[2] += 1
-            at = expect(text, at, stop, NEWLINE)
+    return len(p.end_of) - first
+
+
+@part
+def _read_incoming(w, at, row):
+    """Numbers of the particles that end in a vertex; how many, and the place behind, or -1."""
+    size, before = 0, np.int64(0)
+    first = w.begin[0]
+    while at < w.stop and w.text[at] != CLOSE:
+        if size > 0:
+            at = expect(w.text, at, w.stop, COMMA)
             if at < 0:
-                return False
-            v.number[row] = number
-            v.step[row] = number - (last_id - 1)
-            v.status[row] = status
-            v.size[row] = size
-            v.placed[row] = placed
-            v.line[row] = size == 1 and not placed and status == 0
-            last_id = number
-            pending = row
-            n[1] += 1
-            continue
-        if text[at] != LETTER_P:
-            return False
-        row = n[0]
-        at = expect(text, at + 1, stop, SPACE)
-        number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
-        parent, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
-        pdg, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
-        if at < 0 or number != row - begin[0] + 1 or not _fits(pdg):
-            return False
-        for k in range(MOMENTA):
-            cell = MOMENTA * row + k
-            at = read_cell(
-                text, at, stop, precisions[0], p.digits, p.exponents, p.kinds, p.odd, cell
-            )
-            at = expect(text, at, stop, SPACE)
-            if at < 0:
-                return False
-        status, end = read_integer(text, at, stop)
-        at = -1 if end == at else expect(text, end, stop, NEWLINE)
-        if at < 0 or not _fits(status):
-            return False
-        birth = SAME
-        if pending >= 0 and parent != v.number[pending]:
-            return False
-        if parent == 0:
-            current, birth = -1, NONE
-        elif pending >= 0:
-            current, birth = pending, NEW
-        elif parent < 0:
-            if current < 0 or v.number[current] != parent:
-                current, birth = -1, EARLIER
-                for k in range(begin[1], n[1]):
-                    if v.number[k] == parent:
-                        current = k
-                if current < 0 or v.mother[current] < 0:
-                    return False
+                return size, -1
+        value, end = read_integer(w.text, at, w.stop)
+        if end == at or value < 1 or value > w.state[ROOM] or w.p.end_of[first + value - 1] >= 0:
+            return size, -1
+        at = end
+        w.state[HIGHEST] = max(w.state[HIGHEST], value)
+        w.p.end_of[first + value - 1] = row
+        if size == 0:
+            w.v.mother[row] = value - 1
         else:
-            if parent > room:
-                return False
-            highest = max(highest, parent)
-            end_vertex = p.end_of[begin[0] + parent - 1]
-            if end_vertex < 0:
-                current, birth = n[1], NEW
-                p.end_of[begin[0] + parent - 1] = current
-                v.mother[current] = parent - 1
-                v.number[current] = 0  # no line names it
-                v.step[current] = 0
-                v.status[current] = 0
-                v.size[current] = 1
-                v.placed[current] = False
-                v.line[current] = False
-                last_id -= 1
-                n[1] += 1
-            else:
-                if v.number[end_vertex] != 0 or v.mother[end_vertex] != parent - 1:
-                    return False
-                if end_vertex != current:
-                    current, birth = end_vertex, EARLIER
-        pending = -1
-        p.pdg[row] = pdg
-        p.status[row] = status
-        p.birth[row] = birth
-        p.vertex[row] = current
-        p.mother[row] = v.mother[current] if current >= 0 else -1
-        n[0] += 1
-    return pending < 0 and highest <= n[0] - begin[0]
+            w.v.incoming[w.n[3]] = value - before
+            w.n[3] += 1
+        before = value
+        size += 1
+    if size == 0:
+        w.v.mother[row] = -1
+    return size, expect(w.text, at, w.stop, CLOSE)
+
+
+@part
+def _read_position(w, at):
+    """The four numbers of a vertex's position; the place behind them, or -1."""
+    v = w.v
+    at = expect(w.text, at, w.stop, AT)
+    for k in range(4):
+        at = expect(w.text, at, w.stop, SPACE)
+        if at < 0:
+            return -1
+        at = read_cell(
+            w.text, at, w.stop, w.precisions[2], v.digits, v.exponents, v.kinds, v.odd,
+            4 * w.n[2] + k,
+        )  # fmt: skip
+    w.n[2] += 1
+    return at
+
+
+@part
+def _read_vertex(w, at):
+    """A row of the line of a vertex; the place behind the line, or -1 if it is not as expected."""
+    if w.state[PENDING] >= 0:
+        return -1
+    text, stop, v = w.text, w.stop, w.v
+    at = expect(text, at + 1, stop, SPACE)
+    number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
+    status, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
+    at = expect(text, at, stop, OPEN)
+    if at < 0 or number >= 0 or not _fits(number) or not _fits(status):
+        return -1
+    row = w.n[1]
+    size, at = _read_incoming(w, at, row)
+    if at < 0 or at >= stop:
+        return -1
+    placed = text[at] == SPACE
+    if placed:
+        at = _read_position(w, at + 1)
+    at = expect(text, at, stop, NEWLINE)
+    if at < 0:
+        return -1
+    v.number[row] = number
+    v.step[row] = number - (w.state[LAST_ID] - 1)
+    v.status[row] = status
+    v.size[row] = size
+    v.placed[row] = placed
+    v.line[row] = size == 1 and not placed and status == 0
+    w.state[LAST_ID] = number
+    w.state[PENDING] = row
+    w.n[1] += 1
+    return at
+
+
+@part
+def _read_momentum(w, at, row):
+    """The numbers of a particle, and the space behind; the place behind that, or -1."""
+    p = w.p
+    for k in range(MOMENTA):
+        at = read_cell(
+            w.text, at, w.stop, w.precisions[0], p.digits, p.exponents, p.kinds, p.odd,
+            MOMENTA * row + k,
+        )  # fmt: skip
+        at = expect(w.text, at, w.stop, SPACE)
+        if at < 0:
+            return -1
+    return at
+
+
+@part
+def _born_at(w, number):
+    """Go to the vertex of this number, which has a line of its own; how the particle is born."""
+    v, current = w.v, w.state[CURRENT]
+    if current >= 0 and v.number[current] == number:
+        return SAME
+    current = -1
+    for k in range(w.begin[1], w.n[1]):
+        if v.number[k] == number:
+            current = k
+    if current < 0 or v.mother[current] < 0:
+        return -1
+    w.state[CURRENT] = current
+    return EARLIER
+
+
+@part
+def _born_of(w, parent):
+    """Go to the vertex where a particle ends, which has no line; how the particle is born."""
+    v, state = w.v, w.state
+    if parent > state[ROOM]:
+        return -1
+    state[HIGHEST] = max(state[HIGHEST], parent)
+    place = w.begin[0] + parent - 1
+    end_vertex = w.p.end_of[place]
+    if end_vertex < 0:
+        current = w.n[1]
+        w.p.end_of[place] = current
+        v.mother[current] = parent - 1
+        v.number[current] = 0  # no line names it
+        v.step[current] = 0
+        v.status[current] = 0
+        v.size[current] = 1
+        v.placed[current] = False
+        v.line[current] = False
+        state[CURRENT] = current
+        state[LAST_ID] -= 1
+        w.n[1] += 1
+        return NEW
+    if v.number[end_vertex] != 0 or v.mother[end_vertex] != parent - 1:
+        return -1
+    if end_vertex == state[CURRENT]:
+        return SAME
+    state[CURRENT] = end_vertex
+    return EARLIER
+
+
+@part
+def _birth(w, parent):
+    """Go to the vertex that a particle comes from; how it is born, or -1 if that cannot be."""
+    state, pending = w.state, w.state[PENDING]
+    if pending >= 0 and parent != w.v.number[pending]:
+        return -1
+    if parent == 0:
+        state[CURRENT] = -1
+        return NONE
+    if pending >= 0:
+        state[CURRENT] = pending
+        return NEW
+    if parent < 0:
+        return _born_at(w, parent)
+    return _born_of(w, parent)
+
+
+@part
+def _read_particle(w, at):
+    """A row of the line of a particle; the place behind it, or -1 if it is not as expected."""
+    text, stop, p = w.text, w.stop, w.p
+    row = w.n[0]
+    at = expect(text, at + 1, stop, SPACE)
+    number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
+    parent, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
+    pdg, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
+    if at < 0 or number != row - w.begin[0] + 1 or not _fits(pdg):
+        return -1
+    at = _read_momentum(w, at, row)
+    if at < 0:
+        return -1
+    status, end = read_integer(text, at, stop)
+    at = -1 if end == at else expect(text, end, stop, NEWLINE)
+    if at < 0 or not _fits(status):
+        return -1
+    birth = _birth(w, parent)
+    if birth < 0:
+        return -1
+    current = w.state[CURRENT]
+    w.state[PENDING] = -1
+    p.pdg[row] = pdg
+    p.status[row] = status
+    p.birth[row] = birth
+    p.vertex[row] = current
+    p.mother[row] = w.v.mother[current] if current >= 0 else -1
+    w.n[0] += 1
+    return at
+
+
+@kernel
+def _read_event(w, at):
+    """Rows of one event's lines, appended at ``n``; False if they are not as expected."""
+    state = w.state
+    state[CURRENT], state[PENDING], state[LAST_ID], state[HIGHEST] = -1, -1, 0, 0
+    state[ROOM] = _clear_ends(w.p, w.begin[0], (w.stop - at) // 2)
+    while at < w.stop:
+        if w.text[at] == LETTER_V:
+            at = _read_vertex(w, at)
+        elif w.text[at] == LETTER_P:
+            at = _read_particle(w, at)
+        else:
+            return False
+        if at < 0:
+            return False
+    return state[PENDING] < 0 and state[HIGHEST] <= w.n[0] - w.begin[0]
 
 
 @kernel
@@ -241,14 +357,152 @@ def read_events(text, starts, stops, precisions, p, v, good, offsets):
     """
     n = np.zeros(4, np.int64)
     begin = np.zeros(4, np.int64)
+    state = np.zeros(5, np.int64)
     for event in range(len(starts)):
         begin[:] = n
-        if good[event] and not _read_event(
-            text, starts[event], stops[event], precisions, n, p, v, begin
-        ):
+        walk = Walk(text, stops[event], precisions, p, v, n, begin, state)
+        if good[event] and not _read_event(walk, starts[event]):
             good[event] = False
             n[:] = begin
         offsets[event + 1] = n
+
+
+@part
+def _open_vertex(w, row_mother, first, last):
+    """Take the next vertex; whether its line is written: 1, 0, or -1 if rows contradict."""
+    v, current = w.v, w.n[1]
+    if current >= last[1]:
+        return -1
+    w.n[1] += 1
+    w.state[CURRENT] = current
+    size = v.size[current]
+    if size < 0 or (row_mother < 0) != (size == 0):
+        return -1
+    usual = size == 1 and not v.placed[current] and v.status[current] == 0
+    number = w.state[LAST_ID] - 1 + v.step[current]
+    w.state[LAST_ID] = number
+    v.mother[current] = row_mother
+    v.number[current] = 0 if usual and not v.line[current] else number
+    if row_mother >= 0:
+        w.p.end_of[first + row_mother] = current
+    return 1 if v.number[current] != 0 else 0
+
+
+@part
+def _write_incoming(w, at, size, value, last):
+    """Write the particles that end in a vertex; the place behind, or -1 if there are too few."""
+    if size - 1 > last[3] - w.n[3]:
+        return -1
+    for k in range(size):
+        if k > 0:
+            w.text[at] = COMMA
+            at += 1
+            value += w.v.incoming[w.n[3]]
+            w.n[3] += 1
+        at = write_integer(w.text, at, value)
+    return at
+
+
+@part
+def _write_position(w, at, last):
+    """Write the position of a vertex; the place behind it, or -1 if there is none."""
+    v = w.v
+    if w.n[2] >= last[2]:
+        return -1
+    w.text[at] = SPACE
+    w.text[at + 1] = AT
+    at += 2
+    for k in range(4):
+        w.text[at] = SPACE
+        at = write_cell(
+            w.text, at + 1, w.precisions[2], v.digits, v.exponents, v.kinds, v.odd, v.text,
+            4 * w.n[2] + k,
+        )  # fmt: skip
+    w.n[2] += 1
+    return at
+
+
+@part
+def _write_vertex(w, at, mother, last):
+    """Write the line of a vertex; the place behind it, or -1 if rows contradict one another."""
+    out, v, current = w.text, w.v, w.state[CURRENT]
+    out[at] = LETTER_V
+    out[at + 1] = SPACE
+    at = write_integer(out, at + 2, w.state[LAST_ID])
+    out[at] = SPACE
+    at = write_integer(out, at + 1, np.int64(v.status[current]))
+    out[at] = SPACE
+    out[at + 1] = OPEN
+    at = _write_incoming(w, at + 2, v.size[current], mother + 1, last)
+    if at < 0:
+        return -1
+    out[at] = CLOSE
+    at += 1
+    if v.placed[current]:
+        at = _write_position(w, at, last)
+        if at < 0:
+            return -1
+    out[at] = NEWLINE
+    return at + 1
+
+
+@part
+def _write_particle(w, at, row, number):
+    """Write the line of a particle; the place behind it."""
+    out, p, current = w.text, w.p, w.state[CURRENT]
+    parent = np.int64(0)
+    if current >= 0:
+        parent = w.v.number[current]
+        if parent == 0:
+            parent = w.v.mother[current] + 1
+    out[at] = LETTER_P
+    out[at + 1] = SPACE
+    at = write_integer(out, at + 2, number)
+    out[at] = SPACE
+    at = write_integer(out, at + 1, parent)
+    out[at] = SPACE
+    at = write_integer(out, at + 1, np.int64(p.pdg[row]))
+    for k in range(MOMENTA):
+        out[at] = SPACE
+        at = write_cell(
+            out, at + 1, w.precisions[0], p.digits, p.exponents, p.kinds, p.odd, p.text,
+            MOMENTA * row + k,
+        )  # fmt: skip
+    out[at] = SPACE
+    at = write_integer(out, at + 1, np.int64(p.status[row]))
+    out[at] = NEWLINE
+    return at + 1
+
+
+@kernel
+def _write_event(w, at, last):
+    """Lines of one event, whose rows end at ``last``; the place behind, or -1."""
+    p, state = w.p, w.state
+    state[CURRENT], state[LAST_ID] = -1, 0
+    first = w.begin[0]
+    for row in range(first, last[0]):
+        birth, mother = p.birth[row], np.int64(p.mother[row])
+        if mother < -1 or mother >= last[0] - first:
+            return -1
+        if birth == NEW:
+            has_line = _open_vertex(w, mother, first, last)
+            if has_line > 0:
+                at = _write_vertex(w, at, mother, last)
+            if has_line < 0 or at < 0:
+                return -1
+        elif birth == EARLIER:
+            if mother < 0:
+                return -1
+            current = p.end_of[first + mother]
+            if current < w.begin[1] or current >= w.n[1]:
+                return -1
+            state[CURRENT] = current
+        elif birth == NONE:
+            state[CURRENT] = -1
+        elif birth != SAME:
+            return -1
+        at = _write_particle(w, at, row, np.int64(row - first + 1))
+    return at if w.n[1] == last[1] and w.n[2] == last[2] and w.n[3] == last[3] else -1
 
 
 @kernel
@@ -261,103 +515,14 @@ def write_events(out, precisions, p, v, offsets, ends):
         False if the rows contradict one another.
     """
     at = 0
+    n = np.zeros(4, np.int64)
+    state = np.zeros(5, np.int64)
     for event in range(len(offsets) - 1):
-        first, last = offsets[event, 0], offsets[event + 1, 0]
-        vertex, place, other = offsets[event, 1], offsets[event, 2], offsets[event, 3]
-        begin = vertex
-        current, last_id = -1, np.int64(0)
-        for row in range(first, last):
-            birth, mother = p.birth[row], np.int64(p.mother[row])
-            if mother < -1 or mother >= last - first:
-                return False
-            if birth == NEW:
-                if vertex >= offsets[event + 1, 1]:
-                    return False
-                current = vertex
-                vertex += 1
-                size = v.size[current]
-                if size < 0 or (mother < 0) != (size == 0):
-                    return False
-                usual = size == 1 and not v.placed[current] and v.status[current] == 0
-                number = last_id - 1 + v.step[current]
-                last_id = number
-                v.mother[current] = mother
-                v.number[current] = 0 if usual and not v.line[current] else number
-                if mother >= 0:
-                    p.end_of[first + mother] = current
-                if v.number[current] != 0:
-                    out[at] = LETTER_V
-                    out[at + 1] = SPACE
-                    at = write_integer(out, at + 2, number)
-                    out[at] = SPACE
-                    at = write_integer(out, at + 1, np.int64(v.status[current]))
-                    out[at] = SPACE
-                    out[at + 1] = OPEN
-                    at += 2
-                    if size - 1 > offsets[event + 1, 3] - other:
-                        return False
-                    value = mother + 1
-                    for k in range(size):
-                        if k > 0:
-                            out[at] = COMMA
-                            at += 1
-                            value += v.incoming[other]
-                            other += 1
-                        at = write_integer(out, at, value)
-                    out[at] = CLOSE
-                    at += 1
-                    if v.placed[current]:
-                        if place >= offsets[event + 1, 2]:
-                            return False
-                        out[at] = SPACE
-                        out[at + 1] = AT
-                        at += 2
-                        for k in range(4):
-                            out[at] = SPACE
-                            at = write_cell(
-                                out, at + 1, precisions[2], v.digits, v.exponents, v.kinds, v.odd,
-                                v.text, 4 * place + k,
-                            )  # fmt: skip
-                        place += 1
-                    out[at] = NEWLINE
-                    at += 1
-            elif birth == EARLIER:
-                if mother < 0:
-                    return False
-                current = p.end_of[first + mother]
-                if current < begin or current >= vertex:
-                    return False
-            elif birth == NONE:
-                current = -1
-            elif birth != SAME:
-                return False
-            parent = np.int64(0)
-            if current >= 0:
-                parent = v.number[current]
-                if parent == 0:
-                    parent = v.mother[current] + 1
-            out[at] = LETTER_P
-            out[at + 1] = SPACE
-            at = write_integer(out, at + 2, np.int64(row - first + 1))
-            out[at] = SPACE
-            at = write_integer(out, at + 1, parent)
-            out[at] = SPACE
-            at = write_integer(out, at + 1, np.int64(p.pdg[row]))
-            for k in range(MOMENTA):
-                out[at] = SPACE
-                at = write_cell(
-                    out, at + 1, precisions[0], p.digits, p.exponents, p.kinds, p.odd, p.text,
-                    MOMENTA * row + k,
-                )  # fmt: skip
-            out[at] = SPACE
-            at = write_integer(out, at + 1, np.int64(p.status[row]))
-            out[at] = NEWLINE
-            at += 1
-        if (
-            vertex != offsets[event + 1, 1]
-            or place != offsets[event + 1, 2]
-            or other != offsets[event + 1, 3]
-        ):
+        n[:] = offsets[event]
+        at = _write_event(
+            Walk(out, len(out), precisions, p, v, n, offsets[event], state), at, offsets[event + 1]
+        )
+        if at < 0:
             return False
         ends[event] = at
     return True

@@ -6,6 +6,8 @@ Both kernels are bounded by what they are given: whatever the bytes, they end an
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from vortex_hep.core.compiled import kernel, part
@@ -39,6 +41,81 @@ _LONG_STRING = 255
 _BITS_SIZE = 6
 
 
+class ProgramTable(NamedTuple):
+    """A program.
+
+    Parameters
+    ----------
+    ops : int64 array, shape (operations, 3)
+        Code and operands.
+    constants : uint8 array, shape (constants, CONSTANT_SIZE)
+    sizes : int64 array, shape (constants,)
+        0 for those that were not met yet; they are filled in when decoding.
+    """
+
+    ops: Array
+    constants: Array
+    sizes: Array
+
+
+class WalkedEntries(NamedTuple):
+    """Entries to decode.
+
+    Parameters
+    ----------
+    ends : int64 array, shape (entries,)
+        Where each entry ends; filled in where they are not ``bounded``.
+    bounded : bool
+    outer : int64 array, shape (entries,)
+        Items of each entry where a counter says so.
+    rows : int64 array, shape (levels, entries + 1)
+        Filled with the first row of each entry at each level.
+    """
+
+    ends: Array
+    bounded: bool
+    outer: Array
+    rows: Array
+
+
+class Streams(NamedTuple):
+    """Streams of numbers and of items, one after the other.
+
+    Parameters
+    ----------
+    numbers, number_at, items, item_at : int64, int64, uint8, int64 arrays
+        ``*_at`` is where each stream is written or read next.
+    """
+
+    numbers: Array
+    number_at: Array
+    items: Array
+    item_at: Array
+
+
+class StreamEnds(NamedTuple):
+    """Where each stream ends (int64 arrays)."""
+
+    numbers: Array
+    items: Array
+
+
+class Stack(NamedTuple):
+    """Frames and loops that are open (int64 arrays, shape (MAX_DEPTH,)).
+
+    Parameters
+    ----------
+    frames : array
+        Where each frame ends, or began.
+    starts, left : array
+        Where each loop begins in the program, and how often it is still gone through.
+    """
+
+    frames: Array
+    starts: Array
+    left: Array
+
+
 @part
 def _u4(data: Array, at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
@@ -55,7 +132,7 @@ def _put_u4(data: Array, at: int, value: int) -> None:
 
 @kernel
 def _learn(
-    data: Array, at: int, end: int, constants: Array, sizes: Array, slot: int, memberwise: int
+    program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> bool:
     """Take a version as it is first met, with the class version and checksum behind it."""
     if at + 2 > end:
@@ -74,44 +151,207 @@ def _learn(
     if at + size > end:
         return False
     for i in range(size):
-        constants[slot, i] = data[at + i]
-    sizes[slot] = size
+        program.constants[slot, i] = data[at + i]
+    program.sizes[slot] = size
     return True
+
+
+@part
+def _move(streams: Streams, stream: int, data: Array, at: int, size: int, write: bool) -> int:
+    """Append bytes to a stream of items; return the byte behind them."""
+    if write:
+        target = streams.item_at[stream]
+        for i in range(size):
+            streams.items[target + i] = data[at + i]
+    streams.item_at[stream] += size
+    return at + size
+
+
+@part
+def _append(streams: Streams, stream: int, value: int, write: bool) -> None:
+    """Append to a stream of numbers."""
+    if write:
+        streams.numbers[streams.number_at[stream]] = value
+    streams.number_at[stream] += 1
+
+
+@part
+def _frame_end(data: Array, at: int, end: int) -> int:
+    """Where a frame ends whose byte count stands at ``at``; -1 if it stands there not."""
+    if at + 4 > end:
+        return -1
+    size = _u4(data, at) - _BYTE_COUNT
+    return -1 if size < 0 or size > end - at - 4 else at + 4 + size
+
+
+@part
+def _constant_size(
+    program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
+) -> int:
+    """Bytes of a constant; -1 if others stand there."""
+    if program.sizes[slot] == 0 and not _learn(program, data, at, end, slot, memberwise):
+        return -1
+    size = program.sizes[slot]
+    if size > end - at:
+        return -1
+    for i in range(size):
+        if data[at + i] != program.constants[slot, i]:
+            return -1
+    return size  # type: ignore[no-any-return]
+
+
+@part
+def _rest_count(data: Array, at: int, end: int, width: int) -> int:
+    """Items that are left of an entry behind their flag; -1 if they do not fill it."""
+    size = end - at - 1
+    if size < 0 or size % width != 0:
+        return -1
+    count = size // width
+    return count if data[at] == (1 if count > 0 else 0) else -1
+
+
+@part
+def _string_size(data: Array, at: int, end: int) -> int:
+    """Bytes of a TString with those of its length; -1 if it does not end in time."""
+    if at >= end:
+        return -1
+    size = np.int64(data[at]) + 1
+    if size == _LONG_STRING + 1:
+        if at + 5 > end:
+            return -1
+        size = _u4(data, at + 1) + 5
+    return -1 if size > end - at else size
+
+
+@part
+def _bits_size(data: Array, at: int, end: int) -> int:
+    """Bytes of fBits and what belongs to them; -1 if they do not end in time."""
+    if at + 4 > end:
+        return -1
+    size = _BITS_SIZE if _u4(data, at) & _REFERENCED else 4
+    return -1 if at + size > end else size
+
+
+@part
+def _decode_item(
+    program: ProgramTable,
+    payload: Array,
+    streams: Streams,
+    operation: tuple[int, int, int],
+    position: int,
+    end: int,
+    write: bool,
+) -> int:
+    """Take a constant, a string or bits; return as :func:`_decode_entry`."""
+    code, a, b = operation
+    if code == CONSTANT:
+        size = _constant_size(program, payload, position, end, a, b)
+        return -1 - position if size < 0 else position + size
+    if code == STRING:
+        size = _string_size(payload, position, end)
+        if size < 0:
+            return -1 - position
+        _append(streams, a, size, write)
+        return _move(streams, b, payload, position, size, write)
+    size = _bits_size(payload, position, end)
+    if size < 0:
+        return -1 - position
+    if write:
+        target = streams.item_at[a]
+        for i in range(_BITS_SIZE):
+            streams.items[target + i] = payload[position + i] if i < size else 0
+    streams.item_at[a] += _BITS_SIZE
+    return position + size
+
+
+@part
+def _decode_entry(
+    program: ProgramTable,
+    payload: Array,
+    entries: WalkedEntries,
+    entry: int,
+    streams: Streams,
+    stack: Stack,
+    position: int,
+    end: int,
+    write: bool,
+) -> int:
+    """Walk one entry; return its end, or ``-1 - byte`` for the byte that does not fit."""
+    ops, rows = program.ops, entries.rows
+    depth = loops = pc = 0
+    n = np.int64(0)
+    while pc < len(ops):
+        code, a, b = ops[pc, 0], ops[pc, 1], ops[pc, 2]
+        pc += 1
+        if code in (ROWS, ROW):
+            size = n * b if code == ROWS else b
+            if size > end - position:
+                return -1 - position
+            position = _move(streams, a, payload, position, size, write)
+        elif code == COUNT:
+            if position + 4 > end:
+                return -1 - position
+            n = _u4(payload, position)
+            if n > end - position:
+                return -1 - position
+            position += 4
+            rows[a, entry + 1] += n
+            if b >= 0:
+                _append(streams, b, n, write)
+        elif code == END_LOOP:
+            stack.left[loops - 1] -= 1
+            if stack.left[loops - 1] > 0:
+                pc = stack.starts[loops - 1]
+            else:
+                loops -= 1
+        elif code == LOOP:
+            if n == 0:
+                pc = a
+            else:
+                stack.starts[loops] = pc
+                stack.left[loops] = n
+                loops += 1
+        elif code == FRAME:
+            stack.frames[depth] = _frame_end(payload, position, end)
+            if stack.frames[depth] < 0:
+                return -1 - position
+            position += 4
+            depth += 1
+        elif code == END_FRAME:
+            depth -= 1
+            if stack.frames[depth] != position:
+                return -1 - position
+        elif code == EACH:
+            n = entries.outer[entry]
+            if n < 0:
+                return -1 - position
+            rows[a, entry + 1] += n
+        elif code == REST:
+            n = _rest_count(payload, position, end, b)
+            if n < 0:
+                return -1 - position
+            position += 1
+            rows[a, entry + 1] += n
+        else:
+            position = _decode_item(program, payload, streams, (code, a, b), position, end, write)
+            if position < 0:
+                return position
+    return position
 
 
 @kernel
 def decode(
-    ops: Array,
-    constants: Array,
-    sizes: Array,
-    payload: Array,
-    ends: Array,
-    bounded: bool,
-    outer: Array,
-    rows: Array,
-    numbers: Array,
-    number_at: Array,
-    items: Array,
-    item_at: Array,
-    write: bool,
+    program: ProgramTable, payload: Array, entries: WalkedEntries, streams: Streams, write: bool
 ) -> int:
     """Walk the entries of a basket.
 
     Parameters
     ----------
-    ops : int64 array, shape (operations, 3)
-    constants : uint8 array, shape (constants, CONSTANT_SIZE)
-    sizes : int64 array, shape (constants,)
-        0 for those that were not met yet; they are filled in.
+    program : ProgramTable
     payload : uint8 array
-    ends : int64 array, shape (entries,)
-        Where each entry ends; filled in where they are not ``bounded``.
-    outer : int64 array, shape (entries,)
-        Items of each entry where a counter says so.
-    rows : int64 array, shape (levels, entries + 1)
-        Filled with the first row of each entry at each level.
-    numbers, number_at, items, item_at : int64, int64, uint8, int64 arrays
-        Where each stream is written from; ``*_at`` are moved to their ends.
+    entries : WalkedEntries
+    streams : Streams
+        What the entries hold is appended to them.
     write : bool
         If False the streams are only measured.
 
@@ -120,152 +360,164 @@ def decode(
     int
         -1, or the byte that does not fit.
     """
-    position = 0
     whole = len(payload)
-    frames = np.empty(MAX_DEPTH, np.int64)
-    starts = np.empty(MAX_DEPTH, np.int64)
-    left = np.empty(MAX_DEPTH, np.int64)
-    for entry in range(len(ends)):
-        end = ends[entry] if bounded else whole
-        for level in range(rows.shape[0]):
-            rows[level, entry + 1] = rows[level, entry]
-        rows[0, entry + 1] += 1
-        depth = loops = pc = 0
-        n = np.int64(0)
-        while pc < len(ops):
-            code, a, b = ops[pc, 0], ops[pc, 1], ops[pc, 2]
-            pc += 1
-            if code == ROWS:
-                size = n * b
-                if size > end - position:
-                    return position
-                if write:
-                    at = item_at[a]
-                    for i in range(size):
-                        items[at + i] = payload[position + i]
-                item_at[a] += size
-                position += size
-            elif code == ROW:
-                if b > end - position:
-                    return position
-                if write:
-                    at = item_at[a]
-                    for i in range(b):
-                        items[at + i] = payload[position + i]
-                item_at[a] += b
-                position += b
-            elif code == COUNT:
-                if position + 4 > end:
-                    return position
-                n = _u4(payload, position)
-                if n > end - position:
-                    return position
-                position += 4
-                rows[a, entry + 1] += n
-                if b >= 0:
-                    if write:
-                        numbers[number_at[b]] = n
-                    number_at[b] += 1
-            elif code == END_LOOP:
-                left[loops - 1] -= 1
-                if left[loops - 1] > 0:
-                    pc = starts[loops - 1]
-                else:
-                    loops -= 1
-            elif code == LOOP:
-                if n == 0:
-                    pc = a
-                else:
-                    starts[loops] = pc
-                    left[loops] = n
-                    loops += 1
-            elif code == FRAME:
-                if position + 4 > end:
-                    return position
-                size = _u4(payload, position)
-                if size < _BYTE_COUNT or size - _BYTE_COUNT > end - position - 4:
-                    return position
-                position += 4
-                frames[depth] = position + size - _BYTE_COUNT
-                depth += 1
-            elif code == END_FRAME:
-                depth -= 1
-                if frames[depth] != position:
-                    return position
-            elif code == CONSTANT:
-                if sizes[a] == 0 and not _learn(payload, position, end, constants, sizes, a, b):
-                    return position
-                if sizes[a] > end - position:
-                    return position
-                for i in range(sizes[a]):
-                    if payload[position + i] != constants[a, i]:
-                        return position
-                position += sizes[a]
-            elif code == EACH:
-                n = outer[entry]
-                if n < 0:
-                    return position
-                rows[a, entry + 1] += n
-            elif code == REST:
-                size = end - position - 1
-                if size < 0 or size % b != 0:
-                    return position
-                n = size // b
-                if payload[position] != (1 if n > 0 else 0):
-                    return position
-                position += 1
-                rows[a, entry + 1] += n
-            elif code == STRING:
-                if position >= end:
-                    return position
-                size = np.int64(payload[position]) + 1
-                if size == _LONG_STRING + 1:
-                    if position + 5 > end:
-                        return position
-                    size = _u4(payload, position + 1) + 5
-                if size > end - position:
-                    return position
-                if write:
-                    numbers[number_at[a]] = size
-                    at = item_at[b]
-                    for i in range(size):
-                        items[at + i] = payload[position + i]
-                number_at[a] += 1
-                item_at[b] += size
-                position += size
-            else:  # BITS
-                if position + 4 > end:
-                    return position
-                referenced = _u4(payload, position) & _REFERENCED
-                size = _BITS_SIZE if referenced else 4
-                if position + size > end:
-                    return position
-                if write:
-                    at = item_at[a]
-                    for i in range(_BITS_SIZE):
-                        items[at + i] = payload[position + i] if i < size else 0
-                item_at[a] += _BITS_SIZE
-                position += size
-        if bounded:
-            if position != end:
-                return position
-        else:
-            ends[entry] = position
+    stack = Stack(
+        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
+    )
+    position = np.int64(0)
+    for entry in range(len(entries.ends)):
+        end = entries.ends[entry] if entries.bounded else whole
+        for level in range(entries.rows.shape[0]):
+            entries.rows[level, entry + 1] = entries.rows[level, entry]
+        entries.rows[0, entry + 1] += 1
+        position = _decode_entry(
+            program, payload, entries, entry, streams, stack, position, end, write
+        )
+        if position < 0:
+            return -1 - position
+        if not entries.bounded:
+            entries.ends[entry] = position
+        elif position != end:
+            return position
     return -1 if position == whole else position
+
+
+@part
+def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: bool) -> int:
+    """Take bytes of a stream of items; return the place behind them."""
+    if write:
+        source = streams.item_at[stream]
+        for i in range(size):
+            out[at + i] = streams.items[source + i]
+    return at + size
+
+
+@part
+def _left(streams: Streams, ends: StreamEnds, stream: int) -> int:
+    """Bytes that are left of a stream of items."""
+    return ends.items[stream] - streams.item_at[stream]  # type: ignore[no-any-return]
+
+
+@part
+def _next_number(streams: Streams, ends: StreamEnds, stream: int) -> int:
+    """The next of a stream of numbers; -1 if there is none."""
+    at = streams.number_at[stream]
+    if at >= ends.numbers[stream]:
+        return -1
+    streams.number_at[stream] += 1
+    return streams.numbers[at]  # type: ignore[no-any-return]
+
+
+@part
+def _encode_item(
+    program: ProgramTable,
+    streams: Streams,
+    ends: StreamEnds,
+    operation: tuple[int, int, int],
+    out: Array,
+    position: int,
+    write: bool,
+) -> int:
+    """Put a constant, a string or bits; return the place behind it, or -1."""
+    code, a, b = operation
+    if code == CONSTANT:
+        size = program.sizes[a]
+        if size == 0:
+            return -1
+        if write:
+            for i in range(size):
+                out[position + i] = program.constants[a, i]
+        return position + size  # type: ignore[no-any-return]
+    if code == STRING:
+        size = _next_number(streams, ends, a)
+        if size < 0 or size > _left(streams, ends, b):
+            return -1
+        position = _copy(streams, b, size, out, position, write)
+        streams.item_at[b] += size
+        return position
+    if _left(streams, ends, a) < _BITS_SIZE:
+        return -1
+    size = _BITS_SIZE if streams.items[streams.item_at[a] + 3] & _REFERENCED else 4
+    position = _copy(streams, a, size, out, position, write)
+    streams.item_at[a] += _BITS_SIZE
+    return position
+
+
+@part
+def _encode_entry(
+    program: ProgramTable,
+    rows: Array,
+    entry: int,
+    streams: Streams,
+    ends: StreamEnds,
+    stack: Stack,
+    out: Array,
+    position: int,
+    write: bool,
+) -> int:
+    """Put one entry together; return its end, or -1 if the streams do not fit the program."""
+    ops = program.ops
+    depth = loops = pc = 0
+    n = np.int64(0)
+    while pc < len(ops):
+        code, a, b = ops[pc, 0], ops[pc, 1], ops[pc, 2]
+        pc += 1
+        if code in (ROWS, ROW):
+            size = n * b if code == ROWS else b
+            if size > _left(streams, ends, a):
+                return -1
+            position = _copy(streams, a, size, out, position, write)
+            streams.item_at[a] += size
+        elif code in (COUNT, EACH, REST):
+            if code == COUNT and b >= 0:
+                n = _next_number(streams, ends, b)
+            else:
+                n = rows[a, entry + 1] - rows[a, entry]
+            if n < 0:
+                return -1
+            if code == COUNT:
+                if write:
+                    _put_u4(out, position, n)
+                position += 4
+            elif code == REST:
+                if write:
+                    out[position] = 1 if n > 0 else 0
+                position += 1
+        elif code == END_LOOP:
+            stack.left[loops - 1] -= 1
+            if stack.left[loops - 1] > 0:
+                pc = stack.starts[loops - 1]
+            else:
+                loops -= 1
+        elif code == LOOP:
+            if n == 0:
+                pc = a
+            else:
+                stack.starts[loops] = pc
+                stack.left[loops] = n
+                loops += 1
+        elif code == FRAME:
+            position += 4
+            stack.frames[depth] = position
+            depth += 1
+        elif code == END_FRAME:
+            depth -= 1
+            if write:
+                size = position - stack.frames[depth]
+                _put_u4(out, stack.frames[depth] - 4, _BYTE_COUNT + size)
+        else:
+            position = _encode_item(program, streams, ends, (code, a, b), out, position, write)
+            if position < 0:
+                return -1
+    return position
 
 
 @kernel
 def encode(
-    ops: Array,
-    constants: Array,
-    sizes: Array,
+    program: ProgramTable,
     rows: Array,
-    numbers: Array,
-    number_at: Array,
-    number_end: Array,
-    items: Array,
-    item_at: Array,
-    item_end: Array,
+    streams: Streams,
+    stream_ends: StreamEnds,
     ends: Array,
     out: Array,
     write: bool,
@@ -274,10 +526,12 @@ def encode(
 
     Parameters
     ----------
+    program : ProgramTable
     rows : int64 array, shape (levels, entries + 1)
         Only levels right below the entries are looked at.
-    number_end, item_end : int64 arrays
-        Where each stream ends.
+    streams : Streams
+        Read from their beginnings to ``stream_ends``.
+    stream_ends : StreamEnds
     ends : int64 array, shape (entries,)
         Filled in.
     out : uint8 array
@@ -288,100 +542,21 @@ def encode(
     int
         Bytes of all entries, or -1 if the streams do not fit the program.
     """
+    stack = Stack(
+        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
+    )
     position = np.int64(0)
-    frames = np.empty(MAX_DEPTH, np.int64)
-    starts = np.empty(MAX_DEPTH, np.int64)
-    left = np.empty(MAX_DEPTH, np.int64)
     for entry in range(len(ends)):
-        depth = loops = pc = 0
-        n = np.int64(0)
-        while pc < len(ops):
-            code, a, b = ops[pc, 0], ops[pc, 1], ops[pc, 2]
-            pc += 1
-            if code in (ROWS, ROW):
-                size = n * b if code == ROWS else b
-                at = item_at[a]
-                if size > item_end[a] - at:
-                    return -1
-                if write:
-                    for i in range(size):
-                        out[position + i] = items[at + i]
-                item_at[a] += size
-                position += size
-            elif code in (COUNT, EACH, REST):
-                if code == COUNT and b >= 0:
-                    if number_at[b] >= number_end[b]:
-                        return -1
-                    n = numbers[number_at[b]]
-                    number_at[b] += 1
-                else:
-                    n = rows[a, entry + 1] - rows[a, entry]
-                if n < 0:
-                    return -1
-                if code == COUNT:
-                    if write:
-                        _put_u4(out, position, n)
-                    position += 4
-                elif code == REST:
-                    if write:
-                        out[position] = 1 if n > 0 else 0
-                    position += 1
-            elif code == END_LOOP:
-                left[loops - 1] -= 1
-                if left[loops - 1] > 0:
-                    pc = starts[loops - 1]
-                else:
-                    loops -= 1
-            elif code == LOOP:
-                if n == 0:
-                    pc = a
-                else:
-                    starts[loops] = pc
-                    left[loops] = n
-                    loops += 1
-            elif code == FRAME:
-                position += 4
-                frames[depth] = position
-                depth += 1
-            elif code == END_FRAME:
-                depth -= 1
-                if write:
-                    _put_u4(out, frames[depth] - 4, _BYTE_COUNT + position - frames[depth])
-            elif code == CONSTANT:
-                if sizes[a] == 0:
-                    return -1
-                if write:
-                    for i in range(sizes[a]):
-                        out[position + i] = constants[a, i]
-                position += sizes[a]
-            elif code == STRING:
-                if number_at[a] >= number_end[a]:
-                    return -1
-                size = numbers[number_at[a]]
-                at = item_at[b]
-                if size < 0 or size > item_end[b] - at:
-                    return -1
-                if write:
-                    for i in range(size):
-                        out[position + i] = items[at + i]
-                number_at[a] += 1
-                item_at[b] += size
-                position += size
-            else:  # BITS
-                at = item_at[a]
-                if item_end[a] - at < _BITS_SIZE:
-                    return -1
-                size = _BITS_SIZE if items[at + 3] & _REFERENCED else 4
-                if write:
-                    for i in range(size):
-                        out[position + i] = items[at + i]
-                item_at[a] += _BITS_SIZE
-                position += size
-        ends[entry] = position
-    for k in range(len(item_at)):
-        if item_at[k] != item_end[k]:
+        position = _encode_entry(
+            program, rows, entry, streams, stream_ends, stack, out, position, write
+        )
+        if position < 0:
             return -1
-    for k in range(len(number_at)):
-        if number_at[k] != number_end[k]:
+        ends[entry] = position
+    for k in range(len(streams.item_at)):
+        if streams.item_at[k] != stream_ends.items[k]:
+            return -1
+    for k in range(len(streams.number_at)):
+        if streams.number_at[k] != stream_ends.numbers[k]:
             return -1
     return position  # type: ignore[no-any-return]

@@ -255,15 +255,15 @@ class Program:
             raise ValueError(msg)
         ends = np.zeros(entries, np.int64) if lengths is None else np.cumsum(lengths)
         rows = np.zeros((len(self.parents), entries + 1), np.int64)
+        table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        walked = kernels.WalkedEntries(ends, lengths is not None, outer, rows)
         numbers, items = np.empty(0, np.int64), np.empty(0, np.uint8)
         number_at, item_at = np.zeros(self._numbers, np.int64), np.zeros(self._items, np.int64)
         number_from, item_from = number_at, item_at
         for write in (False, True):
             rows[:] = 0
-            found = kernels.decode(
-                self._table, self._constants, self._sizes, payload, ends, lengths is not None,
-                outer, rows, numbers, number_at, items, item_at, write,
-            )  # fmt: skip
+            streams = kernels.Streams(numbers, number_at, items, item_at)
+            found = kernels.decode(table, payload, walked, streams, write)
             if found >= 0:
                 msg = f"byte {found} of its data"
                 raise ValueError(msg)
@@ -272,11 +272,11 @@ class Program:
                 items = np.empty(int(item_at.sum()), np.uint8)
                 number_from, number_at = _starts(number_at)
                 item_from, item_at = _starts(item_at)
-        streams = (
+        outputs = self._outputs(
             [numbers[a:b] for a, b in zip(number_from, number_at, strict=True)],
             [items[a:b] for a, b in zip(item_from, item_at, strict=True)],
         )
-        return RecordStreams(rows, self._outputs(*streams), ends)
+        return RecordStreams(rows, outputs, ends)
 
     def _outputs(self, numbers: list[Array], items: list[Array]) -> list[Array | VarBytes]:
         out: list[Array | VarBytes] = []
@@ -331,11 +331,11 @@ class Program:
         all_items = np.concatenate([np.empty(0, np.uint8), *items])
         ends = np.zeros(rows.shape[1] - 1, np.int64)
         out = np.empty(0, np.uint8)
+        table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        stream_ends = kernels.StreamEnds(number_end, item_end)
         for write in (False, True):
-            size = kernels.encode(
-                self._table, self._constants, self._sizes, rows, all_numbers, number_at.copy(),
-                number_end, all_items, item_at.copy(), item_end, ends, out, write,
-            )  # fmt: skip
+            streams = kernels.Streams(all_numbers, number_at.copy(), all_items, item_at.copy())
+            size = kernels.encode(table, rows, streams, stream_ends, ends, out, write)
             if size < 0:
                 msg = "numbers of items differ from the items"
                 raise ValueError(msg)

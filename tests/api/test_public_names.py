@@ -1,18 +1,16 @@
 """Public names of the package: complete, and harmless to look at where extras are missing."""
 
-import ast
 import inspect
 import pydoc
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import vortex_hep
 from vortex_hep import errors
-from vortex_hep.core.options import TrainOptions
+from vortex_hep.models.options import TrainOptions
 
 #: What only extras bring, by the names of modules.
 EXTRAS = (
@@ -54,17 +52,6 @@ def test_all_names_are_listed_and_nothing_else():
     assert sorted(vortex_hep.__all__) == vortex_hep.__all__
     assert dir(vortex_hep) == vortex_hep.__all__
     assert {*vortex_hep._HOMES, "__version__"} == {*vortex_hep.__all__}
-
-
-def test_homes_are_those_that_type_checkers_see():
-    source = Path(inspect.getfile(vortex_hep)).read_text(encoding="utf-8")
-    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
-    seen = {
-        alias.name: node.module.removeprefix("vortex_hep.")
-        for node in block.body if isinstance(node, ast.ImportFrom) and node.module
-        for alias in node.names
-    }  # fmt: skip
-    assert seen == vortex_hep._HOMES
 
 
 def test_every_error_is_a_name_of_the_package():
