@@ -82,10 +82,10 @@ def installed(wheel, folder):
     """An environment with the wheel, and with the other packages of this one; its interpreter."""
     venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
     variables = {"base": str(folder), "platbase": str(folder)}
-    scheme = "venv" if "venv" in sysconfig.get_scheme_names() else None
+    names = sysconfig.get_scheme_names()
+    scheme = "venv" if "venv" in names else sysconfig.get_default_scheme()
     paths = {
-        name: sysconfig.get_path(name, *([scheme] if scheme else []), vars=variables)
-        for name in ("scripts", "purelib")
+        name: sysconfig.get_path(name, scheme, vars=variables) for name in ("scripts", "purelib")
     }
     python = Path(paths["scripts"]) / Path(sys.executable).name
     # Only paths are passed on: a checkout that this environment has installed is not found.
