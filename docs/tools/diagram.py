@@ -27,8 +27,9 @@ WRITING = (
     Step("open_source", "readers.opening", "the file as trees of tables, and a remainder"),
     Step("write_archive", "archive.write", "reads ahead, encodes, proves, writes"),
     Step("TreeEncoder.encode", "nn.coding.treecoder", "tables in order of dependency, in parallel"),
-    Step("TableEncoder.tokenise", "nn.coding.tableencoder", "columns to fields, fields to tokens"),
+    Step("EventEncoder.tokenise", "nn.coding.eventtable", "columns to fields, fields to tokens"),
     Step("NetworkRun.predict", "nn.coding.networkrun", "groups of lanes, on the engine"),
+    Step("TableEncoder.encode", "nn.coding.tableencoder", "network or classical, what is smaller"),
     Step("encode_words", "codec.tokens.rans", "tokens and frequencies to 32-bit words"),
     Step("ContainerWriter.add", "codec.container.container_write", "a frame with its checksums"),
 )
@@ -38,10 +39,11 @@ READING = (
     Step("TreeView.arrays", "archive.view", "names of branches, range of entries"),
     Step("ArchiveTree.read", "archive.tree", "which clusters and tables, and what is cached"),
     Step("TreeDecoder.decode", "nn.coding.treecoder", "tables in order of dependency; checksums"),
-    Step("TableDecoder.decode", "nn.coding.tabledecoder", "classical columns, then the network's"),
     Step("Field.restore", "codec.tokens.fields", "tokens back to the bits of columns"),
-    Step("decode_step", "codec.tokens.rans", "words and frequencies to tokens"),
+    Step("EventDecoder.decode", "nn.coding.eventtable", "what the network coded"),
+    Step("TableDecoder.open", "nn.coding.tabledecoder", "what classical coders coded"),
     Step("ContainerReader.read_many", "codec.container.container_read", "ranges of bytes, checked"),
+    Step("Archive", "archive.archive", "the footer: trees, tables, chunks"),
 )
 #: What both meet in.
 KERNEL = Step("run_group", "nn.event.cpu", "integers only: context to 16 frequencies per token")
@@ -106,7 +108,6 @@ def drawing() -> str:
         f'<path d="M {left + _BOX} {ask} L {middle + 190} {ask} L {middle + 190} {y - 3}"'
         ' marker-end="url(#vx-tip)"/>'
     )
-    ask = _TOP + 4 * step + _TALL // 2
     out.append(
         f'<path d="M {right} {ask} L {middle + 210} {ask} L {middle + 210} {y - 3}"'
         ' marker-end="url(#vx-tip)"/>'

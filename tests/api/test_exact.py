@@ -150,7 +150,7 @@ def test_blobs_are_decoded_one_by_one(tmp_path):
 
 
 def test_arrays_are_no_file(tmp_path):
-    with pytest.raises(UnsupportedFeatureError, match=r"arrays in memory.*do without exact=True"):
+    with pytest.raises(UnsupportedFeatureError, match=r"arrays in memory.*leave exact=True out"):
         vortex_hep.compress_tree({"x": np.arange(9)}, path=tmp_path / "a.vxc", exact=True)
     with pytest.raises(UnsupportedFeatureError, match="arrays in memory"):
         vortex_hep.exact_forecast({"x": np.arange(9)})

@@ -198,6 +198,6 @@ def test_options_reach_the_fit(example_file, tmp_path, monkeypatch):
     assert seen == [(["Events"], "auto", 1, "fast", True)]
     with pytest.raises(UnsupportedTypeError, match="device"):
         vortex_hep.compress_file(example_file, tmp_path / "b.vxc", device="tpu")
-    with pytest.raises(UnsupportedTypeError, match="0 threads"):
+    with pytest.raises(UnsupportedTypeError, match="threads must be at least 1, not 0"):
         vortex_hep.compress_file(example_file, tmp_path / "b.vxc", threads=0)
     assert [p.name for p in tmp_path.iterdir()] == ["a.vxc"]

@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 DRIVER = """\
 import os, signal, sys
 import vortex_hep
-from vortex_hep.batch import journal, jobs
+from vortex_hep.batch import jobs
+from vortex_hep.batch.journal import journal
 from vortex_hep.batch.site.site import Site
 
 finish = journal.Journal.finish

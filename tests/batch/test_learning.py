@@ -97,7 +97,7 @@ def test_the_output_is_checked_first(files, seen, tmp_path):
         train_on_dataset([files], output=tmp_path / "m.vxm")
     with pytest.raises(OutputError):
         train_on_dataset([files], output=tmp_path / "m.vxm" / "m.vxm")
-    with pytest.raises(UnsupportedTypeError, match="0 files"):
+    with pytest.raises(UnsupportedTypeError, match="at least 1, not 0"):
         train_on_dataset([files], output=tmp_path / "n.vxm", sample_files=0)
     assert not seen
     report = train_on_dataset([files], output=tmp_path / "m.vxm", overwrite=True)

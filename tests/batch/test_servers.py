@@ -33,8 +33,8 @@ class Interruption:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.at = 0, MANY
         self.action: Callable[[], None] = lambda: None
-        for module in ("xrootd", "xrootd_reading", "xrootd_writing"):
-            self._wrap(monkeypatch, f"vortex_hep.core.storage.{module}.checked")
+        for module in ("backend", "reading", "writing"):
+            self._wrap(monkeypatch, f"vortex_hep.core.storage.xrootd.{module}.checked")
 
     def _wrap(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         from vortex_hep.core.storage.xrootd.client import checked

@@ -201,7 +201,7 @@ def test_no_gpu_is_said(folder, tmp_path, capsys, monkeypatch):
     out = ["--family", "transformer", "-o", tmp_path / "m.vxm", "--device", "cuda", "-q"]
     assert run(main, "train", folder / "train.bin", *out) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "torch sees no CUDA device (train with device 'cpu')" in line
+    assert "torch sees no CUDA device (use device 'cpu')" in line
 
 
 def test_help_says_which_options_are_whose(capsys):

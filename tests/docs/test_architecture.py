@@ -56,6 +56,16 @@ def test_names_of_training_exist():
         assert is_module(f"nn.event.training.{name}"), name
 
 
+def test_parts_of_the_kernel_exist():
+    from vortex_hep.nn.event import cpu
+
+    section = PAGE.partition("### Inside `run_group`")[2].partition("\n## ")[0]
+    listed = re.findall(r"\b_[a-z]+(?:_[a-z]+)*\b", section)
+    assert len(listed) >= 8
+    for name in listed:
+        assert hasattr(cpu, name), name
+
+
 def test_steps_of_the_picture_exist():
     diagram = tool("diagram")
     for step in (*diagram.WRITING, *diagram.READING, diagram.KERNEL):

@@ -131,7 +131,7 @@ def test_a_file_that_becomes_shorter_is_noticed(file, tmp_path):
 
 def test_what_is_no_record_or_no_file_is_refused(file, tmp_path):
     for width in (0, -1, records.MAX_WIDTH + 1, 2.5, "4"):
-        with pytest.raises(UnsupportedTypeError, match="1 to 4096 bytes"):
+        with pytest.raises(UnsupportedTypeError, match="from 1 to 4096, not"):
             open_source(file, record=width)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedTypeError, match="expected the path"):
         vortex_hep.compress_tree({"x": np.arange(3)}, path=tmp_path / "a.vxc", record=4)

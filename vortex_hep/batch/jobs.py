@@ -3,7 +3,7 @@
 >>> from vortex_hep.batch.jobs import compress_dataset
 >>> from vortex_hep.batch.site.site import Site
 >>> site = Site(workers=1)  # one process of this machine
->>> summary = compress_dataset(["*.root"], model="ttbar.vxm", output="archives", site=site)
+>>> summary = compress_dataset(["[abc].root"], model="ttbar.vxm", output="archives", site=site)
 >>> summary.done, summary.failed
 (3, 0)
 

@@ -325,9 +325,9 @@ def test_methods_are_found_again(setting):
 
 
 def test_settings_that_are_none():
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="unknown compression"):
         recompress.recompress(b"x", Setting(99, 1))
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="unknown compression"):
         recompress.recompress(b"x", Setting(recompress.ZLIB, 11))
     assert recompress.candidates(b"CS", b"", [101]) == []
     assert recompress.candidates(b"ZL", b"x", [101]) == []

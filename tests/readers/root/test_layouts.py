@@ -41,8 +41,8 @@ def test_round_trip(path, tmp_path, round_trip, assert_same_for_uproot):
 def test_records_without_members_and_names_of_all_kinds():
     with open_source(ODD) as source:
         opened: Any = source
-        assert [len(d.key.title) for d in opened.records.directories] == [700, 600]
-        assert len(opened.records.entries[0].key.title) == 300
+        assert [len(d.key.title) for d in opened._contents.records.directories] == [700, 600]
+        assert len(opened._contents.records.entries[0].key.title) == 300
         assert _names(source.trees["tree"].tables[0]) == ["nothing", "n"]
         plans = {plan.name: plan for plan in opened.trees["tree"].plans}
         # Nothing but versions and numbers of items: there is no column to make of it.

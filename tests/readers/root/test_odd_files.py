@@ -63,7 +63,7 @@ def test_counter_that_lies(lying_counter, tmp_path):
 def test_beyond_two_gigabytes(shared_data, tmp_path, monkeypatch, round_trip):
     """With the limit lowered, baskets get 64-bit keys and trees go into reserved space."""
     path, out = shared_data / "real/root/uproot-HZZ-lzma.root", tmp_path / "big.root"
-    for module in ("tkey", "rootwriter", "restore"):
+    for module in ("file.tkey", "file.rootwriter", "restore"):
         monkeypatch.setattr(f"vortex_hep.readers.root.{module}.START_BIG_FILE", 120_000)
     round_trip(path, out, compression="zlib:1")
     with open_source(path) as a, open_source(out) as b:
@@ -169,7 +169,7 @@ def _records(path):
     """Header, folders and keys of a file."""
     with open_source(path) as source:
         opened: Any = source
-        return opened.records
+        return opened._contents.records
 
 
 def test_a_file_without_a_list_of_keys_is_carried_whole(folders, tmp_path):

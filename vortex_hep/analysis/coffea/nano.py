@@ -74,9 +74,10 @@ def nanoevents(
 
     Examples
     --------
+    >>> import awkward as ak
     >>> import vortex_hep
     >>> events = vortex_hep.nanoevents("c.vxc")  # or root://host//folder/c.vxc
-    >>> len(events), bool((events.Jet[events.Jet.pt > 30].mass > 0).flatten().to_numpy().all())
+    >>> len(events), bool(ak.all(events.Jet[events.Jet.pt > 30].mass > 0))
     (120, True)
     """
     entries = entry_start, entry_stop

@@ -97,6 +97,7 @@ class Runner(processor.Runner):  # type: ignore[misc]
 
     Examples
     --------
+    >>> import contextlib, io
     >>> import awkward as ak
     >>> from coffea import processor
     >>> from coffea.nanoevents import BaseSchema
@@ -108,7 +109,9 @@ class Runner(processor.Runner):  # type: ignore[misc]
     ...         return accumulator
     >>> executor = processor.IterativeExecutor(status=False)
     >>> run = Runner(executor=executor, schema=BaseSchema)
-    >>> run({"TT": ["c.vxc", "a.root"]}, Counts(), treename="Events")["events"]
+    >>> with contextlib.redirect_stdout(io.StringIO()):  # progress bars
+    ...     counted = run({"TT": ["c.vxc", "a.root"]}, Counts(), treename="Events")
+    >>> counted["events"]
     240
     """
 

@@ -90,7 +90,7 @@ class Rows(NamedTuple):
     link_fields: Array
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """What all parts of a batch share.
 
     ``weights`` are quantised; ``trunk_t`` and ``head_t``, float32, are their ``trunk`` and
@@ -106,15 +106,17 @@ class Step(NamedTuple):
     flat_bits: Array
 
 
-def training_step(rows: Rows, weights: Weights, field_start: Array, flat_bits: Array) -> Step:
+def training_step(
+    rows: Rows, weights: Weights, field_start: Array, flat_bits: Array
+) -> TrainingStep:
     """Return a step with quantised weights."""
-    return Step(
+    return TrainingStep(
         rows, weights, np.ascontiguousarray(weights.trunk.transpose(0, 2, 1)),
         np.ascontiguousarray(weights.head.transpose(0, 2, 1)), field_start, flat_bits,
     )  # fmt: skip
 
 
-class Scratch(NamedTuple):
+class TrainingScratch(NamedTuple):
     """What a block of rows is computed with.
 
     Float32, flat: ``state`` and ``x`` (BLOCK * hidden,): the sum of all that a row is known to
@@ -147,7 +149,7 @@ class Scratch(NamedTuple):
     weight: Array
 
 
-def scratch(step: Step) -> Scratch:
+def scratch(step: TrainingStep) -> TrainingScratch:
     """Return room for the blocks of a step, or of others of the same shape."""
     hidden, head = (
         -(-n // WIDTH) * WIDTH for n in (step.weights.gate.shape[1], step.weights.bias.shape[1])
@@ -159,7 +161,7 @@ def scratch(step: Step) -> Scratch:
         wide, wide, narrow, narrow, (BLOCK * 16,),
         wide, narrow, (BLOCK, 16), (deepest, *narrow), (fields, *wide),
     )  # fmt: skip
-    return Scratch(
+    return TrainingScratch(
         state, x, own, z, logits, d_state, d_own, d_logits, d_z, d_field,
         match=np.zeros((1 + len(link_fields), BLOCK), np.int64),
         same=np.zeros((1 + len(link_fields), BLOCK), np.int64),
@@ -176,14 +178,19 @@ def _filled(arrays: Weights) -> Weights:
 
 
 def fused_step(
-    step: Step, room: Scratch, batch: Array, grads: Weights, bits: Array, train: bool
+    step: TrainingStep,
+    room: TrainingScratch,
+    batch: Array,
+    grads: Weights,
+    bits: Array,
+    train: bool,
 ) -> None:
     """Add up the bits per token of ``batch`` and, if ``train``, gradients.
 
     Parameters
     ----------
-    step : Step
-    room : Scratch
+    step : TrainingStep
+    room : TrainingScratch
         Of :func:`scratch`; its contents do not matter.
     batch : int64 array
         Row numbers.

@@ -17,7 +17,7 @@ from vortex_hep.nn.event.model import SCALES, WIDE, Shape
 from vortex_hep.nn.event.training.torch_loss import TensorRows, batch_bits, straight_round
 from vortex_hep.nn.event.training.train_kernel import (
     Rows,
-    Scratch,
+    TrainingScratch,
     Weights,
     fused_step,
     scratch,
@@ -142,7 +142,7 @@ class TableTrainer:
             Weights(**{k: np.zeros(v.shape, np.float32) for k, v in self.parameters.items()})
             for _ in range(SHARDS if device == "cpu" else 0)
         ]
-        self._rooms: list[Scratch] = []  # one per part of a batch
+        self._rooms: list[TrainingScratch] = []  # one per part of a batch
 
     def quantised(self) -> dict[str, Array]:
         """Return the integer weights (as float32) that the parameters stand for."""
