@@ -49,6 +49,9 @@ _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc|obj):<code>(~?)([\w.]
 _INDEX = re.compile(r"\](?=\[[0-9])")
 _ITEM = re.compile(r"(?:[*-]|\d+\.) ")
 
+#: Pictures of notebooks' outputs, which exist on the site only.
+_PICTURES: set[str] = set()
+
 log = logging.getLogger("mkdocs.hooks.site")
 
 
@@ -68,6 +71,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for picture, data in pictures.items():
             place = posixpath.join(posixpath.dirname(name), picture)
             files.append(File.generated(config, place, content=data))
+            _PICTURES.add(place)
     return files
 
 
@@ -116,6 +120,8 @@ def site_link(target: str, origin: str, page: str, repository: str) -> str:
     """
     path, hash_sign, anchor = target.partition("#")
     if not path or ":" in path or path.startswith("/"):
+        return target
+    if posixpath.join(posixpath.dirname(page), path) in _PICTURES:
         return target
     place = posixpath.normpath(posixpath.join(posixpath.dirname(origin), path))
     if place.startswith("..") or not (ROOT / place).exists():
