@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 
 import numpy as np
@@ -18,6 +19,7 @@ from vortex_hep.testing import (
     check_damage,
     check_flips,
 )
+from vortex_hep.testing.conformance import watching
 from vortex_hep.testing.conformance.damage import Damage, same_data
 from vortex_hep.testing.conformance.watching import Limits
 
@@ -107,6 +109,25 @@ def greedy(data):
 def test_wrong_readers_are_caught(read, message):
     with pytest.raises(ConformanceError, match=message):
         check_damage(SEALED, read, name="sealed", limits=Limits(memory=1 << 20))
+
+
+def test_memory_of_attempts_that_are_not_traced_is_seen(monkeypatch):
+    peak = [1 << 30]
+    monkeypatch.setattr(watching, "_peak_resident", lambda: peak[0])
+
+    def greedy(data):
+        if data[1:2] != SEALED[1:2]:
+            peak[0] += 64 << 20
+        return open_sealed(data)
+
+    with pytest.raises(ConformanceError, match=r"byte 1 of 24.* expected at most 33554432 bytes"):
+        check_flips(SEALED, greedy, [0, 1], limits=Limits(memory=32 << 20))
+    check_flips(SEALED, greedy, [0, 1], limits=Limits(memory=None))
+
+
+def test_the_system_tells_the_peak_of_the_process():
+    before = watching._peak_resident()
+    assert before == 0 if sys.platform == "win32" else before > 10 << 20
 
 
 def test_readers_that_hang_are_caught():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -23,8 +24,12 @@ class Limits:
         After so long an attempt is taken to hang. It is no measure of speed: it must be far above
         what the slowest machine needs.
     memory : int, optional
-        Bytes that Python and NumPy may hold at once, beyond what they held before; None measures
-        nothing, which is faster. What C libraries allocate by themselves is not seen.
+        Bytes that an attempt may take beyond what was held before; None measures nothing.
+    traced_every : int
+        One attempt in so many, and the first, is traced by :mod:`tracemalloc`, which sees all that
+        Python and NumPy allocate but makes an attempt several times slower. Of every attempt the
+        peak of the process is looked at, where the system tells it: memory that was touched, beyond
+        the peak that there was before.
 
     Notes
     -----
@@ -34,6 +39,7 @@ class Limits:
 
     seconds: float = 300.0
     memory: int | None = 1 << 28
+    traced_every: int = 16
 
 
 def attempt_all(
@@ -62,9 +68,6 @@ def attempt_all(
     """
     worker = _Worker(subject, cases, attempt, name, limits)
     thread = threading.Thread(target=worker.run, name="vortex-conformance", daemon=True)
-    traced = limits.memory is not None and not tracemalloc.is_tracing()
-    if traced:
-        tracemalloc.start()
     try:
         thread.start()
         done = -1
@@ -77,8 +80,6 @@ def attempt_all(
             done = worker.done
     finally:
         worker.stopped = True
-        if traced:
-            tracemalloc.stop()
     if worker.error is not None:
         raise worker.error
 
@@ -91,7 +92,7 @@ class _Worker(Generic[C]):
         name: Callable[[C], str], limits: Limits,
     ) -> None:  # fmt: skip
         self._subject, self._cases, self._attempt = subject, cases, attempt
-        self._name, self._memory = name, limits.memory
+        self._name, self._limits = name, limits
         self.done = 0
         self.position = ""
         self.stopped = False
@@ -110,15 +111,44 @@ class _Worker(Generic[C]):
             self.error = error
 
     def _within_memory(self, case: C) -> None:
-        if self._memory is None:
+        """Run one attempt, and raise if it takes more memory than it may."""
+        limit = self._limits.memory
+        if limit is None:
             self._attempt(case)
             return
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        self._attempt(case)
-        taken = tracemalloc.get_traced_memory()[1] - before
-        if taken > self._memory:
+        before = _peak_resident()
+        if self.done % self._limits.traced_every:
+            self._attempt(case)
+            taken = 0
+        else:
+            taken = self._traced(case)
+        taken = max(taken, _peak_resident() - before)
+        if taken > limit:
             raise self._subject.error(
                 "an attempt takes too much memory", position=self.position,
-                expected=f"at most {self._memory} bytes", found=taken,
+                expected=f"at most {limit} bytes", found=taken,
             )  # fmt: skip
+
+    def _traced(self, case: C) -> int:
+        """Run one attempt; return the most bytes that were allocated at once."""
+        began = not tracemalloc.is_tracing()
+        if began:
+            tracemalloc.start()
+        try:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            self._attempt(case)
+            return tracemalloc.get_traced_memory()[1] - before
+        finally:
+            if began:
+                tracemalloc.stop()
+
+
+def _peak_resident() -> int:
+    """Return the most memory that the process has had, in bytes; 0 where no system tells."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10
