@@ -5,6 +5,7 @@
 * Notebooks become pages, with the outputs that are stored in them.
 * Links that work in a checkout work on the site: to a page where there is one, else to the file
   in the repository. A link to a file that does not exist is a warning, which ends a strict build.
+* Drawings (SVG) are put into the page, so that they follow its light or dark colours.
 * Sphinx roles of docstrings, such as ``:class:`~vortex_hep.Model```, become links to the
   reference.
 """
@@ -20,10 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mkdocs.structure.files import File, Files
-
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,7 @@ PAGES = {**{origin: page for page, origin in ORIGINS.items()}, "README.md": "ind
 
 _LINK = re.compile(r"(?P<before>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^)\s]+)(?P<after>\))")
 _FENCE = re.compile(r"^ *(```|~~~)")
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+\.svg)\)")
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc|obj):<code>(~?)([\w.]+)</code>")
 #: As in ``x[0][9]``, which is no reference to a page.
 _INDEX = re.compile(r"\](?=\[[0-9])")
@@ -53,6 +54,8 @@ log = logging.getLogger("mkdocs.hooks.site")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made of other files."""
+    from mkdocs.structure.files import File
+
     for page, origin in ORIGINS.items():
         text = (ROOT / origin).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
@@ -85,6 +88,9 @@ def _with_notebooks(nav: Any) -> Any:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make the text of a page fit for the site."""
     del files
+    here = (ROOT / DOCS / page.file.src_uri).parent
+    # Within the page, a drawing has the colours that the reader has chosen.
+    markdown = _PICTURE.sub(lambda m: (here / m[1]).read_text(encoding="utf-8"), markdown)
     origin = ORIGINS.get(page.file.src_uri, f"{DOCS}/{page.file.src_uri}")
 
     def relink(match: re.Match[str]) -> str:

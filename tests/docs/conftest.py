@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +14,13 @@ from vortex_hep.testing.examples import write_example
 
 #: Tables of the example files that are learnt in a moment.
 TABLES = ("(event)", "GenJet", "Muon")
+#: Names under which guides have the example files.
+COPIES = {
+    ("nano.vxc", "dy_1.vxc", "dy_2.vxc", "data/nano.vxc"): "c.vxc",
+    ("tt.root",): "a.root",
+    ("train/jets.vxc",): "jets.vxc",
+}
+GOLDEN = Path(__file__).parents[1] / "golden" / "files"
 
 
 def _write_jets(path, jets=2000, tracks=8):
@@ -37,7 +45,8 @@ def prepared(tmp_path_factory):
     """Small files, their model and their archives.
 
     ``a.root``, ``b.root`` and ``c.root`` are NanoAOD-like, ``ttbar.vxm`` is a model of them;
-    ``jets.h5`` has jets and tracks. ``c.vxc`` and ``jets.vxc`` are archives.
+    ``jets.h5`` has jets and tracks. ``c.vxc`` and ``jets.vxc`` are archives, and those with other
+    names copies of them; ``events.vxc`` is one of HepMC text.
     """
     folder = tmp_path_factory.mktemp("examples")
     for seed, name in enumerate("abc", start=1):
@@ -51,6 +60,11 @@ def prepared(tmp_path_factory):
         effort="fast", seconds=0.3, tables=TABLES, expected_rows=10**7
     )
     vortex_hep.train([folder / "a.root"], options=options).save(folder / "ttbar.vxm")
+    for names, source in COPIES.items():
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(folder / source, folder / name)
+    shutil.copyfile(GOLDEN / "events.hepmc3.vxc", folder / "events.vxc")
     return folder
 
 

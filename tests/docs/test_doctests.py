@@ -1,5 +1,6 @@
 """Tests of the examples in docstrings and guides."""
 
+import ast
 import importlib
 import warnings
 from pathlib import Path
@@ -15,11 +16,7 @@ MODULES = sorted(
     for path in Path(vortex_hep.__file__).parent.rglob("*.py")
     if ">>> " in path.read_text()
 )
-PAGES = [
-    path
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if "```python" in path.read_text()
-]
+PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "```python" in path.read_text()]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -43,6 +40,14 @@ def test_docstrings(name, example_folder):
 def test_pages(path, example_folder):
     with warnings.catch_warnings():  # what a page sets up does not last
         run_page(path, {"__name__": "__main__"})
+
+
+def test_the_readme_parses():
+    """It names servers and trains for minutes, so it is not run."""
+    blocks = blocks_of((ROOT / "README.md").read_text())
+    assert len(blocks) >= 2
+    for block in blocks:
+        ast.parse(block.text)
 
 
 def test_no_example_is_left_out():

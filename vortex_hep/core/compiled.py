@@ -216,6 +216,12 @@ class _Files(caching.IndexDataCacheFile):
         super().__init__(cache_path, filename_base, stamp)  # type: ignore[no-untyped-call]
         self._stamp = stamp
 
+    def _load_index(self) -> Any:
+        # Numba reads what an index is of only after all its types, whose classes may be gone.
+        with suppress(AttributeError, ImportError):
+            return super()._load_index()
+        return {}
+
     def save(self, key: Any, data: Any) -> None:
         super().save(key, (self._stamp, key, data))  # type: ignore[no-untyped-call]
 

@@ -3,12 +3,32 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from vortex_hep.codec.tokens.fields import BUCKETS
 from vortex_hep.core.compiled import kernel
 from vortex_hep.nn.vector import add, add_product, load, store, zeros
 
+Array = npt.NDArray[Any]
+
 #: Rows whose products are computed together.
 ROWS = 6
+
+
+def aligned(*shapes: tuple[int, ...]) -> list[Array]:
+    """Return float32 arrays of zeros that begin where vectors do in the processor's cache."""
+    sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]
+    raw = np.zeros(4 * sum(sizes) + 64, np.uint8)
+    flat = raw[-raw.ctypes.data % 64 :][: 4 * sum(sizes)].view(np.float32)
+    ends = np.cumsum(sizes).tolist()
+    return [
+        flat[end - size : end][: math.prod(shape)].reshape(shape)
+        for shape, size, end in zip(shapes, sizes, ends, strict=True)
+    ]
 
 
 @kernel

@@ -19,7 +19,7 @@ from vortex_hep.codec.tokens.rans import LOWER, STATES
 from vortex_hep.core.compiled import kernel, part
 from vortex_hep.nn.event.model import MATCHES
 from vortex_hep.nn.event.network import UNKNOWN, Cluster, GroupArrays, Network
-from vortex_hep.nn.kernels import ROWS, add_embedded, product
+from vortex_hep.nn.kernels import ROWS, add_embedded, aligned, product
 from vortex_hep.nn.vector import (
     add,
     clip,
@@ -93,14 +93,12 @@ def _scratch(net: Network, cluster: Cluster, group: GroupArrays) -> Scratch:
     n_links = len(net.link_fields)
     room = -(-len(group.lanes) // ROWS) * ROWS
     widest = max(len(net.field_start) - 1, cluster.lane_buckets.shape[1], *net.link_fields)
+    state, own, x, z, logits, mass, below = aligned(
+        (room * hidden,), (room * head,), (ROWS * hidden,), (ROWS * head,), (ROWS * 16,),
+        (ROWS, 16), (ROWS, 16),
+    )  # fmt: skip
     return Scratch(
-        state=np.zeros(room * hidden, np.float32),
-        own=np.zeros(room * head, np.float32),
-        x=np.zeros(ROWS * hidden, np.float32),
-        z=np.zeros(ROWS * head, np.float32),
-        logits=np.zeros(ROWS * 16, np.float32),
-        mass=np.zeros((ROWS, 16), np.int32),
-        below=np.zeros((ROWS, 16), np.int32),
+        state, own, x, z, logits, mass.view(np.int32), below.view(np.int32),
         rows=np.zeros(room, np.int64),
         links=np.zeros((n_links, room), np.int64),
         same=np.zeros((1 + n_links, room), np.int64),
@@ -109,7 +107,7 @@ def _scratch(net: Network, cluster: Cluster, group: GroupArrays) -> Scratch:
         match=np.zeros(n_links, np.int64),
         places=np.zeros(widest, np.int64),
         rans=np.zeros(STATES, np.uint64),
-    )
+    )  # fmt: skip
 
 
 def run_group(net: Network, cluster: Cluster, group: GroupArrays, decode: bool) -> int:

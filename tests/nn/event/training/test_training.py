@@ -8,7 +8,13 @@ import pytest
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.event.model import POSITIONS
-from vortex_hep.nn.event.training.train_kernel import Rows, Weights, fused_step
+from vortex_hep.nn.event.training.train_kernel import (
+    Rows,
+    Weights,
+    fused_step,
+    scratch,
+    training_step,
+)
 from vortex_hep.testing.conformance.engines.cases import (
     FOREIGN,
     OWN,
@@ -67,12 +73,8 @@ def fused(case: Case, rows: Rows, batch: np.ndarray) -> tuple[np.ndarray, Weight
     weights = Weights(**{k: v.astype(np.float32) for k, v in case.model.weights.items()})
     grads = Weights(*[np.zeros_like(v) for v in weights])
     bits = np.zeros(case.n_tokens)
-    fused_step(
-        batch, rows, weights,
-        np.ascontiguousarray(weights.trunk.transpose(0, 2, 1)),
-        np.ascontiguousarray(weights.head.transpose(0, 2, 1)),
-        grads, case.net.field_start, case.net.flat_bits, bits, True,
-    )  # fmt: skip
+    step = training_step(rows, weights, case.net.field_start, case.net.flat_bits)
+    fused_step(step, scratch(step), batch, grads, bits, True)
     return bits, grads
 
 

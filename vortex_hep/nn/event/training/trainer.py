@@ -15,7 +15,14 @@ import torch
 from vortex_hep.errors import UnsupportedFeatureError
 from vortex_hep.nn.event.model import SCALES, WIDE, Shape
 from vortex_hep.nn.event.training.torch_loss import TensorRows, batch_bits, straight_round
-from vortex_hep.nn.event.training.train_kernel import Rows, Weights, fused_step
+from vortex_hep.nn.event.training.train_kernel import (
+    Rows,
+    Scratch,
+    Weights,
+    fused_step,
+    scratch,
+    training_step,
+)
 from vortex_hep.nn.schedule import Pace
 
 Array = npt.NDArray[Any]
@@ -135,6 +142,7 @@ class TableTrainer:
             Weights(**{k: np.zeros(v.shape, np.float32) for k, v in self.parameters.items()})
             for _ in range(SHARDS if device == "cpu" else 0)
         ]
+        self._rooms: list[Scratch] = []  # one per part of a batch
 
     def quantised(self) -> dict[str, Array]:
         """Return the integer weights (as float32) that the parameters stand for."""
@@ -149,8 +157,9 @@ class TableTrainer:
 
     def _run(self, parts: list[Array], train: bool) -> Array:
         weights = Weights(**self.quantised())
-        trunk_t = np.ascontiguousarray(weights.trunk.transpose(0, 2, 1))
-        head_t = np.ascontiguousarray(weights.head.transpose(0, 2, 1))
+        step = training_step(self.rows, weights, self.field_start, self.flat_bits)
+        while len(self._rooms) < len(parts):
+            self._rooms.append(scratch(step))
         bits = [np.zeros(len(self.flat_bits)) for _ in parts]
 
         def work(k: int) -> None:
@@ -158,10 +167,7 @@ class TableTrainer:
             if train:
                 for g in grads:
                     g.fill(0)
-            fused_step(
-                np.ascontiguousarray(parts[k]), self.rows, weights, trunk_t, head_t, grads,
-                self.field_start, self.flat_bits, bits[k], train,
-            )  # fmt: skip
+            fused_step(step, self._rooms[k], np.ascontiguousarray(parts[k]), grads, bits[k], train)
 
         list(self._pool.map(work, range(len(parts))))
         total: Array = np.sum(bits, axis=0)

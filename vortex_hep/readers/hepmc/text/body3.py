@@ -35,7 +35,7 @@ LINE_ROOM = 160
 NUMBER_ROOM = 26
 
 
-@kernel
+@kernel(makes_arrays=False)
 def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     """Read one number into the arrays at ``cell``; return the place behind it."""
     kind, negative, d, e, end = read_number(text, at, stop, precision)
@@ -48,7 +48,7 @@ def read_cell(text, at, stop, precision, digits, exponents, kinds, odd, cell):
     return end
 
 
-@kernel
+@kernel(makes_arrays=False)
 def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell):
     """Write one number; return the place behind it."""
     kind = kinds[cell]
@@ -63,20 +63,20 @@ def write_cell(out, at, precision, digits, exponents, kinds, odd, odd_text, cell
     return write_number(out, at, kind == NEGATIVE, digits[cell], exponents[cell], precision)
 
 
-@kernel
+@kernel(makes_arrays=False)
 def expect(text, at, stop, byte):
     """Place behind ``byte``, or -1 if it does not stand there."""
     return at + 1 if 0 <= at < stop and text[at] == byte else -1
 
 
-@kernel
+@kernel(makes_arrays=False)
 def spaced_integer(text, at, stop):
     """An integer and the space behind it; the place is -1 if they do not stand there."""
     value, end = read_integer(text, at, stop)
     return value, (-1 if end == at else expect(text, end, stop, SPACE))
 
 
-@kernel
+@kernel(makes_arrays=False)
 def _fits(value):
     return -0x7FFFFFFF <= value <= 0x7FFFFFFF
 
@@ -88,8 +88,6 @@ class Walk(NamedTuple):
     ----------
     text : uint8 array
         The lines.
-    stop : int
-        Where they end, or how much room there is for them.
     precisions : int64 array
         Of momenta, polarisations and positions.
     p, v : named tuples
@@ -99,11 +97,10 @@ class Walk(NamedTuple):
     begin : int64 array, shape (4,)
         What these were before the event.
     state : int64 array
-        See :data:`CURRENT` and what follows it.
+        See :data:`CURRENT` and what follows it; made by :func:`_walk`.
     """
 
     text: Array
-    stop: int
     precisions: Array
     p: NamedTuple
     v: NamedTuple
@@ -118,6 +115,12 @@ class Walk(NamedTuple):
 CURRENT, PENDING, LAST_ID, HIGHEST, ROOM = 0, 1, 2, 3, 4
 
 
+def _walk(text, precisions, p, v):
+    """Begin with no rows."""
+    n, begin = np.zeros((2, 4), np.int64)
+    return Walk(text, precisions, p, v, n, begin, np.zeros(ROOM + 1, np.int64))
+
+
 @part
 def _clear_ends(p, first, most):
     """Forget where particles end that were numbered before; return how many there can be."""
@@ -130,16 +133,16 @@ def _clear_ends(p, first, most):
 
 
 @part
-def _read_incoming(w, at, row):
+def _read_incoming(w, at, stop, row):
     """Numbers of the particles that end in a vertex; how many, and the place behind, or -1."""
     size, before = 0, np.int64(0)
     first = w.begin[0]
-    while at < w.stop and w.text[at] != CLOSE:
+    while at < stop and w.text[at] != CLOSE:
         if size > 0:
-            at = expect(w.text, at, w.stop, COMMA)
+            at = expect(w.text, at, stop, COMMA)
             if at < 0:
                 return size, -1
-        value, end = read_integer(w.text, at, w.stop)
+        value, end = read_integer(w.text, at, stop)
         if end == at or value < 1 or value > w.state[ROOM] or w.p.end_of[first + value - 1] >= 0:
             return size, -1
         at = end
@@ -154,20 +157,20 @@ def _read_incoming(w, at, row):
         size += 1
     if size == 0:
         w.v.mother[row] = -1
-    return size, expect(w.text, at, w.stop, CLOSE)
+    return size, expect(w.text, at, stop, CLOSE)
 
 
 @part
-def _read_position(w, at):
+def _read_position(w, at, stop):
     """The four numbers of a vertex's position; the place behind them, or -1."""
     v = w.v
-    at = expect(w.text, at, w.stop, AT)
+    at = expect(w.text, at, stop, AT)
     for k in range(4):
-        at = expect(w.text, at, w.stop, SPACE)
+        at = expect(w.text, at, stop, SPACE)
         if at < 0:
             return -1
         at = read_cell(
-            w.text, at, w.stop, w.precisions[2], v.digits, v.exponents, v.kinds, v.odd,
+            w.text, at, stop, w.precisions[2], v.digits, v.exponents, v.kinds, v.odd,
             4 * w.n[2] + k,
         )  # fmt: skip
     w.n[2] += 1
@@ -175,11 +178,11 @@ def _read_position(w, at):
 
 
 @part
-def _read_vertex(w, at):
+def _read_vertex(w, at, stop):
     """A row of the line of a vertex; the place behind the line, or -1 if it is not as expected."""
     if w.state[PENDING] >= 0:
         return -1
-    text, stop, v = w.text, w.stop, w.v
+    text, v = w.text, w.v
     at = expect(text, at + 1, stop, SPACE)
     number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
     status, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
@@ -187,12 +190,12 @@ def _read_vertex(w, at):
     if at < 0 or number >= 0 or not _fits(number) or not _fits(status):
         return -1
     row = w.n[1]
-    size, at = _read_incoming(w, at, row)
+    size, at = _read_incoming(w, at, stop, row)
     if at < 0 or at >= stop:
         return -1
     placed = text[at] == SPACE
     if placed:
-        at = _read_position(w, at + 1)
+        at = _read_position(w, at + 1, stop)
     at = expect(text, at, stop, NEWLINE)
     if at < 0:
         return -1
@@ -209,15 +212,15 @@ def _read_vertex(w, at):
 
 
 @part
-def _read_momentum(w, at, row):
+def _read_momentum(w, at, stop, row):
     """The numbers of a particle, and the space behind; the place behind that, or -1."""
     p = w.p
     for k in range(MOMENTA):
         at = read_cell(
-            w.text, at, w.stop, w.precisions[0], p.digits, p.exponents, p.kinds, p.odd,
+            w.text, at, stop, w.precisions[0], p.digits, p.exponents, p.kinds, p.odd,
             MOMENTA * row + k,
         )  # fmt: skip
-        at = expect(w.text, at, w.stop, SPACE)
+        at = expect(w.text, at, stop, SPACE)
         if at < 0:
             return -1
     return at
@@ -288,9 +291,9 @@ def _birth(w, parent):
 
 
 @part
-def _read_particle(w, at):
+def _read_particle(w, at, stop):
     """A row of the line of a particle; the place behind it, or -1 if it is not as expected."""
-    text, stop, p = w.text, w.stop, w.p
+    text, p = w.text, w.p
     row = w.n[0]
     at = expect(text, at + 1, stop, SPACE)
     number, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
@@ -298,7 +301,7 @@ def _read_particle(w, at):
     pdg, at = spaced_integer(text, at, stop) if at >= 0 else (np.int64(0), -1)
     if at < 0 or number != row - w.begin[0] + 1 or not _fits(pdg):
         return -1
-    at = _read_momentum(w, at, row)
+    at = _read_momentum(w, at, stop, row)
     if at < 0:
         return -1
     status, end = read_integer(text, at, stop)
@@ -319,17 +322,17 @@ def _read_particle(w, at):
     return at
 
 
-@kernel
-def _read_event(w, at):
+@part
+def _read_event(w, at, stop):
     """Rows of one event's lines, appended at ``n``; False if they are not as expected."""
     state = w.state
     state[CURRENT], state[PENDING], state[LAST_ID], state[HIGHEST] = -1, -1, 0, 0
-    state[ROOM] = _clear_ends(w.p, w.begin[0], (w.stop - at) // 2)
-    while at < w.stop:
+    state[ROOM] = _clear_ends(w.p, w.begin[0], (stop - at) // 2)
+    while at < stop:
         if w.text[at] == LETTER_V:
-            at = _read_vertex(w, at)
+            at = _read_vertex(w, at, stop)
         elif w.text[at] == LETTER_P:
-            at = _read_particle(w, at)
+            at = _read_particle(w, at, stop)
         else:
             return False
         if at < 0:
@@ -337,7 +340,19 @@ def _read_event(w, at):
     return state[PENDING] < 0 and state[HIGHEST] <= w.n[0] - w.begin[0]
 
 
-@kernel
+@kernel(makes_arrays=False)
+def _read_all(w, starts, stops, good, offsets):
+    for event in range(len(starts)):
+        for k in range(4):
+            w.begin[k] = w.n[k]
+        if good[event] and not _read_event(w, starts[event], stops[event]):
+            good[event] = False
+            for k in range(4):
+                w.n[k] = w.begin[k]
+        for k in range(4):
+            offsets[event + 1, k] = w.n[k]
+
+
 def read_events(text, starts, stops, precisions, p, v, good, offsets):
     """Rows of the particles and vertices of several events.
 
@@ -355,23 +370,14 @@ def read_events(text, starts, stops, precisions, p, v, good, offsets):
     offsets : int64 array, shape (events + 1, 4)
         First rows of each event: of particles, vertices, positions, incoming.
     """
-    n = np.zeros(4, np.int64)
-    begin = np.zeros(4, np.int64)
-    state = np.zeros(5, np.int64)
-    for event in range(len(starts)):
-        begin[:] = n
-        walk = Walk(text, stops[event], precisions, p, v, n, begin, state)
-        if good[event] and not _read_event(walk, starts[event]):
-            good[event] = False
-            n[:] = begin
-        offsets[event + 1] = n
+    _read_all(_walk(text, precisions, p, v), starts, stops, good, offsets)
 
 
 @part
-def _open_vertex(w, row_mother, first, last):
+def _open_vertex(w, row_mother, offsets, event):
     """Take the next vertex; whether its line is written: 1, 0, or -1 if rows contradict."""
     v, current = w.v, w.n[1]
-    if current >= last[1]:
+    if current >= offsets[event + 1, 1]:
         return -1
     w.n[1] += 1
     w.state[CURRENT] = current
@@ -384,14 +390,14 @@ def _open_vertex(w, row_mother, first, last):
     v.mother[current] = row_mother
     v.number[current] = 0 if usual and not v.line[current] else number
     if row_mother >= 0:
-        w.p.end_of[first + row_mother] = current
+        w.p.end_of[w.begin[0] + row_mother] = current
     return 1 if v.number[current] != 0 else 0
 
 
 @part
-def _write_incoming(w, at, size, value, last):
+def _write_incoming(w, at, size, value, most):
     """Write the particles that end in a vertex; the place behind, or -1 if there are too few."""
-    if size - 1 > last[3] - w.n[3]:
+    if size - 1 > most:
         return -1
     for k in range(size):
         if k > 0:
@@ -404,11 +410,9 @@ def _write_incoming(w, at, size, value, last):
 
 
 @part
-def _write_position(w, at, last):
-    """Write the position of a vertex; the place behind it, or -1 if there is none."""
+def _write_position(w, at):
+    """Write the position of a vertex; the place behind it."""
     v = w.v
-    if w.n[2] >= last[2]:
-        return -1
     w.text[at] = SPACE
     w.text[at + 1] = AT
     at += 2
@@ -423,7 +427,7 @@ def _write_position(w, at, last):
 
 
 @part
-def _write_vertex(w, at, mother, last):
+def _write_vertex(w, at, mother, offsets, event):
     """Write the line of a vertex; the place behind it, or -1 if rows contradict one another."""
     out, v, current = w.text, w.v, w.state[CURRENT]
     out[at] = LETTER_V
@@ -433,15 +437,16 @@ def _write_vertex(w, at, mother, last):
     at = write_integer(out, at + 1, np.int64(v.status[current]))
     out[at] = SPACE
     out[at + 1] = OPEN
-    at = _write_incoming(w, at + 2, v.size[current], mother + 1, last)
+    most = offsets[event + 1, 3] - w.n[3]
+    at = _write_incoming(w, at + 2, v.size[current], mother + 1, most)
     if at < 0:
         return -1
     out[at] = CLOSE
     at += 1
     if v.placed[current]:
-        at = _write_position(w, at, last)
-        if at < 0:
+        if w.n[2] >= offsets[event + 1, 2]:
             return -1
+        at = _write_position(w, at)
     out[at] = NEWLINE
     return at + 1
 
@@ -474,20 +479,20 @@ def _write_particle(w, at, row, number):
     return at + 1
 
 
-@kernel
-def _write_event(w, at, last):
-    """Lines of one event, whose rows end at ``last``; the place behind, or -1."""
+@part
+def _write_event(w, at, offsets, event):
+    """Lines of one event; the place behind them, or -1 if rows contradict one another."""
     p, state = w.p, w.state
     state[CURRENT], state[LAST_ID] = -1, 0
-    first = w.begin[0]
-    for row in range(first, last[0]):
+    first, last = offsets[event, 0], offsets[event + 1, 0]
+    for row in range(first, last):
         birth, mother = p.birth[row], np.int64(p.mother[row])
-        if mother < -1 or mother >= last[0] - first:
+        if mother < -1 or mother >= last - first:
             return -1
         if birth == NEW:
-            has_line = _open_vertex(w, mother, first, last)
+            has_line = _open_vertex(w, mother, offsets, event)
             if has_line > 0:
-                at = _write_vertex(w, at, mother, last)
+                at = _write_vertex(w, at, mother, offsets, event)
             if has_line < 0 or at < 0:
                 return -1
         elif birth == EARLIER:
@@ -502,10 +507,25 @@ def _write_event(w, at, last):
         elif birth != SAME:
             return -1
         at = _write_particle(w, at, row, np.int64(row - first + 1))
-    return at if w.n[1] == last[1] and w.n[2] == last[2] and w.n[3] == last[3] else -1
+    for k in range(1, 4):
+        if w.n[k] != offsets[event + 1, k]:
+            return -1
+    return at
 
 
-@kernel
+@kernel(makes_arrays=False)
+def _write_all(w, offsets, ends):
+    at = 0
+    for event in range(len(offsets) - 1):
+        for k in range(4):
+            w.n[k] = w.begin[k] = offsets[event, k]
+        at = _write_event(w, at, offsets, event)
+        if at < 0:
+            return False
+        ends[event] = at
+    return True
+
+
 def write_events(out, precisions, p, v, offsets, ends):
     """Lines of several events; the inverse of :func:`read_events`.
 
@@ -514,15 +534,4 @@ def write_events(out, precisions, p, v, offsets, ends):
     bool
         False if the rows contradict one another.
     """
-    at = 0
-    n = np.zeros(4, np.int64)
-    state = np.zeros(5, np.int64)
-    for event in range(len(offsets) - 1):
-        n[:] = offsets[event]
-        at = _write_event(
-            Walk(out, len(out), precisions, p, v, n, offsets[event], state), at, offsets[event + 1]
-        )
-        if at < 0:
-            return False
-        ends[event] = at
-    return True
+    return _write_all(_walk(out, precisions, p, v), offsets, ends)

@@ -4,6 +4,7 @@ An entry is walked by a program of operations, one row of ``ops`` each: a code a
 Both kernels are bounded by what they are given: whatever the bytes, they end and stay inside.
 """
 
+# mypy: disable-error-code="untyped-decorator, no-any-return"
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -116,10 +117,16 @@ class Stack(NamedTuple):
     left: Array
 
 
+def empty_stack() -> Stack:
+    """Return a stack on which nothing is open."""
+    frames, starts, left = np.zeros((3, MAX_DEPTH), np.int64)
+    return Stack(frames, starts, left)
+
+
 @part
 def _u4(data: Array, at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
-    return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])  # type: ignore[no-any-return]
+    return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
 
 
 @part
@@ -130,7 +137,7 @@ def _put_u4(data: Array, at: int, value: int) -> None:
     data[at + 3] = value & 255
 
 
-@kernel
+@part
 def _learn(
     program: ProgramTable, data: Array, at: int, end: int, slot: int, memberwise: int
 ) -> bool:
@@ -197,7 +204,7 @@ def _constant_size(
     for i in range(size):
         if data[at + i] != program.constants[slot, i]:
             return -1
-    return size  # type: ignore[no-any-return]
+    return size
 
 
 @part
@@ -339,9 +346,14 @@ def _decode_entry(
     return position
 
 
-@kernel
+@kernel(makes_arrays=False)
 def decode(
-    program: ProgramTable, payload: Array, entries: WalkedEntries, streams: Streams, write: bool
+    program: ProgramTable,
+    payload: Array,
+    entries: WalkedEntries,
+    streams: Streams,
+    stack: Stack,
+    write: bool,
 ) -> int:
     """Walk the entries of a basket.
 
@@ -352,6 +364,8 @@ def decode(
     entries : WalkedEntries
     streams : Streams
         What the entries hold is appended to them.
+    stack : Stack
+        Room for what is open on the way.
     write : bool
         If False the streams are only measured.
 
@@ -361,9 +375,6 @@ def decode(
         -1, or the byte that does not fit.
     """
     whole = len(payload)
-    stack = Stack(
-        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
-    )
     position = np.int64(0)
     for entry in range(len(entries.ends)):
         end = entries.ends[entry] if entries.bounded else whole
@@ -395,7 +406,7 @@ def _copy(streams: Streams, stream: int, size: int, out: Array, at: int, write: 
 @part
 def _left(streams: Streams, ends: StreamEnds, stream: int) -> int:
     """Bytes that are left of a stream of items."""
-    return ends.items[stream] - streams.item_at[stream]  # type: ignore[no-any-return]
+    return ends.items[stream] - streams.item_at[stream]
 
 
 @part
@@ -405,7 +416,7 @@ def _next_number(streams: Streams, ends: StreamEnds, stream: int) -> int:
     if at >= ends.numbers[stream]:
         return -1
     streams.number_at[stream] += 1
-    return streams.numbers[at]  # type: ignore[no-any-return]
+    return streams.numbers[at]
 
 
 @part
@@ -427,7 +438,7 @@ def _encode_item(
         if write:
             for i in range(size):
                 out[position + i] = program.constants[a, i]
-        return position + size  # type: ignore[no-any-return]
+        return position + size
     if code == STRING:
         size = _next_number(streams, ends, a)
         if size < 0 or size > _left(streams, ends, b):
@@ -512,12 +523,13 @@ def _encode_entry(
     return position
 
 
-@kernel
+@kernel(makes_arrays=False)
 def encode(
     program: ProgramTable,
     rows: Array,
     streams: Streams,
     stream_ends: StreamEnds,
+    stack: Stack,
     ends: Array,
     out: Array,
     write: bool,
@@ -532,6 +544,8 @@ def encode(
     streams : Streams
         Read from their beginnings to ``stream_ends``.
     stream_ends : StreamEnds
+    stack : Stack
+        Room for what is open on the way.
     ends : int64 array, shape (entries,)
         Filled in.
     out : uint8 array
@@ -542,9 +556,6 @@ def encode(
     int
         Bytes of all entries, or -1 if the streams do not fit the program.
     """
-    stack = Stack(
-        np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64), np.empty(MAX_DEPTH, np.int64)
-    )
     position = np.int64(0)
     for entry in range(len(ends)):
         position = _encode_entry(
@@ -559,4 +570,4 @@ def encode(
     for k in range(len(streams.number_at)):
         if streams.number_at[k] != stream_ends.numbers[k]:
             return -1
-    return position  # type: ignore[no-any-return]
+    return position

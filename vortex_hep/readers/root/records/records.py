@@ -256,6 +256,7 @@ class Program:
         ends = np.zeros(entries, np.int64) if lengths is None else np.cumsum(lengths)
         rows = np.zeros((len(self.parents), entries + 1), np.int64)
         table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        stack = kernels.empty_stack()
         walked = kernels.WalkedEntries(ends, lengths is not None, outer, rows)
         numbers, items = np.empty(0, np.int64), np.empty(0, np.uint8)
         number_at, item_at = np.zeros(self._numbers, np.int64), np.zeros(self._items, np.int64)
@@ -263,7 +264,7 @@ class Program:
         for write in (False, True):
             rows[:] = 0
             streams = kernels.Streams(numbers, number_at, items, item_at)
-            found = kernels.decode(table, payload, walked, streams, write)
+            found = kernels.decode(table, payload, walked, streams, stack, write)
             if found >= 0:
                 msg = f"byte {found} of its data"
                 raise ValueError(msg)
@@ -332,10 +333,11 @@ class Program:
         ends = np.zeros(rows.shape[1] - 1, np.int64)
         out = np.empty(0, np.uint8)
         table = kernels.ProgramTable(self._table, self._constants, self._sizes)
+        stack = kernels.empty_stack()
         stream_ends = kernels.StreamEnds(number_end, item_end)
         for write in (False, True):
             streams = kernels.Streams(all_numbers, number_at.copy(), all_items, item_at.copy())
-            size = kernels.encode(table, rows, streams, stream_ends, ends, out, write)
+            size = kernels.encode(table, rows, streams, stream_ends, stack, ends, out, write)
             if size < 0:
                 msg = "numbers of items differ from the items"
                 raise ValueError(msg)
