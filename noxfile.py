@@ -85,18 +85,14 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS, default=False)
 def wheel(session: nox.Session) -> None:
-    """The wheel of the session ``build`` by itself: a file is compressed, verified and restored."""
+    """The wheel of the session ``build`` in an empty environment: files there and back, jobs."""
     (built,) = (ROOT / "dist").glob("*.whl")
-    session.install(str(built))
+    walk = str(ROOT / "tests" / "packaging" / "walk.py")
     session.chdir(session.create_tmp())
-    session.run("vortex-hep", "--version")
-    session.run("vortex-hep", "example", "in.root", "--events", "500", "--overwrite")
-    session.run("vortex-hep", "compress", "in.root", "--effort", "fast", "--overwrite")
-    session.run("vortex-hep", "info", "in.vxc")
-    session.run("vortex-hep", "verify", "in.vxc", "--against", "in.root")
-    session.run("vortex-hep", "decompress", "in.vxc", "-o", "out.root", "--overwrite")
-    session.run("vortex-hep", "jobs", "site", "htcondor")
-    session.run("vortex-hep", "dataset", "compress", "--help")
+    session.install(str(built))
+    session.run("python", walk)
+    session.install(f"{built}[grid]")
+    session.run("python", walk)
 
 
 if __name__ == "__main__":

@@ -78,8 +78,13 @@ def test_source_distribution_builds_the_same_wheel(wheel, tmp_path):
     assert content(again) == content(wheel)
 
 
-def installed(wheel, folder):
-    """An environment with the wheel, and with the other packages of this one; its interpreter."""
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Interpreter and packages of an environment with the wheel and what it needs.
+
+    Both walks share it, as the kernels that the first compiles are kept in it.
+    """
+    folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, with_pip=False, symlinks=sys.platform != "win32")
     variables = {"base": str(folder), "platbase": str(folder)}
     names = sysconfig.get_scheme_names()
@@ -94,7 +99,7 @@ def installed(wheel, folder):
     Path(paths["purelib"], "others.pth").write_text("\n".join(others))
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "-q"]
     subprocess.run(
-        [*pip, "--no-index", "--no-warn-script-location", str(wheel)],
+        [*pip, "--no-index", "--no-compile", "--no-warn-script-location", str(wheel)],
         check=True, capture_output=True,
     )  # fmt: skip
     return python, Path(paths["purelib"])
@@ -110,14 +115,18 @@ def walk(python, folder):
 
 
 @pytest.mark.slow
-def test_all_commands_work_from_the_wheel(wheel, tmp_path):
-    python, _ = installed(wheel, tmp_path / "venv")
+def test_all_commands_work_from_the_wheel(installed, tmp_path):
+    python, _ = installed
     assert "vortex-hep dataset restore" in walk(python, tmp_path)
 
 
 @pytest.mark.slow
-def test_commands_say_which_extras_are_missing(wheel, tmp_path):
-    python, packages = installed(wheel, tmp_path / "venv")
+def test_commands_say_which_extras_are_missing(installed, tmp_path):
+    python, packages = installed
+    switch = packages / "without_extras.pth"
     (packages / "without_extras.py").write_text(BLOCKED)
-    (packages / "without_extras.pth").write_text("import without_extras")
-    assert "vortex-hep demo" in walk(python, tmp_path)
+    switch.write_text("import without_extras")
+    try:
+        assert "vortex-hep demo" in walk(python, tmp_path)
+    finally:
+        switch.unlink()

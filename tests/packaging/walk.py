@@ -121,7 +121,11 @@ def without_grid() -> None:
 
 def without_train() -> None:
     """What needs the extra ``train`` says so, once it has done what it can without."""
-    for words in (("train", "in.root"), ("dataset", "train", "in.root"), ("demo", "--events", "9")):
+    for words in (
+        ("train", "in.root"),
+        ("dataset", "train", "in.root"),
+        ("demo", "--train-events", "9"),
+    ):
         more = () if words[0] == "demo" else ("-o", "m.vxm")
         told = run("vortex-hep", *words, *more, code=1)
         must("vortex-hep[train]" in told.splitlines()[-1], told)
