@@ -55,6 +55,7 @@ class RNTupleSource:
         anchor = Anchor.unpack(payload)
         self.header = self._envelope(*anchor.header, HEADER)
         self.footer = self._envelope(*anchor.footer, FOOTER)
+        self._envelopes = [anchor.header[:2], anchor.footer[:2]]
         self.page_lists = [
             self._envelope(group.offset, group.size, group.length, PAGE_LIST)
             for group in walk_footer(self.footer)
@@ -117,6 +118,14 @@ class RNTupleSource:
             raise SourceError(
                 msg, path=self._reader.path, tree=self.name, offset=page.offset, hint=hint
             )
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Offset and size of all envelopes and pages, pages with their checksums."""
+        yield from self._envelopes
+        yield from ((group.offset, group.size) for group in walk_footer(self.footer))
+        for _, column in self.each_column():
+            for page in column.pages:
+                yield page.offset, page.size + (PAGE_CHECKSUM if page.has_checksum else 0)
 
     def each_column(self) -> Iterator[tuple[RColumn, ColumnPages]]:
         """Physical columns and their pages, cluster by cluster."""
