@@ -85,7 +85,8 @@ class Archive(Mapping[str, TreeView]):
             trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
-            self._unread = self._unread_parts()
+            #: What no branch presents, and why.
+            self.unread = self._unread_parts()
         except BaseException:
             self.close()
             raise
@@ -135,7 +136,7 @@ class Archive(Mapping[str, TreeView]):
     def __getitem__(self, name: str) -> TreeView:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
-            unread = next((u for u in self._unread if u.tree in ("", key) and not u.branch), None)
+            unread = next((u for u in self.unread if u.tree in ("", key) and not u.branch), None)
             if unread is not None:
                 what = "this tree" if unread.tree else "the file"
                 msg = f"{what} is kept as bytes: {unread.reason}"
@@ -236,7 +237,7 @@ class Archive(Mapping[str, TreeView]):
                 "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
-            "unread": [vars(unread) for unread in self._unread],
+            "unread": [vars(unread) for unread in self.unread],
         }
 
     @property

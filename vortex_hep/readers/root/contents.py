@@ -277,7 +277,8 @@ class RootContents:
             if record.source is not None
             for plan, branch in zip(record.source.plans, record.branches, strict=True)
         )
-        if not (self.left or here or (lost and unnamed)):
+        attributes = any(source.has_attributes for _, source in self.ntuple_records)
+        if not (self.left or here or attributes or (lost and unnamed)):
             return
         blobs = self._blobs_in_use(unnamed)
         places = [(r.offset, r.size) for r in unnamed if r.offset not in blobs]
@@ -303,7 +304,9 @@ class RootContents:
     def _blobs_in_use(self, unnamed: Sequence[Unnamed]) -> set[int]:
         """Offsets of RBlobs whose pages are all written anew, or that no RNTuple needs."""
         blobs = [record for record in unnamed if record.class_name == b"RBlob"]
-        if not any(self.records.entries[n].key.class_name in RNTUPLE_CLASSES for n in self.left):
+        attributes = any(source.has_attributes for _, source in self.ntuple_records)
+        left = {self.records.entries[number].key.class_name for number in self.left}
+        if not attributes and left.isdisjoint(RNTUPLE_CLASSES):
             return {record.offset for record in blobs}
         pages = merged(place for _, source in self.ntuple_records for place in source.places())
         out = set()

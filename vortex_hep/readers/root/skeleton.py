@@ -35,8 +35,9 @@ import numpy as np
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
 from vortex_hep.readers.root.contents import RootContents, TreeRecord
 from vortex_hep.readers.root.file.fixed import FixedRecords, fixed_blobs
-from vortex_hep.readers.root.file.tkey import Key
+from vortex_hep.readers.root.file.tkey import FileHeader, Key
 from vortex_hep.readers.root.rntuple.fill import StoredNTuple, pack_ntuple, unpack_ntuple
+from vortex_hep.readers.root.rntuple.schema import OTHER
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.ttree.plan_blobs import (
@@ -113,24 +114,10 @@ def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
         item, more = pack_ntuple(ntuple)
         described_ntuples.append(item)
         blobs += [(f"root/ntuple/{number}/{name}", data) for name, data in more]
-    header = records.header
-    fixed = bool(source.fixed) or any(
-        plan.kind == layout.LEFT
-        for record in source.tree_records
-        if record.source is not None
-        for plan in record.source.plans
-    )
+    version = _VERSION_FIXED if _needs_newer(source) else VERSION
     skeleton = {
-        "version": _VERSION_FIXED if fixed else VERSION,
-        "file": {
-            "version": header.version,
-            "begin": header.begin,
-            "nbytes_name": header.nbytes_name,
-            "units": header.units,
-            "compress": header.compress,
-            "uuid_version": header.uuid_version,
-            "uuid": header.uuid.hex(),
-        },
+        "version": version,
+        "file": _describe_header(records.header),
         "directories": [
             {
                 "key": pack_key(d.key),
@@ -151,13 +138,41 @@ def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
         "info": info,
         "trees": described,
         "ntuples": described_ntuples,
-        **({"fixed": source.fixed} if fixed else {}),
+        **({} if version == VERSION else {"fixed": source.fixed}),
     }
     yield "root/skeleton", json.dumps(skeleton, separators=(",", ":")).encode("ascii")
     yield "root/objects", b"".join(objects)
     yield from blobs
     yield from fixed_blobs(records.reader, source.fixed)
     yield from ((f"root/tail/{number}", piece) for number, piece in enumerate(source.tail()))
+
+
+def _describe_header(header: FileHeader) -> dict[str, Any]:
+    return {
+        "version": header.version,
+        "begin": header.begin,
+        "nbytes_name": header.nbytes_name,
+        "units": header.units,
+        "compress": header.compress,
+        "uuid_version": header.uuid_version,
+        "uuid": header.uuid.hex(),
+    }
+
+
+def _needs_newer(source: RootContents) -> bool:
+    """Whether readers of before :data:`_VERSION_FIXED` would take the file for another."""
+    plans = (
+        plan
+        for record in source.tree_records
+        if record.source is not None
+        for plan in record.source.plans
+    )
+    columns = (column for _, ntuple in source.ntuple_records for column in ntuple.columns)
+    return (
+        bool(source.fixed)
+        or any(plan.kind == layout.LEFT for plan in plans)
+        or any(column.late or column.role == OTHER for column in columns)
+    )
 
 
 def _differ(a: Key, b: Key) -> bool:
