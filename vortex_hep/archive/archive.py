@@ -11,9 +11,11 @@ from vortex_hep.archive.cache import CacheLike
 from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
+from vortex_hep.archive.view import UNREAD_HINT
 from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import ContainerReader, check_decoded
 from vortex_hep.core import arrays as build
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, NotFoundError
@@ -83,6 +85,8 @@ class Archive(Mapping[str, TreeView]):
             trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
+            #: What no branch presents, and why.
+            self.unread = self._unread_parts()
         except BaseException:
             self.close()
             raise
@@ -118,9 +122,25 @@ class Archive(Mapping[str, TreeView]):
                 out[view.name] = view
         return out
 
+    def _unread_parts(self) -> list[Unread]:
+        """What is kept as bytes; trees learn what they lack."""
+        try:
+            found = [Unread(*map(str, item)) for item in self.source.get("unread", ())]
+        except TypeError as error:
+            msg = f"invalid key 'unread' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
+        for name, tree in self.trees.items():
+            tree.note_unread({u.branch: u.reason for u in found if u.tree == name and u.branch})
+        return found
+
     def __getitem__(self, name: str) -> TreeView:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
+            unread = next((u for u in self.unread if u.tree in ("", key) and not u.branch), None)
+            if unread is not None:
+                what = "this tree" if unread.tree else "the file"
+                msg = f"{what} is kept as bytes: {unread.reason}"
+                raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
             known = ", ".join(self.trees) or "none"
             near = build.near_misses(key, list(self.trees))
             raise NotFoundError(
@@ -197,7 +217,8 @@ class Archive(Mapping[str, TreeView]):
         dict
             ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``exact``
             (``size, adler32`` of the restored file, or None), ``model`` (``sha256, embedded,
-            bytes``) and ``trees``, a list.
+            bytes``), ``trees``, a list, and ``unread``: what is kept as bytes (``tree, branch,
+            reason``; empty for the whole tree, or file).
         """
         sizes = self.reader.chunks["stored_size"]
         named = self._handle.named_model or {}
@@ -216,6 +237,7 @@ class Archive(Mapping[str, TreeView]):
                 "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
+            "unread": [vars(unread) for unread in self.unread],
         }
 
     @property

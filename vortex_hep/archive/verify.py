@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vortex_hep.archive.archive import Archive
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.core.progress import SILENT, Progress
-from vortex_hep.core.schema import FileSource, TreeSource
+from vortex_hep.core.schema import FileSource, TreeSource, Unread
 from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class _AsSource:
         self.kind = str(archive.source.get("kind"))
         self.trees: Mapping[str, TreeSource] = archive.coded
         self.remainder = archive.remainder
+        self._unread = archive.unread
 
     def settle(self) -> None:
         """Nothing to lay out anew."""
@@ -59,6 +60,10 @@ class _AsSource:
     def notes(self) -> list[str]:
         """Nothing to say."""
         return []
+
+    def unread(self) -> list[Unread]:
+        """What the archive says that its source has."""
+        return self._unread
 
     def __enter__(self) -> _AsSource:
         return self

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vortex_hep.core import arrays as build
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+
+#: What to do about a tree or branch that is kept as bytes.
+UNREAD_HINT = "restore the file and read it there"
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -55,6 +58,7 @@ class TreeView(ABC):
         self.tables = tables
         self._specs = {c.name: c for t in tables for c in t.columns}
         self._table_of = {c.name: t for t in tables for c in t.columns}
+        self._unread: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
@@ -150,7 +154,14 @@ class TreeView(ABC):
         tables = {t.name: t for t in self.tables}
         return build.assemble(placed, 0, "ak", tables=tables)
 
+    def note_unread(self, reasons: Mapping[str, str]) -> None:
+        """Note of branches that are kept as bytes why they are, for errors to tell."""
+        self._unread = dict(reasons)
+
     def _spec(self, name: str) -> ColumnSpec:
+        if name in self._unread:
+            msg = f"this branch is kept as bytes: {self._unread[name]}"
+            raise NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
         if name not in self._specs:
             near = build.near_misses(name, list(self._specs))
             raise NotFoundError(

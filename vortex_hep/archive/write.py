@@ -153,6 +153,9 @@ def write_archive(
         "writer": f"vortex_hep {_version.__version__}",
         "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
     }
+    unread = [[u.tree, u.branch, u.reason] for u in file.unread()]
+    if unread:
+        document["source"]["unread"] = unread
     if how.exact:
         document["source"]["exact"] = exact_source(file).identity().document
     used: dict[str, set[str]] = {}
