@@ -137,7 +137,9 @@ def test_momenta_of_many_widths(check, text3, precision):
     line = text[row + 1 : text.index(b"\n", row + 1)]
     _, clusters = check(text.replace(line, b" ".join(tokens), 1), target=1 << 20)
     particles = clusters[0]["particles"].columns
-    for name, value in zip("px py pz e m".split(), (1, -2.5, 6.9, 1e3, 5.109989e-4), strict=True):
+    for name, value in zip(
+        ["px", "py", "pz", "e", "m"], (1, -2.5, 6.9, 1e3, 5.109989e-4), strict=True
+    ):
         found = float(particles[f"particles_{name}"][1])
         if precision <= 14:
             found *= 10.0 ** (int(particles[f"particles_{name}_exp"][1]) - precision)
