@@ -16,7 +16,12 @@ from h5py import h5d, h5t
 from vortex_hep.core.schema import Array
 from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.chunks.recordtype import ElementPart, convert_items, parts_of
+from vortex_hep.readers.hdf5.chunks.recordtype import (
+    COMPLEX,
+    ElementPart,
+    convert_items,
+    parts_of,
+)
 from vortex_hep.readers.hdf5.image import read_plan, skeleton_file
 
 #: Items that are converted at a time.
@@ -83,21 +88,26 @@ def values_of(part: ElementPart) -> ColumnValues | None:
         plain = dtype.newbyteorder("<")
         if dtype == np.dtype(np.bool_) and part.dtype == "|b1":
             return None
-        wanted = h5t.py_create(plain)
-        if _is_stored(type_id, dtype):
+        # In the order of bytes that the file has: of integers of fewer bits the library turns bytes
+        # round and leaves the sign aside.
+        wanted = h5t.py_create(dtype)
+        if _is_stored(part, dtype):
             return None if plain == np.dtype(part.dtype) else _viewed(part, plain)
         convert_items(np.zeros((1, type_id.get_size()), np.uint8), type_id, wanted)
     except (OSError, TypeError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())
         return ColumnValues(refusal=f"{part.typename} is no type that h5py reads: {text}")
-    return _converted(part, type_id, wanted, plain)
+    return _converted(part, wanted, dtype)
 
 
-def _is_stored(type_id: Any, dtype: Any) -> bool:
+def _is_stored(part: ElementPart, dtype: Any) -> bool:
     """Whether items are those of NumPy's type, bit for bit."""
+    type_id = part.type_id
     kind = type_id.get_class()
     if kind == h5t.ENUM:
         return bool(type_id.get_super().equal(h5t.py_create(np.dtype(dtype.str))))
+    if kind == COMPLEX:
+        return part.dtype[1] == "f" and bool(dtype.itemsize == type_id.get_size())
     if kind == h5t.BITFIELD:
         return any(type_id.equal(standard) for standard in _BITFIELDS)
     # An opaque type may be one of NumPy's own by its tag, such as a date.
@@ -122,15 +132,16 @@ def _viewed(part: ElementPart, dtype: Any) -> ColumnValues:
     return ColumnValues(view)
 
 
-def _converted(part: ElementPart, type_id: Any, wanted: Any, dtype: Any) -> ColumnValues:
-    size, width = type_id.get_size(), np.dtype(part.dtype).itemsize
+def _converted(part: ElementPart, wanted: Any, dtype: Any) -> ColumnValues:
+    type_id, width = part.type_id, np.dtype(part.dtype).itemsize
+    size = type_id.get_size()
 
     def convert(column: Array) -> Array:
         flat = np.ascontiguousarray(column).reshape(-1).view(f"<u{width}")
         # As the bytes stand in the file.
         stored = flat.byteswap() if part.swapped else flat
         items = stored.view(np.uint8).reshape(-1, size)
-        out = np.empty(len(items), dtype)
+        out = np.empty(len(items), dtype.newbyteorder("<"))
         for at in range(0, len(items), _STEP):
             made = convert_items(items[at : at + _STEP], type_id, wanted)
             out[at : at + _STEP] = np.ascontiguousarray(made).reshape(-1).view(dtype)

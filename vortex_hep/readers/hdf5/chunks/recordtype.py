@@ -16,7 +16,8 @@ from h5py import h5t
 
 from vortex_hep.core.schema import MAX_COMPONENTS, Array
 
-_COMPLEX = getattr(h5t, "COMPLEX", -100)
+#: Class of complex numbers, where the library at hand has it.
+COMPLEX = getattr(h5t, "COMPLEX", -100)
 _IEEE = {
     2: ("<f2", h5t.IEEE_F16LE.get_fields()),
     4: ("<f4", h5t.IEEE_F32LE.get_fields()),
@@ -92,7 +93,7 @@ def _cut(type_id: Any) -> list[ElementPart] | None:
         return _cut_compound(type_id)
     if kind == h5t.ARRAY:
         return _cut_array(type_id)
-    if kind == _COMPLEX:
+    if kind == COMPLEX:
         half = _cut(type_id.get_super())
         if half is None:
             return None
