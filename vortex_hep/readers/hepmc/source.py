@@ -235,7 +235,7 @@ class HepmcSource:
         """The layout, and the bytes in front of the first event and behind the last."""
         index, stream = self._index, self._stream
         document = {
-            "version": 1,
+            "version": self._tree.layout.format_version,
             "layout": self._tree.layout.pack(),
             "packing": self._packing,
             "size": stream.size,
