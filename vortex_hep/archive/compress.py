@@ -118,7 +118,11 @@ def compress_file(
     UnsupportedTypeError
         An option has a value that does not exist, or ``record`` is asked of what is no path.
     OutputError
-        The archive cannot be written.
+        The archive cannot be written, or would be written over the source.
+
+    Notes
+    -----
+    The archive of a local file gets that file's permissions, as xz does it.
     """
     check_effort(effort)
     began = time.monotonic()
@@ -130,6 +134,7 @@ def compress_file(
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
+        _distinct(source, path),
         open_source(source, trees=selected, exact=exact, record=width) as file,
         _output(path, overwrite=overwrite) as out,
     ):
@@ -142,6 +147,32 @@ def compress_file(
     report.source_bytes = _source_size(file)
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextlib.contextmanager
+def _distinct(source: Any, out: str | os.PathLike[str] | Writable) -> Iterator[None]:
+    """Refuse to write over the source; in the block, an archive is as private as its source is."""
+    origin = _path_of(source)
+    if origin is None:
+        yield
+        return
+    target = _path_of(out)
+    if target is not None:
+        storage.check_distinct(target, origin)
+    with storage.permissions_like(origin):
+        yield
+
+
+def _path_of(file: Any) -> str | None:
+    """Path of a file, given as such or open; None of what has none, such as arrays."""
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file)
+    # uproot, h5py, and Python's own
+    for name in ("file_path", "filename", "name"):
+        found = getattr(getattr(file, "file", file), name, None)
+        if isinstance(found, (str, os.PathLike)):
+            return os.fspath(found)
+    return None
 
 
 @contextlib.contextmanager

@@ -70,13 +70,21 @@ def restore(
     ModelMismatchError
         The archive needs a model that was not given.
     OutputError
-        The file cannot be written.
+        The file cannot be written, or would be written over the archive.
+
+    Notes
+    -----
+    The restored file gets the permissions of the archive, as xz does it.
     """
     from vortex_hep.readers.kinds import RestoreOptions
 
     progress = progress or SILENT
     target = os.fspath(out)
-    with open_archive(path, model=model, threads=threads) as archive:
+    storage.check_distinct(target, path, what="the archive")
+    with (
+        open_archive(path, model=model, threads=threads) as archive,
+        storage.permissions_like(path),
+    ):
         if not storage.is_url(target):
             options = RestoreOptions(compression, overwrite, exact, archive.identity)
             _restore(archive, target, options, progress)

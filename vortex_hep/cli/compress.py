@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{source}: {_forecast(args, source, model)}", flush=True)
         return 0
     for output in outputs:
-        check_new(output, overwrite=args.overwrite)
+        check_new(output, overwrite=args.overwrite, inputs=args.sources, model=args.model)
     model = load_model(args.model)
     for source, output in zip(args.sources, outputs, strict=True):
         _compress(args, source, output, model)

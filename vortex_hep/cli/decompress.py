@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     with vortex_hep.open(args.archive) as archive:
         identity = None if args.no_exact else archive.identity
         output = out_path(args.archive, args.output, _suffix(str(archive.source.get("name", ""))))
-    check_new(output, overwrite=args.overwrite)
+    check_new(output, overwrite=args.overwrite, inputs=[args.archive], model=args.model)
     if identity is not None and args.compression is not None:
         note(
             args,

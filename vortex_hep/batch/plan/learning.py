@@ -127,6 +127,7 @@ def train_on_dataset(
         raise UnsupportedTypeError(f"sample_files must be at least 1, not {sample_files!r}")
     _check_output(target, overwrite=overwrite)
     files = find_inputs([os.fspath(one) for one in inputs])
+    storage.check_distinct(target, *(file.source for file in files))
     learner = _Learner(files, options or TrainOptions(), sample_files)
     if site is None:
         model, report = learner.learn(progress or SILENT)
@@ -188,13 +189,20 @@ class _Learner:
                     continue
                 try:
                     with open_source(file.source, record=self._options.record) as source:
-                        entries += sum(tree.num_entries for tree in source.trees.values())
+                        here = sum(tree.num_entries for tree in source.trees.values())
+                    if not here:
+                        raise SourceError("there is nothing in it to learn from", path=file.source)
                 except VortexError as error:
                     self._skip(file.source, error)
                     continue
                 taken.add(place)
+                entries += here
                 chosen.append(file)
                 break
+        if not chosen:
+            raise SourceError(
+                f"no file has anything to learn from; the last: {list(self._skipped.values())[-1]}"
+            )
         return chosen, entries
 
     def _skip(self, path: str, error: VortexError) -> None:

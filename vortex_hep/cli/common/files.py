@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vortex_hep.cli.common.options import default_output
+from vortex_hep.core import storage
 from vortex_hep.errors import OutputError
 
 
@@ -19,14 +21,29 @@ def out_path(source: str, given: str | None, suffix: str) -> str:
     return given
 
 
-def check_new(path: str, *, overwrite: bool) -> None:
+def check_new(
+    path: str, *, overwrite: bool, inputs: Sequence[str] = (), model: str | None = None
+) -> None:
     """Refuse early to write over a file.
+
+    Parameters
+    ----------
+    path : str
+        The output.
+    overwrite : bool
+    inputs : sequence of str
+        What is read, which an output never replaces.
+    model : str, optional
+        A model that is read.
 
     Raises
     ------
     OutputError
         If ``path`` exists and may not be replaced, or its folder does not exist.
     """
+    storage.check_distinct(path, *inputs)
+    if model is not None:
+        storage.check_distinct(path, model, what="the model")
     if "://" in path:
         return
     target = Path(path)
