@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from vortex_hep.archive.exact import exact_source
-from vortex_hep.archive.write import CompressReport, Settings, write_archive
+from vortex_hep.archive.report import CompressReport
+from vortex_hep.archive.write import Settings, write_archive
 from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
 from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     check_effort,
+    checked_options,
     thread_count,
     tree_names,
 )
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.progress import ProgressLike, progress_of
 from vortex_hep.core.schema import FileSource, TreeSource
 from vortex_hep.errors import (
     LayoutError,
@@ -27,6 +31,7 @@ from vortex_hep.errors import (
     SourceError,
     UnsupportedTypeError,
 )
+from vortex_hep.models.find import ModelLike, model_of
 from vortex_hep.models.model import Model
 from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.record_width import width_for
@@ -42,11 +47,12 @@ CLUSTER_BYTES = 16 << 20
 Writable: TypeAlias = BinaryIO | io.BufferedIOBase | io.RawIOBase
 
 
+@checked_options
 def compress_file(
     source: str | os.PathLike[str] | Any,
     path: str | os.PathLike[str] | Writable,
     *,
-    model: Model | None = None,
+    model: ModelLike = None,
     trees: str | Sequence[str] | None = None,
     effort: str = "normal",
     threads: int | None = None,
@@ -57,7 +63,7 @@ def compress_file(
     exact: bool = False,
     record: int | None = None,
     lanes: LaneChoice | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> CompressReport:
     """Compress a file to an archive that restores it.
 
@@ -69,7 +75,7 @@ def compress_file(
         The archive: a local path or a URL, where it appears only when it is complete. A file that
         is open for writing, at its beginning, stays the caller's to close, and to remove after
         an error; one that cannot ``seek`` will do unless the archive must be started over.
-    model : Model, optional
+    model : Model, str or path, optional
         Predicts the columns. Without one, a model is fitted to the file and embedded, where
         that makes the archive smaller (and torch is installed; the report says if not).
     trees : str or sequence of str, optional
@@ -101,7 +107,8 @@ def compress_file(
     lanes : LaneChoice, optional
         How transformers cut rows into lanes and chunks, and whether they keep memory; by default
         as they were trained.
-    progress : Progress, optional
+    progress : Progress or bool, optional
+        Where progress is shown; True shows it on standard error.
 
     Returns
     -------
@@ -125,12 +132,15 @@ def compress_file(
     The archive of a local file gets that file's permissions, as xz does it.
     """
     check_effort(effort)
+    if isinstance(model, (str, os.PathLike)) and (target := _path_of(path)) is not None:
+        storage.check_distinct(target, model, what="the model")
+    model = model_of(model)
     began = time.monotonic()
     selected = tree_names(trees)
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
         embed_model=model is None or embed_model, may_leave_out=model is not None, check=check,
-        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress or SILENT,
+        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
@@ -221,9 +231,10 @@ def _start_over(out: BinaryIO) -> None:
         ) from error  # fmt: skip
 
 
+@partial(checked_options, more=list(inspect.signature(compress_file).parameters)[3:])
 def compress_tree(
     tree: Any,
-    model: Model | None = None,
+    model: ModelLike = None,
     *,
     path: str | os.PathLike[str] | Writable | None = None,
     **options: Any,
@@ -234,7 +245,7 @@ def compress_tree(
     ----------
     tree : uproot TTree or RNTuple, h5py Dataset or Group, ak.Array, or dict of arrays
         Arrays have one item, or list of items, per entry.
-    model : Model, optional
+    model : Model, str or path, optional
         See :func:`compress_file`.
     path : str, path or binary file, optional
         The archive; by default the tree's name and ``.vxc``, in the current folder.

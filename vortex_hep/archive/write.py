@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from vortex_hep.archive.exact import exact_source
 from vortex_hep.archive.metadata import pack_names, pack_tables
+from vortex_hep.archive.report import CompressReport
 from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
@@ -35,38 +36,6 @@ from vortex_hep.readers.kinds import unit_of
 _BLOBS_AT_ONCE = 1 << 25
 #: Clusters of coded bytes that may wait to be written.
 _WRITES = 2
-
-
-@dataclass
-class CompressReport:
-    """What a compression made.
-
-    Parameters
-    ----------
-    path : str
-        The archive.
-    stored_bytes, model_bytes, remainder_bytes : int
-        The whole archive; of it, the embedded model, and what is not columns.
-    raw_bytes : int
-        Bytes of all columns, uncompressed.
-    source_bytes : int
-        Bytes of the source file; 0 where it is not known.
-    columns : list of dict
-        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
-    messages : list of str
-        What the user should know: columns the model did not know, say.
-    seconds : float
-    """
-
-    path: str
-    stored_bytes: int
-    model_bytes: int
-    remainder_bytes: int
-    raw_bytes: int
-    source_bytes: int
-    columns: list[dict[str, Any]]
-    messages: list[str]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -163,6 +132,8 @@ def write_archive(
         before = writer.position
         document["model"] = _write_model(model, used, writer, embed=how.embed_model)
         report.model_bytes = writer.position - before
+        if document["model"] is not None and not how.embed_model:
+            report.beside_bytes = model.nbytes
         before = writer.position
         with Overlap() as overlap:
             write = overlap.behind(partial(_add, writer))

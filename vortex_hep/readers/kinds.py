@@ -116,7 +116,7 @@ def kind_module(kind: str) -> KindModule:
 
 def unit_of(kind: str) -> str:
     """What the entries of a kind are called where progress is shown."""
-    return "records" if kind == "bytes" else "events"
+    return {"bytes": "records", "hepmc": "events"}.get(kind, "entries")
 
 
 def kind_of(head: bytes) -> str:

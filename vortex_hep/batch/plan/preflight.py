@@ -21,7 +21,7 @@ from vortex_hep.errors import (
     UnsupportedTypeError,
     VortexError,
 )
-from vortex_hep.models.find import load_model
+from vortex_hep.models.find import model_of
 from vortex_hep.models.model import Model
 from vortex_hep.models.novelty import learnt_columns
 from vortex_hep.models.record_width import record_width
@@ -84,7 +84,7 @@ def check(
                 problems.add(error)
     loaded = None
     try:
-        loaded = model if model is None or isinstance(model, Model) else load_model(model)
+        loaded = model_of(model)
         _check_content(files, loaded, trees)
     except VortexError as error:
         problems.add(error)
