@@ -58,7 +58,7 @@ def compress_file(
     threads: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
-    embed_model: bool = True,
+    embed_model: bool | None = True,
     check: bool = True,
     exact: bool = False,
     record: int | None = None,
@@ -91,9 +91,11 @@ def compress_file(
         default a model is fitted on a GPU if torch sees one.
     overwrite : bool
         Whether an existing archive may be replaced.
-    embed_model : bool
+    embed_model : bool or None
         Whether a given model is stored in the archive, that is, those of its tables that code
-        any of it; if not, readers must be given it.
+        any of it; if not, readers must be given it, or find it beside the archive. None stores it
+        where the archive gets no more than 1 % larger, as the command ``vortex-hep compress`` does;
+        ``beside_bytes`` of the report tells whether readers will need it.
     check : bool
         Decode every chunk right after it is made and compare it with the source.
     exact : bool
@@ -139,7 +141,7 @@ def compress_file(
     selected = tree_names(trees)
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
-        embed_model=model is None or embed_model, may_leave_out=model is not None, check=check,
+        embed_model=True if model is None else embed_model, may_leave_out=model is not None, check=check,
         exact=exact, engine=get_engine(device), lanes=lanes, progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)

@@ -358,8 +358,8 @@ class ArchiveBranch:
             out = ak.to_numpy(found, allow_missing=False)
         except (ValueError, TypeError) as error:
             raise UnsupportedTypeError(
-                "its entries are lists of several lengths, or what NumPy has no type for", path=self._tree.path,
-                tree=self._tree.name, branch=self.name,
+                "its entries are lists of several lengths, or what NumPy has no type for",
+                path=self._tree.path, tree=self._tree.name, branch=self.name,
                 hint="branch.array() gives an Awkward Array, branch.array(library='np') objects",
             ) from error  # fmt: skip
         return out if dtype is None else out.astype(dtype)

@@ -94,10 +94,10 @@ def checked_options(
     Examples
     --------
     >>> @checked_options
-    ... def read(source, *, step=1): ...
-    >>> read("in.root", stepp=2)
+    ... def cut(source, *, at=1): ...
+    >>> cut("in.root", att=2)
     Traceback (most recent call last):
-    vortex_hep.errors.UnsupportedTypeError: read has no option 'stepp' (did you mean 'step'? all: step)
+    vortex_hep.errors.UnsupportedTypeError: cut has no option 'att' (did you mean 'at'? all: at)
     """
     every = inspect.signature(function).parameters.values()
     named = [p for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

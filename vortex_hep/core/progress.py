@@ -1,7 +1,8 @@
 """Progress reports of long calls: a protocol, and a silent default.
 
-The library prints nothing unasked. It reports to whatever :class:`Progress` it was given; the command
-line, and ``progress=True``, give one that draws bars or writes lines (:mod:`vortex_hep.core.terminal`).
+The library prints nothing unasked. It reports to whatever :class:`Progress` it was given; the
+command line, and ``progress=True``, give one that draws bars or writes lines
+(:mod:`vortex_hep.core.terminal`).
 """
 
 from __future__ import annotations
