@@ -50,8 +50,10 @@ def restore(
     model : Model, str or path, optional
         Where the archive does not hold its own.
     compression : str
-        For ROOT files: ``"zstd:5"`` (the default), ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any
-        level), ``"none"`` or ``"original"``. Of no effect where the original's bytes are restored.
+        For ROOT files: ``"original"`` (the default: what each branch of the source was compressed
+        with, so that a restored file is as large as that was), ``"zstd:5"``, ``"zlib:1"``,
+        ``"lzma:9"``, ``"lz4:4"`` (any level) or ``"none"``. LZMA is slow to write: ``"zstd:5"`` is
+        the quickest way to a small file. Of no effect where the original's bytes are restored.
     exact : bool
         Restore the original's bytes where the archive promises them. False writes a file that
         holds the same, as from an archive that promises nothing.

@@ -10,6 +10,7 @@ from vortex_hep.cli.common.many import (
     add_recursive,
     check_outputs,
     found_items,
+    output_of,
     placed,
     run_each,
 )
@@ -135,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
     if STDIO in args.sources and args.output is None:
         args.output = STDIO
+    args.output = output_of(args)
     items = placed(
         found_items(args.sources, recursive=args.recursive, suffixes=None),
         args.output,

@@ -11,6 +11,7 @@ from vortex_hep.cli.common.many import (
     add_recursive,
     check_outputs,
     found_items,
+    output_of,
     placed,
     run_each,
     with_suffix,
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """Restore the files."""
     if STDIO in args.archives and args.output is None:
         args.output = STDIO
+    args.output = output_of(args)
     if args.rm and STDIO in (args.output, *args.archives):
         args.usage_error("--rm needs files, not standard input or output")
     if args.skip_existing and args.overwrite:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from vortex_hep.cli.common.many import Item, add_recursive, found_items, run_each
+from vortex_hep.cli.common.many import Item, add_recursive, found_items, placed, run_each
 from vortex_hep.cli.common.options import ARCHIVE_SUFFIX, add_command, add_model, add_resources
 from vortex_hep.cli.common.running import OutsideError
 
@@ -67,10 +67,14 @@ def register(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify; damage counts as a difference, anything else that fails does not."""
     from vortex_hep.cli.common.files import is_folder, load_model
+    from vortex_hep.core import storage
 
     items = found_items(args.archives, recursive=args.recursive, suffixes=[ARCHIVE_SUFFIX])
     if args.against is not None and len(items) > 1 and not is_folder(args.against):
         args.usage_error("--against needs the folder of the sources where archives are several")
+    if args.against is not None and is_folder(args.against):
+        # Where an output would lie, there lies what it is compared with.
+        items = placed(items, storage.join(args.against, ""), "")
     found: list[dict[str, Any]] = []
     model = load_model(args.model)
     try:
@@ -80,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(found if len(items) > 1 else found[0], indent=2), flush=True)
 
 
-def _verify(
-    args: argparse.Namespace, item: Item, model: Any, found: list[dict[str, Any]]
-) -> None:
+def _verify(args: argparse.Namespace, item: Item, model: Any, found: list[dict[str, Any]]) -> None:
     """Verify one file, and add what is found to ``found``."""
     from vortex_hep.cli.common.files import readable
     from vortex_hep.errors import CorruptionError, VerificationError, VortexError
@@ -140,7 +142,7 @@ def _archive(
 
     report = vortex_hep.verify(
         path,
-        against=_source_of(path, args.against),
+        against=_source_of(path, item, args.against),
         model=model,
         threads=args.threads,
         progress=progress_for(quiet=args.quiet),
@@ -167,16 +169,15 @@ def _archive(
     raise VerificationError(f"differs from {report.against} in {count}", path=item.source)
 
 
-def _source_of(path: str, against: str | None) -> str | None:
+def _source_of(path: str, item: Item, against: str | None) -> str | None:
     """The file to compare an archive with: in a folder, the one whose name the archive has."""
     import vortex_hep
-    from vortex_hep.cli.common.files import is_folder
     from vortex_hep.core import storage
 
-    if against is None or not is_folder(against):
+    if not item.output:
         return against
     with vortex_hep.open(path) as archive:
-        return storage.join(against, str(archive.source.get("name", "")))
+        return storage.join(storage.parent(item.output), str(archive.source.get("name", "")))
 
 
 def _list(lines: list[str]) -> None:

@@ -106,7 +106,8 @@ def check_stdout(*, archive: bool) -> None:
     """
     if archive and sys.stdout.isatty():
         raise OutputError(
-            "an archive is not written to a terminal", hint="-o FILE, or send it to a file or a pipe"
+            "an archive is not written to a terminal",
+            hint="-o FILE, or send it to a file or a pipe",
         )
 
 

@@ -19,6 +19,14 @@ from vortex_hep.core.text import format_table, one_line, plural
 from vortex_hep.errors import SourceError, VortexError
 
 
+def output_of(args: argparse.Namespace) -> str | None:
+    """Where outputs go: as given, which is a folder where folders are gone through."""
+    given: str | None = args.output
+    if given is None or given == STDIO or not args.recursive or given.endswith("/"):
+        return given
+    return f"{given}/"
+
+
 @dataclass(frozen=True)
 class Item:
     """One file of a command.

@@ -65,8 +65,9 @@ def say(arguments: argparse.Namespace, text: str, *, output: str = "") -> None:
 
 
 def note(arguments: argparse.Namespace, message: str) -> None:
-    """Tell the user, on stderr, what is worth knowing and no failure."""
-    print(f"{arguments.program}: note: {message}", file=sys.stderr, flush=True)
+    """Tell the user, on stderr, what is worth knowing and no failure; not where nothing is wanted."""
+    if not arguments.quiet:
+        print(f"{arguments.program}: note: {message}", file=sys.stderr, flush=True)
 
 
 def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
