@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,11 +14,11 @@ from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.archive.view import UNREAD_HINT
 from vortex_hep.codec.container.container import ContainerReader
-from vortex_hep.core import arrays as build
+from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.core.text import fault_of
-from vortex_hep.errors import CorruptionError, NotFoundError
+from vortex_hep.core.text import fault_of, format_bytes, html_table, near_misses
+from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError
 from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Archive(Mapping[str, TreeView]):
                 msg = f"{what} is kept as bytes: {unread.reason}"
                 raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
             known = ", ".join(self.trees) or "none"
-            near = build.near_misses(key, list(self.trees))
+            near = near_misses(key, list(self.trees))
             raise NotFoundError(
                 f"no such tree; there are {known}", path=self.path, tree=name,
                 hint=f"did you mean {near}?" if near else None,
@@ -159,6 +160,20 @@ class Archive(Mapping[str, TreeView]):
 
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, f"{tree.num_entries:,}", f"{len(tree):,}"] for name, tree in self.trees.items()
+        ]
+        size = format_bytes(self.info()["stored_bytes"])
+        return f"<p>{escape(self.path)}: {size}</p>" + html_table(
+            ["tree", "entries", "branches"], rows
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            "an archive is no array", path=self.path, hint="archive['tree'].arrays() reads a tree"
+        )
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """Named blobs of what is not columns; see :class:`~vortex_hep.core.schema.FileSource`.
@@ -263,6 +278,7 @@ def _of(handle: Handle) -> Archive:
     return archive
 
 
+@checked_options
 def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,

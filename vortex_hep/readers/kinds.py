@@ -142,7 +142,7 @@ def column_values(
 
 def unit_of(kind: str) -> str:
     """What the entries of a kind are called where progress is shown."""
-    return "records" if kind == "bytes" else "events"
+    return {"bytes": "records", "hepmc": "events"}.get(kind, "entries")
 
 
 def kind_of(head: bytes) -> str:

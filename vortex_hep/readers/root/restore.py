@@ -19,8 +19,9 @@ from vortex_hep.readers.root.ttree.fill import TreeFiller
 from vortex_hep.readers.root.ttree.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
 
-#: What records of a restored file are compressed with unless told otherwise.
-DEFAULT_COMPRESSION = "zstd:5"
+#: What records of a restored file are compressed with unless told otherwise: what each was, so that
+#: a restored file is no larger than the one that was compressed.
+DEFAULT_COMPRESSION = "original"
 #: Room for what else the file holds, when guessing whether it stays below 2 GB.
 _MARGIN = 100_000_000
 #: Bytes of a folder's record, at most, beside its names.
@@ -63,7 +64,7 @@ def restore_root(
 
     Notes
     -----
-    Every basket holds the same entries as before, and its uncompressed bytes are the same. A basket
+    The file's header names the compression that was asked for, or the original's. Every basket holds the same entries as before, and its uncompressed bytes are the same. A basket
     written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
@@ -122,7 +123,7 @@ class _FileRestorer:
         self._finish_directories()
         header = FileHeader(
             file["version"], file["begin"], 0, 0, 0, 0, file["nbytes_name"], file["units"],
-            file["compress"], seek_info, nbytes_info, file["uuid_version"],
+            file["compress"] if self._how is None else self._how.code, seek_info, nbytes_info, file["uuid_version"],
             bytes.fromhex(file["uuid"]),
         )  # fmt: skip
         self._writer.finish(header, self._directories[0][0])
