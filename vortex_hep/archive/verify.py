@@ -11,7 +11,7 @@ from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.report import VerifyReport
 from vortex_hep.core.options import checked_options
 from vortex_hep.core.progress import ProgressLike, Task, progress_of
-from vortex_hep.core.schema import Cluster, FileSource, TreeSource
+from vortex_hep.core.schema import Cluster, FileSource, TreeSource, Unread
 from vortex_hep.models.find import ModelLike
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class _AsSource:
             name: cast("TreeSource", _Watched(tree, task)) for name, tree in archive.coded.items()
         }
         self.remainder = archive.remainder
+        self._unread = archive.unread
 
     def settle(self) -> None:
         """Nothing to lay out anew."""
@@ -53,6 +54,10 @@ class _AsSource:
     def notes(self) -> list[str]:
         """Nothing to say."""
         return []
+
+    def unread(self) -> list[Unread]:
+        """What the archive says that its source has."""
+        return self._unread
 
     def __enter__(self) -> _AsSource:
         return self

@@ -130,6 +130,9 @@ def write_archive(
     }
     if how.source_bytes:
         document["source"]["bytes"] = how.source_bytes
+    unread = [[u.tree, u.branch, u.reason] for u in file.unread()]
+    if unread:
+        document["source"]["unread"] = unread
     if how.exact:
         document["source"]["exact"] = exact_source(file).identity().document
     used: dict[str, set[str]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from vortex_hep.cli.common.many import Item, add_recursive, found_items, run_each
 from vortex_hep.cli.common.options import ARCHIVE_SUFFIX, add_command
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.text import format_bytes, format_ratio, format_table, plural
 
 DESCRIPTION = """\
@@ -120,6 +121,7 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
     if details["exact"] is not None:
         exact = details["exact"]
         parts.append(f"exact     restores {exact['size']} bytes of adler32 {exact['adler32']}")
+    parts += [f"unread    {Unread(**item).text}" for item in details["unread"]]
     for tree in details["trees"]:
         parts += ["", _tree_text(tree, columns=columns)]
     return "\n".join(parts)

@@ -149,6 +149,33 @@ class Member:
     prefix: str
 
 
+@dataclass(frozen=True)
+class Unread:
+    """What a file holds and no column presents.
+
+    Parameters
+    ----------
+    tree : str
+        Empty for the whole file.
+    branch : str
+        Empty for the whole tree.
+    reason : str
+        Why; shown to users.
+    """
+
+    tree: str
+    branch: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """What it is, and why, in a line."""
+        what = f"tree {self.tree!r}" if self.tree else "the file"
+        if self.branch:
+            what = f"branch {self.branch!r} of {what}"
+        return f"{what} is kept as bytes: {self.reason}"
+
+
 class TreeSource(Protocol):
     """One tree as a reader presents it.
 
@@ -192,6 +219,10 @@ class FileSource(Protocol):
 
     def notes(self) -> list[str]:
         """What users should know of how the file was taken, a line each; empty if all is usual."""
+        ...
+
+    def unread(self) -> list[Unread]:
+        """What is in no column, though it is in a tree, and why."""
         ...
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vortex_hep.core.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 from vortex_hep.errors import LayoutError
+from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.kinds import kind_module
 
 #: Raw bytes compared at a time.
@@ -91,6 +92,7 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         for key in sorted(first.keys() | second.keys()):
             if first.get(key) != second.get(key):
                 yield f"object {key[0]!r} ({key[1]}, cycle {key[2]}) differs"
+        yield from _fixed(a, b)
         return
     describe = getattr(kind_module(a.kind), "describe", None)
     if describe is not None:
@@ -109,6 +111,19 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         ):
             if content_of(name, first_bytes) != content_of(name, second_bytes):
                 yield f"bytes of {name!r} differ"
+
+
+def _fixed(a: Any, b: Any) -> Iterator[str]:
+    """Differences between what both files have at the same place."""
+    both = [
+        (max(low, other), min(low + size, other + length))
+        for low, size in a.fixed()
+        for other, length in b.fixed()
+    ]
+    for piece in pieces((start, stop) for start, stop in both if start < stop):
+        for offset, size in piece:
+            if a.bytes_at(offset, size) != b.bytes_at(offset, size):
+                yield f"bytes {offset} to {offset + size} differ"
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.arrays import cut
-from vortex_hep.core.schema import Cluster, Member, TableData, TableSpec, TreeSource, VarBytes
+from vortex_hep.core.schema import (
+    Cluster,
+    Member,
+    TableData,
+    TableSpec,
+    TreeSource,
+    Unread,
+    VarBytes,
+)
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.readers.arrays.awkward_tables import awkward_tables
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
@@ -86,6 +94,10 @@ class MemorySource:
 
     def notes(self) -> list[str]:
         """Nothing unusual."""
+        return []
+
+    def unread(self) -> list[Unread]:
+        """Nothing."""
         return []
 
     def close(self) -> None:

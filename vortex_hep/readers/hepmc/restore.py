@@ -22,6 +22,8 @@ from vortex_hep.readers.hepmc.tables.layout import TextLayout
 from vortex_hep.readers.hepmc.tables.writing import write_events
 from vortex_hep.readers.kinds import ReadCluster
 
+#: Versions of the description of a text.
+_VERSIONS = (1, 2)
 #: Particles that are written at once.
 _BATCH_ROWS = 1 << 15
 
@@ -115,7 +117,7 @@ def _document(blobs: Mapping[str, bytes], path: str) -> dict[str, Any]:
     document = json.loads(blobs["hepmc/layout"])
     if not isinstance(document, dict):
         raise CorruptionError("blob 'hepmc/layout' is not a JSON object", path=path)
-    if document.get("version") != 1:
+    if document.get("version") not in _VERSIONS:
         raise UnsupportedVersionError(
             f"unsupported version {document.get('version')!r} of the blob 'hepmc/layout'",
             path=path, hint="update vortex_hep",

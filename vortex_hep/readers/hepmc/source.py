@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.arrays import join_tables
-from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource
+from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource, Unread
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import SourceError
 from vortex_hep.readers.hepmc.packed.packing import describe, find_exact, packed_adler32
@@ -235,7 +235,7 @@ class HepmcSource:
         """The layout, and the bytes in front of the first event and behind the last."""
         index, stream = self._index, self._stream
         document = {
-            "version": 1,
+            "version": self._tree.layout.format_version,
             "layout": self._tree.layout.pack(),
             "packing": self._packing,
             "size": stream.size,
@@ -254,6 +254,10 @@ class HepmcSource:
             end = stream.packed_end
             tail = stream.source.read_ranges([(end, stream.source.size - end)])[0]
             yield "hepmc/tail", bytes(tail)
+
+    def unread(self) -> list[Unread]:
+        """Nothing: what is kept as text is part of its event's columns."""
+        return []
 
     def notes(self) -> list[str]:
         """What of the text is kept as such, of all that was read so far."""

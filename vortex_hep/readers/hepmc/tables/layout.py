@@ -130,6 +130,12 @@ class TextLayout:
     keys: list[LineKey] = field(default_factory=list)
     shapes: list[list[int]] = field(default_factory=list)
 
+    @property
+    def format_version(self) -> int:
+        """Version of the description that this layout needs: 2 with types that 1 has not."""
+        kinds = [k for key in self.keys for k in (*key.kinds, key.tail)]
+        return 2 if "num" in kinds else 1
+
     def tables(self) -> tuple[TableSpec, ...]:
         """Tables of the tree."""
         scalars = [ColumnSpec("shape", "<i2", title="sequence of the lines of the head")]
@@ -267,7 +273,7 @@ class TextLayout:
             raise CorruptionError(f"invalid layout of the text: {fault_of(error)}") from error
 
 
-_KIND = re.compile(r"=.*|text|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
+_KIND = re.compile(r"=.*|text|num|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
 
 
 def _key(document: Any) -> LineKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -310,10 +311,25 @@ def _numbers(
         event = int(np.searchsorted(table.offsets, row, "right")) - 1
         a, b = where[row].tolist()
         token = printed_cell(cells, row, style.precision) if cells.kinds[row] else None
+        _set_value(table, name, row, style, text[a:b].tobytes() if token is None else token)
         # Positions have negative codes, so that both kinds of rows go into one table.
         local = CODES * (row - int(table.offsets[event]))
         place = local + code if code >= 0 else ~(local + ~code)
         odd.append((event, place, text[a:b].tobytes() if token is None else token))
+
+
+def _set_value(table: TableData, name: str, row: int, style: Style, token: bytes) -> None:
+    """Give a column the value of a number that is printed in another way, as near as it can be."""
+    try:
+        value = float(token)
+    except ValueError:
+        return
+    if not style.decimal:
+        table.columns[name][row] = value  # type: ignore[index]
+    elif math.isfinite(value):
+        mantissa, _, exponent = f"{value:.{style.precision}e}".partition("e")
+        table.columns[name][row] = int(mantissa.replace(".", ""))  # type: ignore[index]
+        table.columns[f"{name}_exp"][row] = int(exponent)  # type: ignore[index]
 
 
 def _add_runs(layout: TextLayout, out: Cluster, runs: dict[int, tuple[Array, list[Any]]]) -> None:

@@ -25,7 +25,7 @@ def cluster_ranges(
     weights: dict[int, int] = {}
     total = 0
     for plan, branch in zip(plans, branches, strict=True):
-        if plan.kind in (layout.NONE, layout.STORED):
+        if not plan.has_columns:
             continue
         size = branch_bytes(plan, branch)
         total += size
