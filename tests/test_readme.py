@@ -32,9 +32,7 @@ def test_commands_run_as_printed(tmp_path):
     """In an empty folder, one after the other."""
     if shutil.which("bash") is None:
         pytest.skip("bash is not installed")
-    (block,) = re.findall(
-        r"<!-- commands that run -->\n```sh\n(.*?)```", README, flags=re.DOTALL
-    )
+    (block,) = re.findall(r"<!-- commands that run -->\n```sh\n(.*?)```", README, flags=re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for line in filter(None, block.splitlines()):
         done = subprocess.run(

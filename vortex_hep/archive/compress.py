@@ -143,7 +143,8 @@ def compress_file(
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
         embed_model=True if model is None else embed_model, may_leave_out=model is not None,
-        check=check, exact=exact, engine=get_engine(device), lanes=lanes, progress=progress_of(progress),
+        check=check, exact=exact, engine=get_engine(device), lanes=lanes,
+        progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
