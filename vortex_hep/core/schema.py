@@ -176,6 +176,11 @@ class Unread:
         return f"{what} is kept as bytes: {self.reason}"
 
 
+#: Rows of a table that are read at a time, at most, about. However few bytes they have, each takes
+#: some hundred while it is modelled and coded.
+MOST_ROWS = 1 << 20
+
+
 class TreeSource(Protocol):
     """One tree as a reader presents it.
 
@@ -194,7 +199,10 @@ class TreeSource(Protocol):
         ...
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
-        """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw."""
+        """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw.
+
+        Fewer where many rows take few bytes: not much more than :data:`MOST_ROWS` of a table.
+        """
         ...
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:

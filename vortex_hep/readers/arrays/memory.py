@@ -10,6 +10,7 @@ import numpy as np
 
 from vortex_hep.core.arrays import cut
 from vortex_hep.core.schema import (
+    MOST_ROWS,
     Cluster,
     Member,
     TableData,
@@ -55,7 +56,10 @@ class ArraysTree:
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges that cover the tree, each near ``target_bytes`` raw."""
         size = sum(_size(c) for t in self._data.values() for c in t.columns.values())
-        step = max(1, int(target_bytes * self.num_entries / max(1, size)))
+        entries = self.num_entries
+        rows = max((t.num_rows for t in self._data.values()), default=0)
+        step = int(target_bytes * entries / max(1, size))
+        step = max(1, min(step, MOST_ROWS * entries // max(rows, entries, 1)))
         return [
             (start, min(start + step, self.num_entries))
             for start in range(0, self.num_entries, step)

@@ -178,13 +178,19 @@ class RNTupleSource:
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the RNTuple, each near ``target_bytes`` raw."""
-        total = sum(
-            column.codec.size(page.elements)
-            for column, pages in self.each_column()
-            for page in pages.pages
-        )
+        total = 0
+        rows = dict.fromkeys(self.columns, 0)
+        for column, pages in self.each_column():
+            elements = sum(page.elements for page in pages.pages)
+            total += column.codec.size(elements)
+            # A character of a string is no row.
+            rows[column] += (
+                elements // max(column.per_row, 1) if column.role in (DATA, INDEX) else 0
+            )
         bounds = [first for first, _ in self.clusters if first]
-        return near_target(bounds, self.num_entries, total, target_bytes)
+        return near_target(
+            bounds, self.num_entries, (total, max(rows.values(), default=0)), target_bytes
+        )
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Data of entries ``start`` to ``stop``; all columns, or only those named.
