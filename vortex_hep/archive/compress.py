@@ -8,6 +8,7 @@ import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -142,8 +143,9 @@ def compress_file(
     selected = tree_names(trees)
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
-        embed_model=True if model is None else embed_model, may_leave_out=model is not None, check=check,
-        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress_of(progress),
+        embed_model=True if model is None else embed_model, may_leave_out=model is not None,
+        check=check, exact=exact, engine=get_engine(device), lanes=lanes,
+        progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
@@ -151,6 +153,7 @@ def compress_file(
         open_source(source, trees=selected, exact=exact, record=width) as file,
         _output(path, overwrite=overwrite) as out,
     ):
+        how = replace(how, source_bytes=_source_size(file))
         messages = [exact_source(file).exact_forecast()] if exact else []
         if model is None:
             model = _own_model(file, how, device, messages)
@@ -164,7 +167,7 @@ def compress_file(
                 messages += whole.notes()
         report.messages[:0] = messages
     report.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else _name(path)
-    report.source_bytes = _source_size(file)
+    report.source_bytes = how.source_bytes
     report.seconds = time.monotonic() - began
     return report
 
