@@ -25,9 +25,12 @@ LISTINGS = {
     b"HepMC::IO_ExtendedAscii-START_EVENT_LISTING": 2,
     b"HepMC::IO_Ascii-START_EVENT_LISTING": 2,
 }
+#: What is said of Les Houches events in place of a version.
+LES_HOUCHES = 1
 #: Bytes of text in which a listing has to begin.
 HEAD = 1024
 _START = re.compile(rb"\s*HepMC::(?:Version\b|[A-Za-z0-9_]+-START_EVENT_LISTING)")
+_BLOCKS = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<LesHouchesEvents[\s>]", re.DOTALL)
 _LISTING = re.compile(b"|".join(re.escape(name) for name in LISTINGS))
 _EVENT = re.compile(rb"^E ([^\n]*)\n", re.MULTILINE)
 #: Bytes of text in which an event is looked for; numbers that stand on its first line in version 3,
@@ -39,7 +42,12 @@ _MOST_MEMBERS, _FARTHEST = 1000, 1 << 28
 
 
 def version_of(text: bytes) -> int:
-    """Version of HepMC whose lines a text has, by its beginning; 0 if it is no such text."""
+    """Version of HepMC whose lines a text has, by its beginning; 0 if it is no such text.
+
+    That of Les Houches events is :data:`LES_HOUCHES`.
+    """
+    if _BLOCKS.match(text, 0, HEAD):
+        return LES_HOUCHES
     if not _START.match(text):
         return 0
     found = _LISTING.search(text, 0, HEAD)
@@ -49,7 +57,7 @@ def version_of(text: bytes) -> int:
 def _by_lines(version: int, text: bytes) -> int:
     """Version whose lines an event has: some programs put those of 3 in the brackets of 2."""
     found = _EVENT.search(text)
-    if found is None:
+    if found is None or version == LES_HOUCHES:
         return version
     tokens = found[1].split()
     return 3 if len(tokens) <= _TOKENS3 or b"@" in tokens else 2
