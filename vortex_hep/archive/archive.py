@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,10 +12,13 @@ from vortex_hep.archive.cache import CacheLike
 from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
+from vortex_hep.archive.view import UNREAD_HINT
 from vortex_hep.codec.container.container import ContainerReader
-from vortex_hep.core import arrays as build
+from vortex_hep.core.options import checked_options
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.errors import CorruptionError, NotFoundError
+from vortex_hep.core.text import fault_of, format_bytes, html_table, near_misses
+from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError
 from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
@@ -81,6 +85,8 @@ class Archive(Mapping[str, TreeView]):
             trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
+            #: What no branch presents, and why.
+            self.unread = self._unread_parts()
         except BaseException:
             self.close()
             raise
@@ -116,11 +122,27 @@ class Archive(Mapping[str, TreeView]):
                 out[view.name] = view
         return out
 
+    def _unread_parts(self) -> list[Unread]:
+        """What is kept as bytes; trees learn what they lack."""
+        try:
+            found = [Unread(*map(str, item)) for item in self.source.get("unread", ())]
+        except TypeError as error:
+            msg = f"invalid key 'unread' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
+        for name, tree in self.trees.items():
+            tree.note_unread({u.branch: u.reason for u in found if u.tree == name and u.branch})
+        return found
+
     def __getitem__(self, name: str) -> TreeView:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
+            unread = next((u for u in self.unread if u.tree in ("", key) and not u.branch), None)
+            if unread is not None:
+                what = "this tree" if unread.tree else "the file"
+                msg = f"{what} is kept as bytes: {unread.reason}"
+                raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
             known = ", ".join(self.trees) or "none"
-            near = build.near_misses(key, list(self.trees))
+            near = near_misses(key, list(self.trees))
             raise NotFoundError(
                 f"no such tree; there are {known}", path=self.path, tree=name,
                 hint=f"did you mean {near}?" if near else None,
@@ -138,6 +160,20 @@ class Archive(Mapping[str, TreeView]):
 
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, f"{tree.num_entries:,}", f"{len(tree):,}"] for name, tree in self.trees.items()
+        ]
+        size = format_bytes(self.info()["stored_bytes"])
+        return f"<p>{escape(self.path)}: {size}</p>" + html_table(
+            ["tree", "entries", "branches"], rows
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            "an archive is no array", path=self.path, hint="archive['tree'].arrays() reads a tree"
+        )
 
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """Named blobs of what is not columns; see :class:`~vortex_hep.core.schema.FileSource`.
@@ -175,7 +211,8 @@ class Archive(Mapping[str, TreeView]):
         dict
             ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``exact``
             (``size, adler32`` of the restored file, or None), ``model`` (``sha256, embedded,
-            bytes``) and ``trees``, a list.
+            bytes``), ``trees``, a list, and ``unread``: what is kept as bytes (``tree, branch,
+            reason``; empty for the whole tree, or file).
         """
         sizes = self.reader.chunks["stored_size"]
         named = self._handle.named_model or {}
@@ -194,6 +231,7 @@ class Archive(Mapping[str, TreeView]):
                 "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
+            "unread": [vars(unread) for unread in self.unread],
         }
 
     @property
@@ -240,6 +278,7 @@ def _of(handle: Handle) -> Archive:
     return archive
 
 
+@checked_options
 def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,

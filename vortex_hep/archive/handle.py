@@ -25,7 +25,7 @@ from vortex_hep.errors import (
     UnsupportedTypeError,
     VortexError,
 )
-from vortex_hep.models.find import find_model, load_model
+from vortex_hep.models.find import find_model, model_of
 from vortex_hep.models.model import Model
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.readers.kinds import column_values
@@ -193,7 +193,7 @@ class Handle:
         workers = thread_count(threads)
         self.engine = get_engine(device)
         self.cache = open_cache(cache)
-        given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+        given = model_of(model)
         self._options: OpenOptions = {
             "model": model, "threads": threads, "device": device, "cache": self.cache,
         }  # fmt: skip

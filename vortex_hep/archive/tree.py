@@ -147,9 +147,13 @@ class ArchiveTree(TreeView):
         CorruptionError
             The cluster is damaged.
         """
-        missing = [p.name for p in self.plans if (number, p.name) not in self._checked]
+        missing = self.unchecked(number)
         if missing:
             self._cluster(number, missing, _Payloads([number]))
+
+    def unchecked(self, number: int) -> list[str]:
+        """Plans of a cluster that were not decoded yet."""
+        return [p.name for p in self.plans if (number, p.name) not in self._checked]
 
     def _cluster(
         self, number: int, wanted: Sequence[str], payloads: _Payloads

@@ -5,15 +5,24 @@ from __future__ import annotations
 import fnmatch
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from vortex_hep.core import arrays as build
+from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
+from vortex_hep.core.text import html_table, near_misses, plural
 from vortex_hep.core.values import ColumnValues, may_differ
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+
+#: What to do about a tree or branch that is kept as bytes.
+UNREAD_HINT = "restore the file and read it there"
+#: Branches that a notebook shows of a tree.
+_SHOWN = 50
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -58,9 +67,25 @@ class TreeView(ABC):
         self.tables = tables
         self._specs = {c.name: c for t in tables for c in t.columns}
         self._table_of = {c.name: t for t in tables for c in t.columns}
+        self._unread: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+
+    def _repr_html_(self) -> str:
+        rows = [[n, s.typename, s.title] for n, s in islice(self._specs.items(), _SHOWN)]
+        if len(self._specs) > _SHOWN:
+            rows.append([f"... {len(self._specs) - _SHOWN} more", "", ""])
+        title = f"{self.name}: {plural(self.num_entries, 'entry', 'entries')}"
+        return f"<p>{escape(title)}</p>" + html_table(
+            ["branch", "type", "title"], rows, left=range(3)
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            f"the tree {self.name!r} is no array", path=self.path,
+            hint="tree.arrays(library='np') gives a dict of arrays, tree['branch'].array() one",
+        )  # fmt: skip
 
     @abstractmethod
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
@@ -200,15 +225,23 @@ class TreeView(ABC):
         tables = {t.name: t for t in self.tables}
         return build.assemble(placed, 0, "ak", tables=tables)
 
+    def note_unread(self, reasons: Mapping[str, str]) -> None:
+        """Note of branches that are kept as bytes why they are, for errors to tell."""
+        self._unread = dict(reasons)
+
     def _spec(self, name: str) -> ColumnSpec:
+        if name in self._unread:
+            msg = f"this branch is kept as bytes: {self._unread[name]}"
+            raise NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
         if name not in self._specs:
-            near = build.near_misses(name, list(self._specs))
+            near = near_misses(name, list(self._specs))
             raise NotFoundError(
                 "no such branch", path=self.path, tree=self.name, branch=name,
                 hint=f"did you mean {near}?" if near else None,
             )  # fmt: skip
         return self._specs[name]
 
+    @checked_options
     def arrays(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -256,6 +289,7 @@ class TreeView(ABC):
         placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
         return build.assemble(placed, stop - start, library, tables=tables)
 
+    @checked_options
     def iterate(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -368,6 +402,38 @@ class ArchiveBranch:
         """Entries of the tree."""
         return self._tree.num_entries
 
+    def __len__(self) -> int:
+        return self.num_entries
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Read the branch as a NumPy array, for ``np.asarray``.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            The items of an entry differ in number, so that no NumPy array holds them.
+        """
+        import awkward as ak
+
+        if copy is False:
+            raise ValueError(f"the branch {self.name!r} is decoded, which makes a copy")
+        found = self.array()
+        try:
+            out = ak.to_numpy(found, allow_missing=False)
+        except (ValueError, TypeError) as error:
+            raise UnsupportedTypeError(
+                "its entries are lists of several lengths, or what NumPy has no type for",
+                path=self._tree.path, tree=self._tree.name, branch=self.name,
+                hint="branch.array() gives an Awkward Array, branch.array(library='np') objects",
+            ) from error  # fmt: skip
+        return out if dtype is None else out.astype(dtype)
+
+    def _repr_html_(self) -> str:
+        rows = [["type", self.typename], ["entries", f"{self.num_entries:,}"]]
+        rows += [["title", self.title]] if self.title else []
+        return html_table([self.name, ""], rows, left=(0, 1))
+
+    @checked_options
     def array(
         self, *, entry_start: int | None = None, entry_stop: int | None = None, library: str = "ak"
     ) -> Any:

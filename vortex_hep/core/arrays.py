@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +17,6 @@ from vortex_hep.core.schema import (
     VarBytes,
 )
 from vortex_hep.errors import CorruptionError
-
-
-def near_misses(name: str, known: list[str]) -> str:
-    """Up to three names that resemble ``name``, for an error message."""
-    return ", ".join(repr(n) for n in difflib.get_close_matches(name, known, 3))
 
 
 def cut(

@@ -149,7 +149,7 @@ def column_values(
 
 def unit_of(kind: str) -> str:
     """What the entries of a kind are called where progress is shown."""
-    return "records" if kind == "bytes" else "events"
+    return {"bytes": "records", "hepmc": "events"}.get(kind, "entries")
 
 
 def kind_of(head: bytes) -> str:
@@ -173,9 +173,10 @@ def _is_root(head: bytes) -> bool:
     """Tell whether a file starts as ROOT files do, and not only as text about roots does.
 
     Behind the magic are two big-endian integers (``TFile::WriteHeader``): fVersion, below 2^24 with
-    the mark of 64 bits in it, and fBEGIN, which is 100.
+    the mark of 64 bits in it, and fBEGIN, which is 100. A small file whose mark was taken away all
+    the same has a negative fVersion; such were written by early releases of uproot.
     """
-    if not head.startswith(b"root\0") or any(head[8:10]):
+    if not head.startswith((b"root\0", b"root\xff")) or any(head[8:10]):
         return False
     return len(head) < 12 or any(head[10:12])
 

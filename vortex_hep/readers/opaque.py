@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from vortex_hep.core.magic import MAGIC
-from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.schema import TreeSource, Unread
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
 from vortex_hep.core.storage.ranges import ByteSource, open_binary
@@ -67,6 +67,10 @@ class OpaqueSource:
     def notes(self) -> list[str]:
         """Return why there are no tables."""
         return [f"carried whole, as bytes: {self.reason}"]
+
+    def unread(self) -> list[Unread]:
+        """Return the whole file."""
+        return [Unread("", "", self.reason)]
 
     def exact_forecast(self) -> str:
         """Say that the file comes back as it is."""

@@ -15,6 +15,7 @@ from vortex_hep.analysis.h5.chunks import ChunkMaker
 from vortex_hep.analysis.h5.columns import DatasetColumns
 from vortex_hep.analysis.h5.objects import Group
 from vortex_hep.archive.archive import Archive
+from vortex_hep.core.options import checked_options
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
 from vortex_hep.readers.hdf5.image import FileImage, HDF5Plan, PlannedDataset, read_plan
@@ -152,6 +153,7 @@ def _misfit(planned: PlannedDataset, message: str) -> CorruptionError:
     return CorruptionError(message, tree=planned.tree)
 
 
+@checked_options
 def h5(
     path: str | os.PathLike[str],
     *,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.arrays import join_tables
-from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource
+from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource, Unread
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import SourceError
 from vortex_hep.readers.hepmc.leshouches.events import BlockLayout, infer_blocks, read_blocks
@@ -270,6 +270,10 @@ class HepmcSource:
             end = stream.packed_end
             tail = stream.source.read_ranges([(end, stream.source.size - end)])[0]
             yield "hepmc/tail", bytes(tail)
+
+    def unread(self) -> list[Unread]:
+        """Nothing: what is kept as text is part of its event's columns."""
+        return []
 
     def notes(self) -> list[str]:
         """What of the text is kept as such, of all that was read so far."""

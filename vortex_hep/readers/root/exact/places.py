@@ -65,6 +65,8 @@ class Numbering:
             self.envelopes.append(at)
             at += 2 + len(ntuple.page_lists)
         self.count = at
+        #: Ranges (offset, size) that the remainder holds as they are.
+        self.fixed = skeleton.fixed.places
 
 
 @dataclass
@@ -78,11 +80,14 @@ class ExactPlan:
         Offsets of the directories' records.
     places : structured array
         By offset; records that lie within one another are kept.
+    fixed : sequence of (offset, size)
+        What the remainder holds as it is, at its place.
     """
 
     identity: Identity
     directories: Sequence[int]
     places: Array
+    fixed: Sequence[tuple[int, int]] = ()
 
     @property
     def holes(self) -> Array:
@@ -92,7 +97,11 @@ class ExactPlan:
 
     def kept_ranges(self) -> list[tuple[int, int]]:
         """What is kept: ranges (start, stop) of the file between holes."""
-        return kept_ranges(self.holes, self.identity.size)
+        fixed = np.zeros(len(self.fixed), PLACE)
+        for number, (offset, size) in enumerate(self.fixed):
+            fixed["offset"][number], fixed["size"][number] = offset, size
+        holes = np.concatenate((self.holes, fixed))
+        return kept_ranges(holes[np.argsort(holes["offset"])], self.identity.size)
 
 
 def is_exact(blobs: Mapping[str, bytes]) -> bool:
@@ -136,6 +145,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> ExactPlan:
             Identity.parse(document),
             [int(seek) for seek in document["directories"]],
             _places(blobs["root/exact/places"]),
+            numbering.fixed,
         )
         _check(plan, numbering)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
@@ -164,6 +174,9 @@ def _places(blob: bytes) -> Array:
 
 def _check(plan: ExactPlan, numbering: Numbering) -> None:
     places, holes = plan.places, plan.holes
+    if any(offset + size > plan.identity.size for offset, size in plan.fixed):
+        msg = "a record is to stay outside the file"
+        raise ValueError(msg)
     if len(places) and (
         len(np.unique(places["item"])) != len(places)
         or not 0 <= int(places["item"].min()) <= int(places["item"].max()) < numbering.count

@@ -75,7 +75,7 @@ def exact_blobs(
     numbering = Numbering(skeleton)
     places = _places(source, numbering)
     directories = [directory.key.seek for directory in source.records.directories]
-    plan = ExactPlan(identity, directories, places)
+    plan = ExactPlan(identity, directories, places, numbering.fixed)
     reader = source.records.reader
     apart = _apart(places)
     with _Judge(reader, survey, places, apart, numbering.count) as judge:
