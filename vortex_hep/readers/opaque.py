@@ -20,7 +20,7 @@ from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 #: What names of files promise.
 _NAMED = {
     ".root": "ROOT", ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".hepmc": "HepMC",
-    ".hepmc3": "HepMC", ".hepmc2": "HepMC",
+    ".hepmc3": "HepMC", ".hepmc2": "HepMC", ".lhe": "Les Houches event",
 }  # fmt: skip
 #: Bytes of one blob.
 _PIECE = 1 << 24
