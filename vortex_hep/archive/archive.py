@@ -165,7 +165,7 @@ class Archive(Mapping[str, TreeView]):
         rows = [
             [name, f"{tree.num_entries:,}", f"{len(tree):,}"] for name, tree in self.trees.items()
         ]
-        size = format_bytes(self.info()["stored_bytes"])
+        size = format_bytes(self.reader.size)
         return f"<p>{escape(self.path)}: {size}</p>" + html_table(
             ["tree", "entries", "branches"], rows
         )
@@ -209,7 +209,8 @@ class Archive(Mapping[str, TreeView]):
         Returns
         -------
         dict
-            ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``exact``
+            ``path, format_version, writer, stored_bytes, source_bytes, raw_bytes,
+            remainder_bytes``, ``exact``
             (``size, adler32`` of the restored file, or None), ``model`` (``sha256, embedded,
             bytes``), ``trees``, a list, and ``unread``: what is kept as bytes (``tree, branch,
             reason``; empty for the whole tree, or file).
@@ -222,6 +223,7 @@ class Archive(Mapping[str, TreeView]):
             "format_version": 1,
             "writer": self.reader.metadata.get("writer"),
             "stored_bytes": self.reader.size,
+            "source_bytes": self._source_bytes(),
             "raw_bytes": sum(table["raw_bytes"] for t in trees for table in t["tables"]),
             "remainder_bytes": sum(int(sizes[i]) for _, i in self._handle.remainder().entries),
             "exact": None if self.identity is None else self.identity.document,
@@ -233,6 +235,13 @@ class Archive(Mapping[str, TreeView]):
             "trees": trees,
             "unread": [vars(unread) for unread in self.unread],
         }
+
+    def _source_bytes(self) -> int | None:
+        """Size of the source; None in archives that do not tell."""
+        told = self.source.get("bytes")
+        if isinstance(told, int) and told > 0:
+            return told
+        return None if self.identity is None else self.identity.size
 
     @property
     def fingerprint(self) -> str:

@@ -8,6 +8,7 @@ import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -38,6 +39,7 @@ from vortex_hep.models.record_width import width_for
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence.coder import LaneChoice
 from vortex_hep.readers import open_source
+from vortex_hep.readers.opaque import open_file as open_whole
 
 #: Raw bytes of columns in a cluster: what a reader of one event pays, and what memory is
 #: bounded by.
@@ -141,8 +143,9 @@ def compress_file(
     selected = tree_names(trees)
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
-        embed_model=True if model is None else embed_model, may_leave_out=model is not None, check=check,
-        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress_of(progress),
+        embed_model=True if model is None else embed_model, may_leave_out=model is not None,
+        check=check, exact=exact, engine=get_engine(device), lanes=lanes,
+        progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
@@ -150,13 +153,21 @@ def compress_file(
         open_source(source, trees=selected, exact=exact, record=width) as file,
         _output(path, overwrite=overwrite) as out,
     ):
+        how = replace(how, source_bytes=_source_size(file))
         messages = [exact_source(file).exact_forecast()] if exact else []
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
-        report.messages[:0] = messages + file.notes()
+        messages += file.notes()
+        regret = getattr(file, "regret", lambda: None)()
+        if regret is not None and (origin := _path_of(source)) is not None:
+            _start_over(out)
+            with open_whole(origin, trees=None, reason=regret) as whole:
+                report = _write(whole, out, Model({}), how, None)
+                messages += whole.notes()
+        report.messages[:0] = messages
     report.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else _name(path)
-    report.source_bytes = _source_size(file)
+    report.source_bytes = how.source_bytes
     report.seconds = time.monotonic() - began
     return report
 

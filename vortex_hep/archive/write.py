@@ -63,6 +63,8 @@ class Settings:
         Computes what models predict.
     lanes : LaneChoice, optional
     progress : Progress
+    source_bytes : int
+        Size of the source; 0 where it is not known.
     """
 
     effort: Any
@@ -75,6 +77,7 @@ class Settings:
     engine: Engine | None = None
     lanes: LaneChoice | None = None
     progress: Progress = SILENT
+    source_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ def write_archive(
         "writer": f"vortex_hep {_version.__version__}",
         "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
     }
+    if how.source_bytes:
+        document["source"]["bytes"] = how.source_bytes
     unread = [[u.tree, u.branch, u.reason] for u in file.unread()]
     if unread:
         document["source"]["unread"] = unread

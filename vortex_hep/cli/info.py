@@ -105,16 +105,19 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
     if model["sha256"] is None:
         model_text = "none"
     else:
-        place = "stored here" if model["embedded"] else "not stored here"
-        model_text = f"{model['sha256'][:16]}..., {format_bytes(model['bytes'])}, {place}"
+        here = f"{format_bytes(model['bytes'])}, stored here"
+        place = here if model["embedded"] else "needed to read this, not stored here"
+        model_text = f"{model['sha256'][:16]}..., {place}"
     parts = [
         f"archive   {details['path']}",
         f"format    {details['format_version']}",
         f"stored    {format_bytes(details['stored_bytes'])}",
-        f"raw       {format_bytes(details['raw_bytes'])}"
-        f"  ratio {format_ratio(details['raw_bytes'], details['stored_bytes'])}",
-        f"model     {model_text}",
     ]
+    for label, what in (("source", "source_bytes"), ("columns", "raw_bytes")):
+        if details[what]:
+            ratio = format_ratio(details[what], details["stored_bytes"])
+            parts.append(f"{label:10}{format_bytes(details[what])}  ratio {ratio}")
+    parts.append(f"model     {model_text}")
     if details["exact"] is not None:
         exact = details["exact"]
         parts.append(f"exact     restores {exact['size']} bytes of adler32 {exact['adler32']}")

@@ -14,6 +14,7 @@ from vortex_hep.cli import (
     evaluate,
     example,
     info,
+    shell,
     train,
     verify,
 )
@@ -69,6 +70,7 @@ COMMANDS = (
     jobs,
     example,
     demo,
+    shell,
 )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from vortex_hep.core.progress import Progress, Task
 from vortex_hep.core.text import format_bytes, format_duration
 
-#: Seconds between two lines of one task where no bar can be drawn: the first comes soon, so that one
-#: knows how long it will take; a later one when half of the time so far has passed again, or this
-#: many seconds; and in the end a part of the time so far, so that a log of days stays readable.
+#: Seconds between two lines of one task where no bar can be drawn: the first comes soon, so that
+#: one knows how long it will take; a later one when a third of the time so far has passed again, or
+#: so many seconds; and in the end a part of the time so far, so that a log of days stays readable.
 FIRST_LINE = 1.0
 LINE_INTERVAL = 20.0
 LINE_FRACTION = 1 / 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import html
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 
 def fault_of(error: Exception) -> str:
@@ -140,6 +141,19 @@ def format_duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {large} {whole % size // part} {small}"
     return f"{whole} s"
+
+
+def format_moment(moment: float) -> str:
+    """A time in seconds since 1970, as a date in UTC; empty where there is none.
+
+    Examples
+    --------
+    >>> format_moment(1796066985.36), format_moment(0)
+    ('2026-11-30 19:29:45 UTC', '')
+    """
+    if moment <= 0:
+        return ""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def one_line(text: str) -> str:

@@ -94,9 +94,6 @@ def train(
     from vortex_hep.readers import open_source
 
     options = options or TrainOptions()
-    base = model_of(options.base)
-    if base is not options.base:
-        options = replace(options, base=base)
     wanted = tree_names(options.trees)
     if isinstance(sources, (str, os.PathLike)) or not isinstance(sources, Sequence):
         sources = [sources]

@@ -113,7 +113,7 @@ def check_stdout(*, archive: bool) -> None:
 
 @contextlib.contextmanager
 def writable(output: str) -> Iterator[str]:
-    """Give the path to write an output to; what goes to standard output goes there when it is whole.
+    """Give the path to write an output to; standard output gets what is whole.
 
     Parameters
     ----------

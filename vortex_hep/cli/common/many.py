@@ -110,9 +110,11 @@ def placed(items: Sequence[Item], output: str | None, suffix: str) -> list[Item]
 
     Examples
     --------
-    >>> [i.output for i in placed([Item("a/x.root", "x.root"), Item("b/x.root", "x.root")], "o/", "")]
-    ['o/a/x.root', 'o/b/x.root']
-    >>> [i.output for i in placed([Item("x.root", "x.root"), Item("x.h5", "x.h5")], None, ".vxc")]
+    >>> two = [Item("a/x.root", "x.root"), Item("b/x.root", "x.root")]
+    >>> [item.output for item in placed(two, "o/", ".vxc")]
+    ['o/a/x.vxc', 'o/b/x.vxc']
+    >>> two = [Item("x.root", "x.root"), Item("x.h5", "x.h5")]
+    >>> [item.output for item in placed(two, None, ".vxc")]
     ['x.root.vxc', 'x.h5.vxc']
     """
     if output is not None and not is_folder(output) and len(items) == 1:

@@ -65,7 +65,7 @@ def say(arguments: argparse.Namespace, text: str, *, output: str = "") -> None:
 
 
 def note(arguments: argparse.Namespace, message: str) -> None:
-    """Tell the user, on stderr, what is worth knowing and no failure; not where nothing is wanted."""
+    """Tell the user, on stderr, what is worth knowing and no failure; ``--quiet`` hides it."""
     if not arguments.quiet:
         print(f"{arguments.program}: note: {message}", file=sys.stderr, flush=True)
 

@@ -64,8 +64,8 @@ def restore_root(
 
     Notes
     -----
-    The file's header names the compression that was asked for, or the original's. Every basket holds the same entries as before, and its uncompressed bytes are the same. A basket
-    written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
+    The file's header names the compression that was asked for, or the original's. Every basket
+    holds the same entries as before, and its uncompressed bytes are the same. A basket written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
     skeleton = read_blobs(blobs if isinstance(blobs, Mapping) else dict(blobs))
@@ -123,7 +123,8 @@ class _FileRestorer:
         self._finish_directories()
         header = FileHeader(
             file["version"], file["begin"], 0, 0, 0, 0, file["nbytes_name"], file["units"],
-            file["compress"] if self._how is None else self._how.code, seek_info, nbytes_info, file["uuid_version"],
+            file["compress"] if self._how is None else self._how.code,
+            seek_info, nbytes_info, file["uuid_version"],
             bytes.fromhex(file["uuid"]),
         )  # fmt: skip
         self._writer.finish(header, self._directories[0][0])
