@@ -10,8 +10,9 @@ from vortex_hep.archive.archive import Archive
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.report import VerifyReport
 from vortex_hep.core.options import checked_options
-from vortex_hep.core.progress import ProgressLike, Task, progress_of
+from vortex_hep.core.progress import Task
 from vortex_hep.core.schema import Cluster, FileSource, TreeSource, Unread
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.models.find import ModelLike
 
 if TYPE_CHECKING:
