@@ -39,6 +39,7 @@ from vortex_hep.models.record_width import width_for
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence.coder import LaneChoice
 from vortex_hep.readers import open_source
+from vortex_hep.readers.opaque import open_file as open_whole
 
 #: Raw bytes of columns in a cluster: what a reader of one event pays, and what memory is
 #: bounded by.
@@ -157,7 +158,14 @@ def compress_file(
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
-        report.messages[:0] = messages + file.notes()
+        messages += file.notes()
+        regret = getattr(file, "regret", lambda: None)()
+        if regret is not None and (origin := _path_of(source)) is not None:
+            _start_over(out)
+            with open_whole(origin, trees=None, reason=regret) as whole:
+                report = _write(whole, out, Model({}), how, None)
+                messages += whole.notes()
+        report.messages[:0] = messages
     report.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else _name(path)
     report.source_bytes = how.source_bytes
     report.seconds = time.monotonic() - began

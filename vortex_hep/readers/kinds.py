@@ -33,8 +33,15 @@ KINDS = {
 #: Modules of kinds whose columns may hold items that are not yet values.
 _VALUES = {"hdf5": "vortex_hep.readers.hdf5.values"}
 
-#: What HepMC text, gzip and Zstandard begin with: only then is it worth looking closer.
-_MAY_BE_HEPMC = (b"HepMC::", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+#: What texts of events, gzip and Zstandard begin with: only then is it worth looking closer.
+_MAY_BE_HEPMC = (
+    b"HepMC::",
+    b"<LesHouchesEvents",
+    b"<?xml",
+    b"<!--",
+    b"\x1f\x8b\x08",
+    b"\x28\xb5\x2f\xfd",
+)
 
 #: What an HDF5 superblock begins with (HDF5 File Format Specification, II.A).
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

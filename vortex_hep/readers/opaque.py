@@ -20,7 +20,7 @@ from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 #: What names of files promise.
 _NAMED = {
     ".root": "ROOT", ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".hepmc": "HepMC",
-    ".hepmc3": "HepMC", ".hepmc2": "HepMC",
+    ".hepmc3": "HepMC", ".hepmc2": "HepMC", ".lhe": "Les Houches event",
 }  # fmt: skip
 #: Bytes of one blob.
 _PIECE = 1 << 24
@@ -91,8 +91,13 @@ class OpaqueSource:
         self.close()
 
 
-def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) -> OpaqueSource:
-    """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`."""
+def open_file(
+    source: Any, *, trees: Sequence[str] | None, exact: bool = False, reason: str = ""
+) -> OpaqueSource:
+    """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`.
+
+    ``reason`` says why it is carried whole, where its bytes do not.
+    """
     path = os.fspath(source)
     if trees:
         raise NotFoundError(
@@ -100,7 +105,7 @@ def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) 
         )
     bytes_of = whole_if_small(open_binary(source))
     head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
-    return OpaqueSource(bytes_of, path, reason=_reason(head, path, bytes_of.size))
+    return OpaqueSource(bytes_of, path, reason=reason or _reason(head, path, bytes_of.size))
 
 
 def _reason(head: bytes, path: str, size: int) -> str:

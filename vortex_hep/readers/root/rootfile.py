@@ -104,6 +104,10 @@ class RootFileSource:
         out = [unread.text for unread in self.unread()]
         return out if self._exact is None else [*out, *self._exact.notes()]
 
+    def regret(self) -> str | None:
+        """Say that a file which is to come back byte for byte is smaller when carried whole."""
+        return None if self._exact is None else self._exact.regret()
+
     def unread(self) -> list[Unread]:
         """Trees and branches that no column presents, and why."""
         return self._contents.unread()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from vortex_hep.readers.root.rntuple.envelopes import walk_page_list
 from vortex_hep.readers.root.skeleton import Skeleton
 
 VERSION = 1
+#: Of a plan with folders that baskets name other than their trees do.
+_VERSION_FOLDERS = 2
 
 #: A record: number, place, size with its key (or a page's checksum), method and level.
 PLACE = np.dtype(
@@ -82,12 +85,16 @@ class ExactPlan:
         By offset; records that lie within one another are kept.
     fixed : sequence of (offset, size)
         What the remainder holds as it is, at its place.
+    basket_directories : mapping of int to int
+        The folder's offset that keys of baskets name, by number of the tree, where it is not that
+        of the tree's folder.
     """
 
     identity: Identity
     directories: Sequence[int]
     places: Array
     fixed: Sequence[tuple[int, int]] = ()
+    basket_directories: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def holes(self) -> Array:
@@ -111,11 +118,14 @@ def is_exact(blobs: Mapping[str, bytes]) -> bool:
 
 def pack_plan(plan: ExactPlan) -> Iterator[tuple[str, bytes]]:
     """Blobs of a plan."""
-    document = {
+    document: dict[str, Any] = {
         "version": VERSION,
         **plan.identity.document,
         "directories": list(plan.directories),
     }
+    if plan.basket_directories:
+        document["version"] = _VERSION_FOLDERS
+        document["basket_directories"] = sorted(plan.basket_directories.items())
     yield "root/exact/plan", json.dumps(document, separators=(",", ":")).encode()
     places = plan.places
     ends = np.concatenate([[0], places["offset"] + places["size"]])[:-1]
@@ -138,7 +148,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> ExactPlan:
     """
     try:
         document = json.loads(blobs["root/exact/plan"])
-        if document["version"] != VERSION:
+        if document["version"] not in (VERSION, _VERSION_FOLDERS):
             msg = f"unsupported version {document['version']!r} of the blob 'root/exact/plan'"
             raise UnsupportedVersionError(msg, hint="update vortex_hep")
         plan = ExactPlan(
@@ -146,6 +156,7 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> ExactPlan:
             [int(seek) for seek in document["directories"]],
             _places(blobs["root/exact/places"]),
             numbering.fixed,
+            {int(tree): int(seek) for tree, seek in document.get("basket_directories", ())},
         )
         _check(plan, numbering)
     except (KeyError, ValueError, TypeError, OverflowError) as error:

@@ -68,6 +68,7 @@ class Rebuilder:
     ) -> None:
         self._skeleton, self._numbering, self._sink = skeleton, numbering, sink
         self._directories = plan.directories
+        self._basket_directories = plan.basket_directories
         self._offsets = np.zeros(numbering.count, np.int64)
         self._sizes = np.zeros(numbering.count, np.int64)
         self._offsets[plan.places["item"]] = plan.places["offset"]
@@ -138,7 +139,9 @@ class Rebuilder:
         else:
             first = self._numbering.baskets[number]
             last = first + len(tree.fields)
-            directory = self._directories[keys[position]["directory"]]
+            directory = self._basket_directories.get(
+                number, self._directories[keys[position]["directory"]]
+            )
             places = self._offsets[first:last], self._sizes[first:last]
             filler = TreeFiller(tree, _Baskets(tree, self._sink, first, directory, *places))
             filler.run(ranges_of(tree, trees), read_cluster)
