@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from vortex_hep.archive.archive import Archive
@@ -43,7 +43,7 @@ class _AsSource:
     def __init__(self, archive: Archive, task: Task) -> None:
         self.path = archive.path
         self.kind = str(archive.source.get("kind"))
-        self.trees = {
+        self.trees: Mapping[str, TreeSource] = {
             name: cast("TreeSource", _Watched(tree, task)) for name, tree in archive.coded.items()
         }
         self.remainder = archive.remainder
