@@ -66,7 +66,7 @@ class ArchiveTree(TreeView):
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
         sizes = self._handle.reader.chunks["stored_size"]
-        wanted = self._plans_of(self.keys(filter_name=filter_name))
+        wanted = self._plans_of(self.stored_names(self.keys(filter_name=filter_name)))
         return {
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
             for name in (self._decoder_now().needed(wanted) if wanted else ())
@@ -84,7 +84,7 @@ class ArchiveTree(TreeView):
                 f"invalid 'raw' in 'tables' of the metadata: {fault_of(error)}",
                 path=self.path, tree=self.name,
             ) from error  # fmt: skip
-        return sum(sizes[n] for n in names)
+        return sum(sizes[n] for n in self.stored_names(names))
 
     def _plans_of(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(self._plan_of[n] for n in names))
@@ -105,11 +105,10 @@ class ArchiveTree(TreeView):
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Read entries as tables; see :meth:`TreeView.read`."""
-        names = list(self._specs) if columns is None else list(columns)
+        names = self._stored_or_all(columns)
         by_table: dict[str, list[str]] = {}
         for n in names:
-            self._spec(n)
-            by_table.setdefault(self._table_of[n].name, []).append(n)
+            by_table.setdefault(self._stored[n], []).append(n)
         parts: dict[str, list[TableData]] = {t: [] for t in by_table}
         plans = self._plans_of(names)
         touched = [k for k, (a, b, _) in enumerate(self.clusters) if max(a, start) < min(b, stop)]
@@ -127,7 +126,8 @@ class ArchiveTree(TreeView):
             elif parts[table]:
                 out[table] = build.join_tables(parts[table])
             else:
-                out[table] = build.empty_table([self._specs[n] for n in wanted])
+                specs = next(t.columns for t in self.tables if t.name == table)
+                out[table] = build.empty_table([c for c in specs if c.name in wanted])
         return out
 
     def check(self, number: int) -> None:
@@ -293,9 +293,7 @@ class MemberTree(TreeView):
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Read entries as tables; see :meth:`TreeView.read`."""
-        names = list(self._specs) if columns is None else list(columns)
-        for name in names:
-            self._spec(name)
+        names = self._stored_or_all(columns)
         whole = self._tree.read(start, stop, [self._prefix + n for n in names])
         return {
             self._strip_table(table): TableData(

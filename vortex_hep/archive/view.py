@@ -10,6 +10,7 @@ from typing import Any
 from vortex_hep.core import arrays as build
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
+from vortex_hep.core.values import ValueColumn, compute_table, value_columns, value_table
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
@@ -43,7 +44,9 @@ class TreeView(ABC):
         Of the archive.
     num_entries : int
     tables : tuple of TableSpec
-        Columns that share their rows.
+        Columns that share their rows, as they are stored.
+    value_tables : tuple of TableSpec
+        The same tables with the columns that users know; see :mod:`vortex_hep.core.values`.
     """
 
     def __init__(
@@ -53,8 +56,12 @@ class TreeView(ABC):
         self.path = path
         self.num_entries = num_entries
         self.tables = tables
-        self._specs = {c.name: c for t in tables for c in t.columns}
-        self._table_of = {c.name: t for t in tables for c in t.columns}
+        self._stored = {c.name: t.name for t in tables for c in t.columns}
+        self._values = {t.name: value_columns(t) for t in tables}
+        self._columns = {c.spec.name: c for of in self._values.values() for c in of}
+        self.value_tables = tuple(value_table(t, self._values[t.name]) for t in tables)
+        self._specs = {c.name: c for t in self.value_tables for c in t.columns}
+        self._table_of = {c.name: t for t in self.value_tables for c in t.columns}
 
     def __repr__(self) -> str:
         return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
@@ -69,13 +76,13 @@ class TreeView(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables, as a ``TreeSource`` does.
+        """Read entries ``start`` to ``stop`` as tables as they are stored, as a ``TreeSource`` does.
 
         Parameters
         ----------
         start, stop : int
         columns : sequence of str, optional
-            Branch names; all of them by default.
+            Names of columns of ``tables``; all of them by default.
 
         Returns
         -------
@@ -86,6 +93,42 @@ class TreeView(ABC):
         NotFoundError, CorruptionError, ModelMismatchError
             As in :meth:`arrays`.
         """
+
+    def read_values(self, start: int, stop: int, columns: Sequence[str]) -> Cluster:
+        """Read entries ``start`` to ``stop`` as tables of the values that users know.
+
+        Parameters
+        ----------
+        start, stop : int
+        columns : sequence of str
+            Names of columns of ``value_tables``.
+
+        Returns
+        -------
+        dict of str to TableData
+
+        Raises
+        ------
+        NotFoundError, CorruptionError, ModelMismatchError
+            As in :meth:`arrays`.
+        """
+        stored = self.read(start, stop, self.stored_names(columns))
+        wanted: dict[str, list[ValueColumn]] = {}
+        for name in dict.fromkeys(columns):
+            wanted.setdefault(self._table_of[name].name, []).append(self._columns[name])
+        return {table: compute_table(stored[table], of) for table, of in wanted.items()}
+
+    def stored_names(self, names: Sequence[str]) -> list[str]:
+        """Columns of ``tables`` from which the values of some columns follow.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such column.
+        """
+        for name in names:
+            self._spec(name)
+        return list(dict.fromkeys(s for name in names for s in self._columns[name].stored))
 
     @abstractmethod
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
@@ -145,19 +188,29 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        cluster = build.empty_cluster(self.tables)
+        cluster = build.empty_cluster(self.value_tables)
         placed = {n: (self._spec(n), self._table_of[n], cluster) for n in names}
-        tables = {t.name: t for t in self.tables}
+        tables = {t.name: t for t in self.value_tables}
         return build.assemble(placed, 0, "ak", tables=tables)
 
     def _spec(self, name: str) -> ColumnSpec:
         if name not in self._specs:
-            near = build.near_misses(name, list(self._specs))
-            raise NotFoundError(
-                "no such branch", path=self.path, tree=self.name, branch=name,
-                hint=f"did you mean {near}?" if near else None,
-            )  # fmt: skip
+            raise self._unknown(name, list(self._specs))
         return self._specs[name]
+
+    def _unknown(self, name: str, known: list[str]) -> NotFoundError:
+        near = build.near_misses(name, known)
+        return NotFoundError(
+            "no such branch", path=self.path, tree=self.name, branch=name,
+            hint=f"did you mean {near}?" if near else None,
+        )  # fmt: skip
+
+    def _stored_or_all(self, columns: Sequence[str] | None) -> list[str]:
+        """Names of stored columns: those given, which must be there, or all."""
+        for name in columns or ():
+            if name not in self._stored:
+                raise self._unknown(name, list(self._stored))
+        return list(self._stored if columns is None else columns)
 
     def arrays(
         self,
@@ -200,9 +253,9 @@ class TreeView(ABC):
             raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
         names = self.names(expressions, filter_name)
         start, stop = self.entry_range(entry_start, entry_stop)
-        tables = {t.name: t for t in self.tables}
+        tables = {t.name: t for t in self.value_tables}
         counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read(start, stop, list(dict.fromkeys([*names, *counts])))
+        columns = self.read_values(start, stop, [*names, *counts])
         placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
         return build.assemble(placed, stop - start, library, tables=tables)
 

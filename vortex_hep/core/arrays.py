@@ -247,17 +247,20 @@ def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
 
 
 def _is_text(spec: ColumnSpec) -> bool:
-    return spec.interpretation in ("string", "text")
+    return spec.interpretation.partition(" ")[0] in ("string", "text")
 
 
 def _text_range(column: VarBytes, spec: ColumnSpec) -> tuple[Array, Array]:
     """Where each string begins and ends; ROOT's strings come without their length prefix."""
     starts, stops = column.offsets[:-1].copy(), column.offsets[1:].copy()
-    if spec.interpretation == "string" and len(starts):
-        # ROOT's length prefix: one byte, or 255 and four bytes
+    kind, *rule = spec.interpretation.split(" ")
+    if kind == "string" and len(starts):
+        skipped, length = rule or ("0", "1-5")
+        starts += int(skipped)
         if not (stops > starts).all():
             raise CorruptionError("the length of a string is missing", branch=spec.name)
-        starts += np.where(column.content[starts] == 255, 5, 1)
+        # One byte, or 255 and four bytes; of C's strings always four bytes.
+        starts += 4 if length == "4" else np.where(column.content[starts] == 255, 5, 1)
         if (starts > stops).any():
             raise CorruptionError("a string is shorter than its length", branch=spec.name)
     return starts, stops

@@ -136,7 +136,7 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
             array = tree.arrays([name], entry_start=start, entry_stop=stop)[name]
         else:
             column = table.columns[0].name
-            offsets = tree.read(start, stop, [column])[table.name].offsets
+            offsets = tree.read_values(start, stop, [column])[table.name].offsets
             array = ak.Array(np.diff(offsets).astype(np.uint32))
         if isinstance(array.layout, ak.contents.ListOffsetArray):
             array = ak.Array(array.layout.to_ListOffsetArray64(True))
@@ -162,7 +162,7 @@ def _counters(tree: TreeView) -> dict[str, TableSpec]:
     """
     return {
         f"n{table.name}": table
-        for table in tree.tables
+        for table in tree.value_tables
         if table.jagged and table.counter is None and table.parent is None
         and f"n{table.name}" not in tree
         and all(c.name.startswith(f"{table.name}_") for c in table.columns)

@@ -227,7 +227,9 @@ class ArchiveDataset(IterableDataset[Batch]):
         offsets: dict[str, Array] = {}
         for name in self._trees:
             wanted = {n: c for n, c in self._columns.items() if c.tree == name}
-            cluster = archive[name].read(start, stop, [c.spec.name for c in wanted.values()])
+            cluster = archive[name].read_values(
+                start, stop, [c.spec.name for c in wanted.values()]
+            )
             for full, column in wanted.items():
                 table = cluster[column.table]
                 # None of them is text, so all are arrays.
@@ -266,7 +268,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         several = len(self._trees) > 1
         known: dict[str, _Column] = {}
         for name in self._trees:
-            for table in archive[name].tables:
+            for table in archive[name].value_tables:
                 for spec in table.columns:
                     full = f"{name}/{spec.name}" if several else spec.name
                     known[full] = _Column(name, table.name, spec, _is_list(table), table.parent)

@@ -187,4 +187,6 @@ def _column(
     link = None
     if np.dtype(part.dtype).kind in "iu" and part.inner == ():
         link = link_target(part.name, table, tables)
-    return ColumnSpec(part.name, part.dtype, part.inner, plan.typename, plan.title, link)
+    return ColumnSpec(
+        part.name, part.dtype, part.inner, plan.typename, plan.title, link, part.interpretation
+    )
