@@ -8,9 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vortex_hep.archive.handle import Handle
-from vortex_hep.archive.metadata import unpack_clusters, unpack_names, unpack_tables
+from vortex_hep.archive.metadata import (
+    read_branches,
+    unpack_clusters,
+    unpack_names,
+    unpack_tables,
+)
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
+from vortex_hep.core.branches import renamed
 from vortex_hep.core.schema import Cluster, Member, TableData
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, VortexError
@@ -50,10 +56,11 @@ class ArchiveTree(TreeView):
             name, num_entries, self.clusters = unpack_clusters(document)
             tables, self.plans = unpack_tables(document)
             self.family, self.members = unpack_names(document)
+            branches = read_branches(document, tables)
         except CorruptionError as error:
             error.path = handle.path
             raise
-        super().__init__(name, handle.path, num_entries, tables)
+        super().__init__(name, handle.path, num_entries, tables, branches)
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: tuple[Executor, TreeDecoder] | None = None
@@ -65,8 +72,12 @@ class ArchiveTree(TreeView):
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
+        return self.cost_of(self.columns(self.keys(filter_name=filter_name)))
+
+    def cost_of(self, columns: Sequence[str]) -> dict[str, int]:
+        """What reading columns of ``value_tables`` costs; see :meth:`TreeView.cost`."""
         sizes = self._handle.reader.chunks["stored_size"]
-        wanted = self._plans_of(self.stored_names(self.keys(filter_name=filter_name)))
+        wanted = self._plans_of(self.stored_names(columns))
         return {
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
             for name in (self._decoder_now().needed(wanted) if wanted else ())
@@ -279,7 +290,16 @@ class MemberTree(TreeView):
             for t in tree.tables
             if all(c.name.startswith(member.prefix) for c in t.columns)
         )
-        super().__init__(member.name, tree.path, tree.num_entries, tables)
+        branches = tuple(
+            replace(
+                branch,
+                name=self._strip(branch.name),
+                form=renamed(branch.form, self._strip, self._strip_table),
+            )
+            for branch in tree.described
+            if branch.name.startswith(member.prefix)
+        )
+        super().__init__(member.name, tree.path, tree.num_entries, tables, branches)
 
     def _strip(self, name: str) -> str:
         return name.removeprefix(self._prefix)
@@ -308,5 +328,5 @@ class MemberTree(TreeView):
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
-        names = {self._prefix + n for n in self.keys(filter_name=filter_name)}
-        return self._tree.cost(filter_name=names.__contains__)
+        names = self.columns(self.keys(filter_name=filter_name))
+        return self._tree.cost_of([self._prefix + n for n in names])

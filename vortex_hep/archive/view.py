@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vortex_hep.core import arrays as build
+from vortex_hep.core.branches import (
+    Branch,
+    Builder,
+    columns_of,
+    is_short,
+    plain_form,
+    refuse_unknown,
+)
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
 from vortex_hep.core.values import ValueColumn, compute_table, value_columns, value_table
@@ -50,7 +58,12 @@ class TreeView(ABC):
     """
 
     def __init__(
-        self, name: str, path: str, num_entries: int, tables: tuple[TableSpec, ...]
+        self,
+        name: str,
+        path: str,
+        num_entries: int,
+        tables: tuple[TableSpec, ...],
+        branches: Sequence[Branch] = (),
     ) -> None:
         self.name = name
         self.path = path
@@ -62,9 +75,45 @@ class TreeView(ABC):
         self.value_tables = tuple(value_table(t, self._values[t.name]) for t in tables)
         self._specs = {c.name: c for t in self.value_tables for c in t.columns}
         self._table_of = {c.name: t for t in self.value_tables for c in t.columns}
+        by_name = {t.name: t for t in self.value_tables}
+        self._build = Builder(self._specs, by_name, self._table_of)
+        self.described = tuple(branches)
+        self._branches, self._listed = self._all_branches(by_name)
+        # Of several branches of one path uproot gives the first.
+        self._paths = {b.path: b.name for b in reversed(self._branches.values()) if b.path}
+
+    def _all_branches(
+        self, tables: Mapping[str, TableSpec]
+    ) -> tuple[dict[str, Branch], dict[str, None]]:
+        """Branches by name, those of one column too, and the names of those that are listed."""
+        described = {b.name: b for b in self.described}
+        first: dict[str, list[str]] = {}
+        late: list[str] = []
+        covered: set[str] = set()
+        for branch in self.described:
+            columns = list(columns_of(branch.form))
+            covered.update(columns if branch.listed else ())
+            first.setdefault(columns[0], []).append(branch.name) if columns else late.append(
+                branch.name
+            )
+        out: dict[str, Branch] = {}
+        order: dict[str, None] = {}
+        for name, spec in self._specs.items():
+            for other in first.get(name, ()):
+                out[other] = described[other]
+                order[other] = None
+            if name not in described:
+                form = plain_form(self._table_of[name], name, tables)
+                out[name] = Branch(name, spec.typename, spec.title, form)
+                if name not in covered:
+                    order[name] = None
+        for other in late:
+            out[other] = described[other]
+            order[other] = None
+        return out, {n: None for n in order if out[n].listed}
 
     def __repr__(self) -> str:
-        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._listed)} branches)>"
 
     @abstractmethod
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
@@ -148,31 +197,49 @@ class TreeView(ABC):
 
     def keys(self, *, filter_name: Filter = None) -> list[str]:
         """Names of the branches, table by table."""
-        return [n for n in self._specs if _matches(n, filter_name)]
+        return [n for n in self._listed if _matches(n, filter_name)]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._specs)
+        return iter(self._listed)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._specs
+        return name in self._branches or name in self._paths
 
     def __len__(self) -> int:
-        return len(self._specs)
+        return len(self._listed)
 
     def __getitem__(self, name: str) -> ArchiveBranch:
-        return ArchiveBranch(self, self._spec(name))
+        return ArchiveBranch(self, self.branch(name))
 
     def typenames(self, *, filter_name: Filter = None) -> dict[str, str]:
         """Types of the branches, as uproot names them."""
-        return {n: self._specs[n].typename for n in self.keys(filter_name=filter_name)}
+        return {n: self._branches[n].typename for n in self.keys(filter_name=filter_name)}
 
-    def spec(self, name: str) -> ColumnSpec:
-        """What is known of a branch.
+    def branch(self, name: str) -> Branch:
+        """What is known of a branch, which may be a column of one too.
+
+        Parameters
+        ----------
+        name : str
+            Also with the branches that it is in, as uproot calls it: ``"Jet/Jet.energy"``.
 
         Raises
         ------
         NotFoundError
             There is no such branch.
+        """
+        found = self._branches.get(name) or self._branches.get(self._paths.get(name, ""))
+        if found is None:
+            raise self._unknown(name, [*self._branches, *self._paths])
+        return found
+
+    def spec(self, name: str) -> ColumnSpec:
+        """What is known of a column.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such column.
         """
         return self._spec(name)
 
@@ -188,10 +255,16 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        cluster = build.empty_cluster(self.value_tables)
-        placed = {n: (self._spec(n), self._table_of[n], cluster) for n in names}
-        tables = {t.name: t for t in self.value_tables}
-        return build.assemble(placed, 0, "ak", tables=tables)
+        return self._arrays(names, build.empty_cluster(self.value_tables), 0, "ak")
+
+    def _arrays(self, names: Sequence[str], cluster: Cluster, entries: int, library: str) -> Any:
+        """Put branches together."""
+        if library == "np":
+            return {n: self._build.numpy(self.branch(n).form, cluster) for n in names}
+        import awkward as ak
+
+        contents = [self._build.layout(self.branch(n).form, cluster) for n in names]
+        return ak.Array(ak.contents.RecordArray(contents, list(names), length=entries))
 
     def _spec(self, name: str) -> ColumnSpec:
         if name not in self._specs:
@@ -253,11 +326,42 @@ class TreeView(ABC):
             raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
         names = self.names(expressions, filter_name)
         start, stop = self.entry_range(entry_start, entry_stop)
-        tables = {t.name: t for t in self.value_tables}
-        counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read_values(start, stop, [*names, *counts])
-        placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
-        return build.assemble(placed, stop - start, library, tables=tables)
+        entries = stop - start
+        cluster = self.read_values(start, stop, self.columns(names))
+        for name in names:
+            form = self.branch(name).form
+            if is_short(form) and cluster[form[1]].num_rows != entries and library == "ak":
+                if len(names) == 1:
+                    entries = cluster[form[1]].num_rows
+                    continue
+                raise UnsupportedTypeError(
+                    f"has {cluster[form[1]].num_rows} of {entries} entries, so that it does not fit"
+                    " into one array with others", path=self.path, tree=self.name, branch=name,
+                    hint="read it by itself, or leave it out",
+                )  # fmt: skip
+        return self._arrays(names, cluster, entries, library)
+
+    def columns(self, names: Sequence[str]) -> list[str]:
+        """Columns of ``value_tables`` that some branches are made of.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of branches.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such branch.
+        UnsupportedTypeError
+            What is stored of one is not understood.
+        """
+        out: list[str] = []
+        for name in names:
+            branch = self.branch(name)
+            refuse_unknown(branch, self.path, self.name)
+            out += self._build.needed(branch.form)
+        return list(dict.fromkeys(out))
 
     def iterate(
         self,
@@ -318,7 +422,7 @@ class TreeView(ABC):
         """
         wanted = check_step(step_size)
         if isinstance(step_size, str):
-            total = self.raw_bytes(names)
+            total = self.raw_bytes(self.columns(names))
             return max(1, wanted * self.num_entries // total if total else self.num_entries)
         return wanted
 
@@ -336,7 +440,7 @@ class TreeView(ABC):
             return self.keys(filter_name=filter_name)
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:
-            self._spec(name)
+            self.branch(name)
         return [n for n in dict.fromkeys(names) if _matches(n, filter_name)]
 
     def entry_range(self, start: int | None, stop: int | None) -> tuple[int, int]:
@@ -353,11 +457,11 @@ class ArchiveBranch:
     name, typename, title : str
     """
 
-    def __init__(self, tree: TreeView, spec: ColumnSpec) -> None:
+    def __init__(self, tree: TreeView, branch: Branch) -> None:
         self._tree = tree
-        self.name = spec.name
-        self.typename = spec.typename
-        self.title = spec.title
+        self.name = branch.name
+        self.typename = branch.typename
+        self.title = branch.title
 
     def __repr__(self) -> str:
         return f"<ArchiveBranch {self.name!r} of {self._tree.name!r}: {self.typename}>"

@@ -126,113 +126,43 @@ def lists_above(table: TableSpec, tables: Mapping[str, TableSpec]) -> list[tuple
     return out
 
 
-def assemble(
-    columns: Mapping[str, tuple[ColumnSpec, TableSpec, Cluster]],
-    entries: int,
-    library: str,
-    *,
-    tables: Mapping[str, TableSpec] | None = None,
-) -> Any:
-    """Build the result of ``arrays()``.
-
-    Parameters
-    ----------
-    columns : mapping of str to (ColumnSpec, TableSpec, Cluster)
-        By branch name, in the order of the result.
-    entries : int
-    library : {"ak", "np"}
-    tables : mapping of str to TableSpec, optional
-        All tables of the tree, where there are lists within lists. The clusters then hold the
-        columns of :func:`lists_above` too.
-
-    Returns
-    -------
-    ak.Array or dict of str to numpy.ndarray
-
-    Raises
-    ------
-    CorruptionError
-        A string does not fit its length, or lists do not hold what they say.
-    """
-    if library == "np":
-        return {
-            name: _numpy(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
-            for name, (s, t, cluster) in columns.items()
-        }
-    import awkward as ak
-
-    contents = [
-        _layout(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
-        for s, t, cluster in columns.values()
-    ]
-    return ak.Array(ak.contents.RecordArray(contents, list(columns), length=entries))
-
-
 def empty_cluster(tables: Sequence[TableSpec]) -> Cluster:
     """Build all tables without lanes, from which their types can be told."""
     return {t.name: empty_table(t.columns) for t in tables}
 
 
-def _is_list(table: TableSpec) -> bool:
-    return table.jagged or table.counter is not None
+def leaf_layout(spec: ColumnSpec, column: Array | VarBytes) -> Any:
+    """Rows of a column as an Awkward layout.
 
-
-def _lists(
-    spec: ColumnSpec, table: TableSpec, cluster: Cluster, tables: Mapping[str, TableSpec]
-) -> list[Array]:
-    """Offsets of the lists that a column's rows are in, innermost first, up to the lanes."""
-    if not _is_list(table):
-        return []
-    out = []
-    above = lists_above(table, tables)
-    rows = cluster[table.name].num_rows
-    for parent, counts in above:
-        sizes = np.asarray(cluster[parent].columns[counts])
-        offsets = np.zeros(len(sizes) + 1, np.int64)
-        np.cumsum(sizes, out=offsets[1:])
-        if (sizes < 0).any() or offsets[-1] != rows:
-            raise CorruptionError(
-                f"the lengths {counts!r} of the lists do not add up to {rows} rows",
-                branch=spec.name,
-            )
-        out.append(offsets)
-        rows = len(sizes)
-    out.append(cluster[above[-1][0] if above else table.name].offsets)
-    return out
-
-
-def _layout(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Any:
+    Raises
+    ------
+    CorruptionError
+        A string does not fit its length.
+    """
     import awkward as ak
 
-    column = data.columns[spec.name]
     if isinstance(column, VarBytes):
         starts, stops = _text_range(column, spec)
         kind, item = ("string", "char") if _is_text(spec) else ("bytestring", "byte")
-        content: Any = ak.contents.ListArray(
+        return ak.contents.ListArray(
             ak.index.Index64(starts),
             ak.index.Index64(stops),
             ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
             parameters={"__array__": kind},
         ).to_ListOffsetArray64(True)
-    else:
-        content = ak.contents.NumpyArray(np.ascontiguousarray(column))
-        if column.ndim > 1:
-            content = content.to_RegularArray()
-    for offsets in lists:
-        content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
-    return content
+    content = ak.contents.NumpyArray(np.ascontiguousarray(column))
+    return content.to_RegularArray() if column.ndim > 1 else content
 
 
-def _numpy(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Array:
-    column = data.columns[spec.name]
-    if isinstance(column, VarBytes):
-        column = _objects(column, spec)
-    for offsets in lists:
-        out = np.empty(len(offsets) - 1, object)
-        for i in range(len(out)):
-            out[i] = column[offsets[i] : offsets[i + 1]]
-        column = out
-    return column
+def leaf_numpy(spec: ColumnSpec, column: Array | VarBytes) -> Array:
+    """Rows of a column as a NumPy array, of objects where they are byte strings.
+
+    Raises
+    ------
+    CorruptionError
+        A string does not fit its length.
+    """
+    return _objects(column, spec) if isinstance(column, VarBytes) else column
 
 
 def _objects(column: VarBytes, spec: ColumnSpec) -> Array:

@@ -11,7 +11,9 @@ the column says how values follow from them; it steers reading only, never what 
     eight bits of an exponent, and the sign above ``BITS`` bits of a mantissa, as ROOT writes a
     Float16_t or Double32_t without a range; both together are one column of values;
 ``"widened DTYPE"``
-    the same value, in another type.
+    the same value, in another type;
+``"viewed DTYPE"``
+    the same bits, in an integer type of the same size.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ import numpy as np
 from vortex_hep.core.schema import Array, ColumnSpec, TableData, TableSpec, VarBytes
 from vortex_hep.errors import CorruptionError
 
-_QUANTIZED, _SCALED, _WIDENED = "quantized", "scaled", "widened"
+_QUANTIZED, _SCALED, _WIDENED, _VIEWED = "quantized", "scaled", "widened", "viewed"
 _EXPONENT, _MANTISSA = "exponent", "mantissa"
 #: Bits of the mantissa of a float32.
 _FLOAT_BITS = 23
-_WORDS = {_QUANTIZED: 5, _SCALED: 5, _MANTISSA: 3, _WIDENED: 2}
+_WORDS = {_QUANTIZED: 5, _SCALED: 5, _MANTISSA: 3, _WIDENED: 2, _VIEWED: 2}
 
 
 def quantized(low: float, high: float, steps: int, dtype: str) -> str:
@@ -57,6 +59,11 @@ def widened(dtype: str) -> str:
     return f"{_WIDENED} {dtype}"
 
 
+def viewed(dtype: str) -> str:
+    """Interpretation of integers that users know as signed, or as unsigned."""
+    return f"{_VIEWED} {dtype}"
+
+
 @dataclass(frozen=True)
 class ValueColumn:
     """A column as users know it.
@@ -83,6 +90,8 @@ class ValueColumn:
         dtype = np.dtype(self.spec.dtype)
         if kind == _WIDENED:
             return stored.astype(dtype)
+        if kind == _VIEWED:
+            return np.ascontiguousarray(stored).view(dtype)
         if kind in (_QUANTIZED, _SCALED):
             low, high, steps = float(rest[0]), float(rest[1]), int(rest[2])
             if kind == _SCALED:
@@ -139,7 +148,11 @@ def value_columns(table: TableSpec) -> tuple[ValueColumn, ...]:
 def _check(spec: ColumnSpec, rule: Sequence[str], exponent: ColumnSpec | None) -> None:
     numbers = spec.dtype[1] in ("f" if rule[0] == _WIDENED else "iu")
     try:
-        valid = len(rule) == _WORDS[rule[0]] and numbers and rule[-1] in ("<f4", "<f8")
+        valid = len(rule) == _WORDS[rule[0]] and numbers
+        if rule[0] == _VIEWED:
+            valid = valid and rule[1][:2] in ("<i", "<u") and rule[1][2:] == spec.dtype[2:]
+        else:
+            valid = valid and rule[-1] in ("<f4", "<f8")
         if rule[0] in (_QUANTIZED, _SCALED):
             limits = [float(text) for text in rule[1:3]]
             valid = valid and bool(np.isfinite(limits).all()) and 0 < int(rule[3]) <= 1 << 32

@@ -18,6 +18,7 @@ from vortex_hep.readers.root.records import record_types
 from vortex_hep.readers.root.records.records import Program
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.layout import BranchPart, BranchPlan, flatten_dtype
+from vortex_hep.readers.root.ttree.tables import plain_typename
 
 #: TBranchElement::EBranchElementType of a mother of TClonesArray or STL collection members.
 _CLONES_NODE, _STL_NODE = 3, 4
@@ -120,15 +121,8 @@ def _basic(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
     kind = layout.COUNTED if member else layout.FIXED
     parts = flatten_dtype(row, plan.name)
     return [
-        replace(plan, kind=kind, stride=row.itemsize, parts=parts, typename=_name(dtype, shape))
+        replace(plan, kind=kind, stride=row.itemsize, parts=parts, typename=plain_typename(dtype.str, shape))
     ]
-
-
-def _name(dtype: np.dtype[Any], shape: Sequence[int]) -> str:
-    names = {"f4": "float", "f8": "double", "b1": "bool"}
-    text = dtype.newbyteorder("<").str[1:]
-    plain = names.get(text, f"{'u' if text[0] == 'u' else ''}int{8 * dtype.itemsize}_t")
-    return plain + "".join(f"[{n}]" for n in shape)
 
 
 def _bits(plan: BranchPlan, branch: Any, *, counted: bool) -> list[BranchPlan]:
