@@ -247,7 +247,9 @@ class Builder:
             return ak.contents.NumpyArray(self.numpy(form, cluster))
         if kind == _PACKED:
             column = np.asarray(cluster[self._table_of[form[1]].name].columns[form[1]])
-            return _unpacked(form[2], column.reshape(len(column), -1).view(np.uint8))
+            size = column.dtype.itemsize * int(np.prod(column.shape[1:], dtype=np.int64))
+            rows = np.ascontiguousarray(column).view(np.uint8).reshape(len(column), size)
+            return _unpacked(form[2], rows)
         if kind == _RECORD:
             fields = [field for field, _ in form[2]]
             inside = [self.layout(f, cluster) for _, f in form[2]]

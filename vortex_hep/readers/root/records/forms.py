@@ -77,17 +77,6 @@ class _Binder:
             _path(part, plan): k for k, part in reversed(list(enumerate(plan.parts)))
         }
 
-    def _chain(self, number: int) -> list[str]:
-        """Tables of the lists that a column is in, outermost first."""
-        plan, part = self.plan, self.parts[number]
-        if plan.program is None:
-            return [plan.table] if plan.rows_vary else []
-        level, out = plan.program.outputs[part.output].level, []
-        while level > 0:
-            out.append(plan.tables[level])
-            level = plan.program.parents[level]
-        return out[::-1]
-
     def bind(self, form: Mapping[str, Any], path: str, depth: int) -> tuple[Form, list[str]]:
         """Form of what is at a path, inside ``depth`` lists, and the lists that it is in."""
         kind, about = form["class"], form.get("parameters") or {}
@@ -143,7 +132,8 @@ class _Binder:
         number = self._by_path.get(path.replace("/", "."), -1)
         if number < 0:
             raise _UnboundError(path)
-        part, chain = self.parts[number], self._chain(number)
+        part = self.parts[number]
+        chain = _lists(self.plan, part)
         if len(chain) != depth or part.inner != tuple(shape):
             raise _UnboundError(path)
         name, known = part.name, part.dtype
@@ -170,6 +160,34 @@ def _path(part: BranchPart, plan: BranchPlan) -> str:
     """Where a column is within its branch."""
     path = part.name.removeprefix(plan.name).partition("#")[0].replace("/", ".")
     return path.removesuffix(".mantissa") if part.interpretation.startswith("mantissa") else path
+
+
+def _lists(plan: BranchPlan, part: BranchPart) -> list[str]:
+    """Tables of the lists that a column is in, outermost first."""
+    if plan.program is None:
+        return [plan.table] if plan.rows_vary else []
+    level, out = plan.program.outputs[part.output].level, []
+    while level > 0:
+        out.append(plan.tables[level])
+        level = plan.program.parents[level]
+    return out[::-1]
+
+
+def _flat(plan: BranchPlan) -> Form:
+    """Form of what uproot has none for: the columns, each in its lists, side by side."""
+    fields: list[Any] = []
+    for part in plan.parts:
+        form: Form = part.name
+        if part.interpretation == "exponent":
+            continue
+        if part.interpretation.startswith("mantissa"):
+            form = part.name.rpartition(".mantissa")[0]
+        for table in reversed(_lists(plan, part)):
+            form = ["list", table, form]
+        fields.append([part.name.removeprefix(plan.name).lstrip("."), form])
+    if len(fields) == 1 and fields[0][0] == "":
+        return fields[0][1]  # type: ignore[no-any-return]
+    return ["record", None, fields]
 
 
 def _item(form: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
@@ -256,11 +274,9 @@ class BranchForms:
         if bytes_only and form is not None:
             rows = _packed_form(plan, form, self._theirs[plan.number])
             return rows or ["unknown", "it is kept as the bytes that the file has"]
-        bound = None if form is None else bind(plan, form)
         if bytes_only:
             return ["unknown", "it is kept as the bytes that the file has"]
-        if bound is None:
-            return None
+        bound = (None if form is None else bind(plan, form)) or Bound(_flat(plan), plan.parts)
         plan.parts = bound.parts
         return bound.form
 

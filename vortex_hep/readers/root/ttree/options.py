@@ -79,7 +79,8 @@ def _typed(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
         out = [replace(plan, kind=kind, stride=row.itemsize, parts=parts)]
         return out + _bits(plan, branch, counted=kind == layout.COUNTED)
     out = _records(plan, branch)
-    if isinstance(interpretation, uproot.interpretation.strings.AsStrings) and not out:
+    text = isinstance(interpretation, uproot.interpretation.strings.AsStrings)
+    if text and not out and not record_types.is_member_of_items(branch):
         return [replace(plan, kind=layout.BYTES, interpretation=_text_kind(interpretation))]
     return out
 
@@ -117,8 +118,7 @@ def _basic(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
         return []
     dtype, shape = item
     row = np.dtype((dtype, shape))
-    member = branch.has_member("fType") and int(branch.member("fType")) in (31, 41)
-    kind = layout.COUNTED if member else layout.FIXED
+    kind = layout.COUNTED if record_types.is_member_of_items(branch) else layout.FIXED
     parts = flatten_dtype(row, plan.name)
     return [
         replace(plan, kind=kind, stride=row.itemsize, parts=parts, typename=plain_typename(dtype.str, shape))
