@@ -12,6 +12,7 @@ from vortex_hep.core.branches import (
     Branch,
     Builder,
     columns_of,
+    inside_of,
     is_short,
     plain_form,
     refuse_unknown,
@@ -229,9 +230,20 @@ class TreeView(ABC):
             There is no such branch.
         """
         found = self._branches.get(name) or self._branches.get(self._paths.get(name, ""))
-        if found is None:
-            raise self._unknown(name, [*self._branches, *self._paths])
-        return found
+        return found or self._member(name)
+
+    def _member(self, name: str) -> Branch:
+        """A member of a branch of records: ``"branch.member"``."""
+        parts = name.split(".")
+        for k in range(len(parts) - 1, 0, -1):
+            above = self._branches.get(".".join(parts[:k]))
+            form = None if above is None else inside_of(above.form, parts[k:])
+            if above is not None and form is not None:
+                columns = list(columns_of(form))
+                plain = len(columns) == 1 and columns[0] in self._specs
+                typename = self._specs[columns[0]].typename if plain else ""
+                return Branch(name, typename, above.title, form)
+        raise self._unknown(name, [*self._branches, *self._paths])
 
     def spec(self, name: str) -> ColumnSpec:
         """What is known of a column.

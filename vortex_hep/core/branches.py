@@ -7,6 +7,10 @@ described by a *form*:
     values of a column;
 ``["list", TABLE, FORM]``
     lists of the rows of a table;
+``["option", TABLE, FORM]``
+    the row of a table, or nothing;
+``["regular", N, FORM]``
+    arrays of N items, of columns whose rows are as many;
 ``["map", TABLE, FORM, FORM]``
     such lists of keys and values;
 ``["record", CLASS, [[FIELD, FORM], ...]]``
@@ -34,15 +38,17 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core import arrays
-from vortex_hep.core.schema import MAX_COMPONENTS, Array, Cluster, ColumnSpec, TableSpec
+from vortex_hep.core.schema import MAX_COMPONENTS, Array, Cluster, ColumnSpec, TableSpec, VarBytes
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 
 Form = str | list[Any]
 
 _LIST, _MAP, _RECORD, _PAIR, _COUNTS, _ROWS = "list", "map", "record", "pair", "counts", "rows"
+_OPTION, _REGULAR = "option", "regular"
 _UNKNOWN, _PACKED, _ARRAY = "unknown", "packed", "array"
 #: Items of a form of each kind, and where the first of its forms is.
-_SIZES = {_LIST: 3, _MAP: 4, _RECORD: 3, _PAIR: 2, _COUNTS: 3, _ROWS: 3, _UNKNOWN: 2, _PACKED: 3}
+_SIZES = {_LIST: 3, _MAP: 4, _RECORD: 3, _PAIR: 2, _COUNTS: 3, _ROWS: 3, _UNKNOWN: 2, _PACKED: 3, _OPTION: 3, _REGULAR: 3}
+_WITH_TABLE = (_LIST, _MAP, _COUNTS, _ROWS, _OPTION)
 #: Depth of forms that is still read.
 _DEEPEST = 64
 
@@ -93,7 +99,7 @@ def columns_of(form: Form) -> Iterator[str]:
 
 def tables_of(form: Form) -> Iterator[str]:
     """Tables that a form names."""
-    if not isinstance(form, str) and form[0] in (_LIST, _MAP, _COUNTS, _ROWS):
+    if not isinstance(form, str) and form[0] in _WITH_TABLE:
         yield form[1]
     for inside in children(form):
         yield from tables_of(inside)
@@ -102,6 +108,24 @@ def tables_of(form: Form) -> Iterator[str]:
 def unknown_reason(form: Form) -> str | None:
     """Why a branch cannot be read; None if it can."""
     return str(form[1]) if not isinstance(form, str) and form[0] == _UNKNOWN else None
+
+
+def inside_of(form: Form, fields: Sequence[str]) -> Form | None:
+    """Form of a member of the records in a form; None where there is no such member."""
+    if not fields:
+        return form
+    if isinstance(form, str):
+        return None
+    if form[0] in (_LIST, _OPTION, _ROWS, _REGULAR):
+        found = inside_of(form[2], fields)
+        return None if found is None else [*form[:2], found]
+    if form[0] == _RECORD:
+        known = dict(form[2])
+        for k in range(len(fields), 0, -1):
+            name = ".".join(fields[:k])
+            if name in known:
+                return inside_of(known[name], fields[k:])
+    return None
 
 
 def is_short(form: Form) -> bool:
@@ -122,6 +146,8 @@ def renamed(form: Form, column: Any, table: Any) -> Form:
         return [kind, table(form[1]), form[2]]
     if kind == _RECORD:
         return [kind, form[1], [[field, renamed(f, column, table)] for field, f in form[2]]]
+    if kind == _REGULAR:
+        return [kind, form[1], renamed(form[2], column, table)]
     if kind == _PAIR:
         return [kind, [renamed(f, column, table) for f in form[1]]]
     return [kind, table(form[1]), *(renamed(f, column, table) for f in form[2:])]
@@ -148,7 +174,7 @@ def _check_shape(form: Any, depth: int) -> None:
         return
     valid = isinstance(form, list) and form and depth < _DEEPEST
     valid = valid and isinstance(form[0], str) and _SIZES.get(form[0]) == len(form)
-    if valid and form[0] in (_LIST, _MAP, _COUNTS, _ROWS, _UNKNOWN):
+    if valid and form[0] in (*_WITH_TABLE, _UNKNOWN):
         valid = isinstance(form[1], str)
     elif valid and form[0] == _RECORD:
         valid = isinstance(form[1], (str, type(None))) and isinstance(form[2], list)
@@ -159,6 +185,8 @@ def _check_shape(form: Any, depth: int) -> None:
     elif valid and form[0] == _PACKED:
         valid = isinstance(form[1], str)
         _check_item(form[2], depth + 1)
+    elif valid and form[0] == _REGULAR:
+        valid = isinstance(form[1], int) and 0 < form[1] <= MAX_COMPONENTS
     elif valid:
         valid = isinstance(form[1], list) and bool(form[1])
     if valid and form[0] == _COUNTS:
@@ -229,8 +257,15 @@ class Builder:
                 out.append(table.columns[0].name)
         return list(dict.fromkeys(out))
 
-    def layout(self, form: Form, cluster: Cluster) -> Any:
+    def layout(self, form: Form, cluster: Cluster, within: int = 0) -> Any:
         """Awkward layout of a branch.
+
+        Parameters
+        ----------
+        form : str or list
+        cluster : dict of str to TableData
+        within : int
+            Dimensions of arrays of fixed size that it is within.
 
         Raises
         ------
@@ -241,8 +276,12 @@ class Builder:
 
         if isinstance(form, str):
             column = cluster[self._table_of[form].name].columns[form]
+            if within and not isinstance(column, VarBytes):
+                column = column.reshape(-1, *column.shape[1 + within :])
             return arrays.leaf_layout(self._specs[form], column)
         kind = form[0]
+        if kind == _REGULAR:
+            return ak.contents.RegularArray(self.layout(form[2], cluster, within + 1), form[1])
         if kind == _COUNTS:
             return ak.contents.NumpyArray(self.numpy(form, cluster))
         if kind == _PACKED:
@@ -252,13 +291,19 @@ class Builder:
             return _unpacked(form[2], rows)
         if kind == _RECORD:
             fields = [field for field, _ in form[2]]
-            inside = [self.layout(f, cluster) for _, f in form[2]]
+            inside = [self.layout(f, cluster, within) for _, f in form[2]]
             about = {} if form[1] is None else {"__record__": form[1]}
             return ak.contents.RecordArray(inside, fields, parameters=about)
         if kind == _PAIR:
-            return ak.contents.RecordArray([self.layout(f, cluster) for f in form[1]], None)
+            return ak.contents.RecordArray(
+                [self.layout(f, cluster, within) for f in form[1]], None
+            )
         if kind == _ROWS:
             return self.layout(form[2], cluster)
+        if kind == _OPTION:
+            at = self._offsets(form[1], cluster)
+            index = ak.index.Index64(np.where(np.diff(at) > 0, at[:-1], -1))
+            return ak.contents.IndexedOptionArray.simplified(index, self.layout(form[2], cluster))
         offsets = ak.index.Index64(self._offsets(form[1], cluster))
         if kind == _LIST:
             return ak.contents.ListOffsetArray(offsets, self.layout(form[2], cluster))

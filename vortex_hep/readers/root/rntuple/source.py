@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.branches import Branch
 from vortex_hep.core.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
 from vortex_hep.errors import NotFoundError, SourceError
 from vortex_hep.readers.root.file.bytesource import ByteReader
@@ -20,6 +22,7 @@ from vortex_hep.readers.root.rntuple.envelopes import (
     walk_footer,
     walk_page_list,
 )
+from vortex_hep.readers.root.rntuple.forms import describe_fields
 from vortex_hep.readers.root.rntuple.schema import CHARS, DATA, INDEX, LENGTHS, FieldWalker, RColumn
 from vortex_hep.readers.root.ttree.clusters import near_target
 
@@ -64,6 +67,7 @@ class RNTupleSource:
         )
         walker.walk()
         self.rtables = walker.tables
+        self._ntuple = ntuple
         self.columns: list[RColumn] = [walker.columns[i] for i in range(len(walker.columns))]
         self.tables: tuple[TableSpec, ...] = walker.specs()
         lists = [walk_page_list(data) for data in self.page_lists]
@@ -74,6 +78,11 @@ class RNTupleSource:
         labels = [column.name or self.rtables[column.target].name for column in self.columns]
         self._labels = labels
         self._cache = PageCache(reader, name, self.columns, labels, self._pages)
+
+    @cached_property
+    def branch_forms(self) -> tuple[Branch, ...]:
+        """Fields that are more than a column to users."""
+        return describe_fields(self._ntuple, self.rtables, self.columns)
 
     def _depths_of_tables(self) -> list[int]:
         """How many tables are above each."""
