@@ -295,6 +295,7 @@ class MemberTree(TreeView):
                 branch,
                 name=self._strip(branch.name),
                 form=renamed(branch.form, self._strip, self._strip_table),
+                hidden=tuple(map(self._strip, branch.hidden)),
             )
             for branch in tree.described
             if branch.name.startswith(member.prefix)

@@ -88,15 +88,15 @@ class TreeView(ABC):
     ) -> tuple[dict[str, Branch], dict[str, None]]:
         """Branches by name, those of one column too, and the names of those that are listed."""
         described = {b.name: b for b in self.described}
+        # Each described one stands where the first of its columns would.
         first: dict[str, list[str]] = {}
         late: list[str] = []
         covered: set[str] = set()
         for branch in self.described:
             columns = list(columns_of(branch.form))
-            covered.update(columns if branch.listed else ())
-            first.setdefault(columns[0], []).append(branch.name) if columns else late.append(
-                branch.name
-            )
+            if branch.listed:
+                covered.update(columns, branch.hidden, self._build.counting(branch.form))
+            (first.setdefault(columns[0], []) if columns else late).append(branch.name)
         out: dict[str, Branch] = {}
         order: dict[str, None] = {}
         for name, spec in self._specs.items():

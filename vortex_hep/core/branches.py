@@ -68,6 +68,8 @@ class Branch:
         What uproot calls it, with the branches that it is in; empty where that is its name.
     listed : bool
         Whether it is among the keys of the tree.
+    hidden : tuple of str
+        Columns that are not among the keys, though the form does not name them.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Branch:
     form: Form
     path: str = ""
     listed: bool = True
+    hidden: tuple[str, ...] = ()
 
 
 def children(form: Form) -> list[Form]:
@@ -249,13 +252,17 @@ class Builder:
 
     def needed(self, form: Form) -> list[str]:
         """Columns to read for a form: those it names, and those that count its lists."""
-        out = list(columns_of(form))
+        out = [*columns_of(form), *self.counting(form)]
         for name in tables_of(form):
             table = self._tables[name]
-            out += [counts for _, counts in arrays.lists_above(table, self._tables)]
             if isinstance(form, list) and form[0] == _COUNTS:
                 out.append(table.columns[0].name)
         return list(dict.fromkeys(out))
+
+    def counting(self, form: Form) -> list[str]:
+        """Columns that count the items of the lists in a form."""
+        tables = [self._tables[name] for name in tables_of(form)]
+        return [counts for t in tables for _, counts in arrays.lists_above(t, self._tables)]
 
     def layout(self, form: Form, cluster: Cluster, within: int = 0) -> Any:
         """Awkward layout of a branch.
@@ -307,8 +314,11 @@ class Builder:
         offsets = ak.index.Index64(self._offsets(form[1], cluster))
         if kind == _LIST:
             return ak.contents.ListOffsetArray(offsets, self.layout(form[2], cluster))
-        pairs = ak.contents.RecordArray([self.layout(f, cluster) for f in form[2:]], None)
-        return ak.contents.ListOffsetArray(offsets, pairs, parameters={"__array__": "sorted_map"})
+        pairs = ak.contents.RecordArray(
+            [self.layout(f, cluster) for f in form[2:]], None,
+            parameters={"__array__": "sorted_map"},
+        )  # fmt: skip
+        return ak.contents.ListOffsetArray(offsets, pairs)
 
     def _offsets(self, name: str, cluster: Cluster) -> Any:
         """Offsets of the lists of a table's rows: of those of its parent, or of the entries."""
@@ -399,7 +409,8 @@ def refuse_unknown(branch: Branch, path: str, tree: str) -> None:
 def pack_branches(branches: Sequence[Branch]) -> list[list[Any]]:
     """Describe branches as JSON values."""
     return [
-        [b.name, b.typename, b.title, b.form, b.path or None, int(b.listed)] for b in branches
+        [b.name, b.typename, b.title, b.form, b.path or None, int(b.listed), list(b.hidden)]
+        for b in branches
     ]
 
 
@@ -414,12 +425,12 @@ def unpack_branches(
         The description is invalid.
     """
     out = []
-    for name, typename, title, form, path, listed in rows:
-        if not all(isinstance(text, str) for text in (name, typename, title, path or "")):
+    for name, typename, title, form, path, listed, hidden in rows:
+        if not all(isinstance(t, str) for t in (name, typename, title, path or "", *hidden)):
             msg = "name, type, title and path of a branch must be text"
             raise ValueError(msg)
         check_form(form, columns, tables)
-        out.append(Branch(name, typename, title, form, path or "", bool(listed)))
+        out.append(Branch(name, typename, title, form, path or "", bool(listed), tuple(hidden)))
     if len({branch.name for branch in out}) != len(out):
         msg = "a branch is described twice"
         raise ValueError(msg)

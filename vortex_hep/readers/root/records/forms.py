@@ -15,7 +15,7 @@ import numpy as np
 import uproot
 
 from vortex_hep.core import values
-from vortex_hep.core.branches import Branch, Form, is_short, unknown_reason
+from vortex_hep.core.branches import Branch, Form, columns_of, is_short, unknown_reason
 from vortex_hep.core.schema import VARBYTES
 from vortex_hep.readers.root.ttree.layout import BYTES, NONE, STORED, BranchPart, BranchPlan
 from vortex_hep.readers.root.ttree.tables import covers
@@ -238,12 +238,17 @@ class BranchForms:
             path = self._paths[plan.number]
             if form is None or (form == _plain(plan) and path == plan.name):
                 continue
-            listed = unknown_reason(form) is None
+            # What a mother holds beside its branches, and uproot has no name for, is no use.
+            mother = plan.number < len(self._theirs) and len(self._theirs[plan.number].branches)
+            own = plan.program is not None and self._forms.get(plan.number) is None
+            listed = unknown_reason(form) is None and not (mother and own)
             where = "" if path == plan.name else path
             typename = plan.typename
             if self._groups.get(plan.number):
                 typename = str(self._theirs[plan.number].typename)
-            out.append(Branch(plan.name, typename, plan.title, form, where, listed))
+            named = {plan.name, *columns_of(form)}
+            hidden = tuple(p.name for p in plan.parts if p.name not in named)
+            out.append(Branch(plan.name, typename, plan.title, form, where, listed, hidden))
         return tuple(reversed(out))
 
     def _form(self, plan: BranchPlan, below: Mapping[int, Form | None]) -> Form | None:
