@@ -205,7 +205,7 @@ def _check_item(item: Any, depth: int) -> None:
     """Check an item of packed rows; that rows are long enough is checked where they are read."""
     valid = isinstance(item, list) and len(item) > 1 and depth < _DEEPEST
     if valid and item[0] == _RECORD:
-        valid = isinstance(item[1], (str, type(None))) and bool(item[2])
+        valid = isinstance(item[1], (str, type(None)))
         for _, inside in item[2]:
             _check_item(inside, depth + 1)
     elif valid and item[0] == _ARRAY:
@@ -374,7 +374,8 @@ def _unpacked(item: list[Any], rows: Array) -> Any:
     if item[0] == _RECORD:
         inside = [_unpacked(i, rows) for _, i in item[2]]
         about = {} if item[1] is None else {"__record__": item[1]}
-        return ak.contents.RecordArray(inside, [field for field, _ in item[2]], parameters=about)
+        fields = [field for field, _ in item[2]]
+        return ak.contents.RecordArray(inside, fields, length=len(rows), parameters=about)
     dtype = np.dtype("u1") if item[0] == _ARRAY else np.dtype(item[0])
     at, width = item[1], item[2] * item[3] if item[0] == _ARRAY else dtype.itemsize
     if at + width > rows.shape[1]:

@@ -229,5 +229,6 @@ def _keyed(form: dict[str, Any], key: str, about: Mapping[str, str]) -> dict[str
             for name, content in zip(names, form["contents"], strict=True)
         ]
         named = {**form, "fields": names, "contents": contents}
-        return {**named, "parameters": {**own, **about}}
+        # As coffea does it: the name of a class stays where nothing else is said of a record.
+        return {**named, "parameters": {**own, **about} or form.get("parameters") or {}}
     return {**form, "form_key": quote(key), "parameters": {**own, **about}}

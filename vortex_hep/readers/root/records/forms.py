@@ -236,18 +236,17 @@ class BranchForms:
             form = self._form(plan, forms)
             forms[plan.number] = form
             path = self._paths[plan.number]
-            if form is None or (form == _plain(plan) and path == plan.name):
+            if form is None:
                 continue
-            # What a mother holds beside its branches, and uproot has no name for, is no use.
-            mother = plan.number < len(self._theirs) and len(self._theirs[plan.number].branches)
-            own = plan.program is not None and self._forms.get(plan.number) is None
-            listed = unknown_reason(form) is None and not (mother and own)
+            named = {plan.name, *columns_of(form)}
+            hidden = tuple(p.name for p in plan.parts if p.name not in named)
+            listed = unknown_reason(form) is None and not self._is_shell(plan)
+            if form == _plain(plan) and path == plan.name and listed and not hidden:
+                continue
             where = "" if path == plan.name else path
             typename = plan.typename
             if self._groups.get(plan.number):
                 typename = str(self._theirs[plan.number].typename)
-            named = {plan.name, *columns_of(form)}
-            hidden = tuple(p.name for p in plan.parts if p.name not in named)
             out.append(Branch(plan.name, typename, plan.title, form, where, listed, hidden))
         return tuple(reversed(out))
 
@@ -268,6 +267,14 @@ class BranchForms:
         if form is not None and not plan.rows_vary and not covers(plan, self._entries):
             return ["rows", plan.table, form]
         return form
+
+    def _is_shell(self, plan: BranchPlan) -> bool:
+        """Whether a branch only says that others are there, and uproot does not read it."""
+        if plan.program is None or self._forms.get(plan.number) is not None:
+            return False
+        return plan.typename.startswith("DataVector<") or bool(
+            len(self._theirs[plan.number].branches)
+        )
 
     def _own(self, plan: BranchPlan) -> Form | None:
         """Form of what a branch itself holds."""
@@ -351,8 +358,6 @@ def _packed_item(form: Mapping[str, Any], dtype: np.dtype[Any], at: int, prefix:
             out.append([name, _packed_item(content, dtype, at, f"{prefix}{name}/")])
         else:
             out.append([name, _packed_item(content, known[0], at + int(known[1]), "")])
-    if not out:
-        raise _UnboundError(kind)
     return ["record", (form.get("parameters") or {}).get("__record__"), out]
 
 
