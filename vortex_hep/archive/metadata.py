@@ -76,9 +76,7 @@ def pack_forms(tree: TreeSource) -> dict[str, Any]:
     return {"branches": pack_branches(found)} if found else {}
 
 
-def read_branches(
-    document: Mapping[str, Any], tables: Sequence[TableSpec]
-) -> tuple[Branch, ...]:
+def read_branches(document: Mapping[str, Any], tables: Sequence[TableSpec]) -> tuple[Branch, ...]:
     """Read a tree's branches that are more than a column.
 
     Raises
@@ -88,9 +86,7 @@ def read_branches(
     """
     columns = {c.spec.name: c for t in tables for c in value_columns(t)}
     try:
-        return unpack_branches(
-            document.get("branches", ()), columns, {t.name: t for t in tables}
-        )
+        return unpack_branches(document.get("branches", ()), columns, {t.name: t for t in tables})
     except (TypeError, ValueError) as error:
         msg = f"invalid 'branches' of a tree: {fault_of(error)}"
         raise CorruptionError(msg) from error

@@ -126,7 +126,7 @@ class TreeView(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables as they are stored, as a ``TreeSource`` does.
+        """Read entries ``start`` to ``stop`` as tables as they are stored, like a ``TreeSource``.
 
         Parameters
         ----------

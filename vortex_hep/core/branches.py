@@ -47,7 +47,18 @@ _LIST, _MAP, _RECORD, _PAIR, _COUNTS, _ROWS = "list", "map", "record", "pair", "
 _OPTION, _REGULAR = "option", "regular"
 _UNKNOWN, _PACKED, _ARRAY = "unknown", "packed", "array"
 #: Items of a form of each kind, and where the first of its forms is.
-_SIZES = {_LIST: 3, _MAP: 4, _RECORD: 3, _PAIR: 2, _COUNTS: 3, _ROWS: 3, _UNKNOWN: 2, _PACKED: 3, _OPTION: 3, _REGULAR: 3}
+_SIZES = {
+    _LIST: 3,
+    _MAP: 4,
+    _RECORD: 3,
+    _PAIR: 2,
+    _COUNTS: 3,
+    _ROWS: 3,
+    _UNKNOWN: 2,
+    _PACKED: 3,
+    _OPTION: 3,
+    _REGULAR: 3,
+}
 _WITH_TABLE = (_LIST, _MAP, _COUNTS, _ROWS, _OPTION)
 #: Depth of forms that is still read.
 _DEEPEST = 64
@@ -182,7 +193,7 @@ def _check_shape(form: Any, depth: int) -> None:
     elif valid and form[0] == _RECORD:
         valid = isinstance(form[1], (str, type(None))) and isinstance(form[2], list)
         valid = valid and bool(form[2]) and all(
-            isinstance(f, list) and len(f) == 2 and isinstance(f[0], str)  # noqa: PLR2004
+            isinstance(f, list) and len(f) == 2 and isinstance(f[0], str)
             for f in form[2]
         )  # fmt: skip
     elif valid and form[0] == _PACKED:
@@ -213,7 +224,7 @@ def _check_item(item: Any, depth: int) -> None:
         valid = at >= 0 and 0 < count <= MAX_COMPONENTS and 0 < size <= MAX_COMPONENTS
         _check_item(inside, depth + 1)
     elif valid:
-        valid = len(item) == 2 and item[1] >= 0 and np.dtype(item[0]).kind in "biuf"  # noqa: PLR2004
+        valid = len(item) == 2 and item[1] >= 0 and np.dtype(item[0]).kind in "biuf"
     if not valid:
         msg = f"unknown items in packed rows: {str(item)[:60]}"
         raise ValueError(msg)
@@ -302,9 +313,7 @@ class Builder:
             about = {} if form[1] is None else {"__record__": form[1]}
             return ak.contents.RecordArray(inside, fields, parameters=about)
         if kind == _PAIR:
-            return ak.contents.RecordArray(
-                [self.layout(f, cluster, within) for f in form[1]], None
-            )
+            return ak.contents.RecordArray([self.layout(f, cluster, within) for f in form[1]], None)
         if kind == _ROWS:
             return self.layout(form[2], cluster)
         if kind == _OPTION:

@@ -158,7 +158,7 @@ def _check(spec: ColumnSpec, rule: Sequence[str], exponent: ColumnSpec | None) -
             valid = valid and bool(np.isfinite(limits).all()) and 0 < int(rule[3]) <= 1 << 32
         if rule[0] == _MANTISSA:
             paired = exponent is not None and exponent.inner == spec.inner
-            valid = valid and paired and 0 < int(rule[1]) <= 32  # noqa: PLR2004 - bits
+            valid = valid and paired and 0 < int(rule[1]) <= 32
     except ValueError:
         valid = False
     if not valid:

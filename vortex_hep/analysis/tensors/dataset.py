@@ -227,9 +227,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         offsets: dict[str, Array] = {}
         for name in self._trees:
             wanted = {n: c for n, c in self._columns.items() if c.tree == name}
-            cluster = archive[name].read_values(
-                start, stop, [c.spec.name for c in wanted.values()]
-            )
+            cluster = archive[name].read_values(start, stop, [c.spec.name for c in wanted.values()])
             for full, column in wanted.items():
                 table = cluster[column.table]
                 # None of them is text, so all are arrays.

@@ -34,7 +34,7 @@ class Bound:
 
 
 def awkward_form(branch: Any) -> dict[str, Any] | None:
-    """uproot's form of a branch; None where it has none."""
+    """Uproot's form of a branch; None where it has none."""
     try:
         form = branch.interpretation.awkward_form(branch.file)
         found: dict[str, Any] = json.loads(form.to_json())
@@ -73,9 +73,7 @@ class _Binder:
     def __init__(self, plan: BranchPlan) -> None:
         self.plan = plan
         self.parts = list(plan.parts)
-        self._by_path = {
-            _path(part, plan): k for k, part in reversed(list(enumerate(plan.parts)))
-        }
+        self._by_path = {_path(part, plan): k for k, part in reversed(list(enumerate(plan.parts)))}
 
     def bind(self, form: Mapping[str, Any], path: str, depth: int) -> tuple[Form, list[str]]:
         """Form of what is at a path, inside ``depth`` lists, and the lists that it is in."""

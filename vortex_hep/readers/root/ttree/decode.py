@@ -251,7 +251,7 @@ def _string_lengths(plan: BranchPlan, payload: memoryview, entries: int) -> Arra
             return None
         if length == "4":
             at += 4 + int.from_bytes(text[at : at + 4], "big")
-        elif text[at] == 255:  # noqa: PLR2004 - says that four bytes follow
+        elif text[at] == 255:
             at += 5 + int.from_bytes(text[at + 1 : at + 5], "big")
         else:
             at += 1 + text[at]

@@ -121,7 +121,13 @@ def _basic(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
     kind = layout.COUNTED if record_types.is_member_of_items(branch) else layout.FIXED
     parts = flatten_dtype(row, plan.name)
     return [
-        replace(plan, kind=kind, stride=row.itemsize, parts=parts, typename=plain_typename(dtype.str, shape))
+        replace(
+            plan,
+            kind=kind,
+            stride=row.itemsize,
+            parts=parts,
+            typename=plain_typename(dtype.str, shape),
+        )
     ]
 
 
