@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from vortex_hep.archive.cache import CacheLike
 from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
+from vortex_hep.archive.rootnames import (
+    EarlierCycle,
+    find_cycles,
+    read_blob,
+    remainder_numbers,
+)
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
-from vortex_hep.codec.columns import classical
-from vortex_hep.codec.container.container import ContainerReader, check_decoded
+from vortex_hep.codec.container.container import ContainerReader
 from vortex_hep.core import arrays as build
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.core.text import fault_of
-from vortex_hep.errors import CorruptionError, NotFoundError
-from vortex_hep.models.model import CHUNK_REMAINDER, Model
+from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedFeatureError
+from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -79,7 +83,7 @@ class Archive(Mapping[str, TreeView]):
         self.cache = handle.cache
         try:
             self.source: Mapping[str, Any] = handle.described("source", dict, {})
-            self._remainder = handle.described("remainder", list, [])
+            handle.described("remainder", list, [])
             trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
@@ -119,15 +123,37 @@ class Archive(Mapping[str, TreeView]):
         return out
 
     def __getitem__(self, name: str) -> TreeView:
-        key = name.split(";")[0] if name not in self.trees else name
-        if key not in self.trees:
-            known = ", ".join(self.trees) or "none"
-            near = build.near_misses(key, list(self.trees))
+        if name in self.trees:
+            return self.trees[name]
+        key, _, cycle = name.rpartition(";")
+        if key in self.trees and cycle.isdecimal():
+            return self._cycle(key, int(cycle))
+        known = ", ".join(self.trees) or "none"
+        near = build.near_misses(name, list(self.trees))
+        raise NotFoundError(
+            f"no such tree; there are {known}", path=self.path, tree=name,
+            hint=f"did you mean {near}?" if near else None,
+        )  # fmt: skip
+
+    def _cycle(self, name: str, number: int) -> TreeView:
+        """A tree by its cycle in the ROOT file."""
+        cycles = find_cycles(self._handle, name)
+        found = cycles.get(number)
+        if found is None or found.tree not in self.trees:
+            known = ", ".join(str(n) for n in sorted(cycles, reverse=True)) or "no cycles"
             raise NotFoundError(
-                f"no such tree; there are {known}", path=self.path, tree=name,
-                hint=f"did you mean {near}?" if near else None,
+                f"no such cycle; there are {known}", path=self.path, tree=f"{name};{number}",
+                hint=f"without a cycle, {name!r} is the newest",
             )  # fmt: skip
-        return self.trees[key]
+        if found.entries is None and found.known:
+            return self.trees[found.tree]
+        if found.entries is None:
+            raise UnsupportedFeatureError(
+                "the archive does not say which entries this older cycle has",
+                path=self.path, tree=f"{name};{number}",
+                hint="compress the file anew, or restore it and read it with ROOT",
+            )  # fmt: skip
+        return EarlierCycle(self.trees[found.tree], f"{name};{number}", found.entries)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.trees)
@@ -157,14 +183,7 @@ class Archive(Mapping[str, TreeView]):
         return _Blobs(dict(self._remainder_entries()), self._blob)
 
     def _blob(self, number: int) -> bytes:
-        row = self.reader.chunks[number]
-        payload = self.reader.read(number)
-        if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-            raise CorruptionError(f"chunk {number} is not of the remainder", path=self.path)
-        coder = int.from_bytes(payload[:2], "little")
-        blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
-        check_decoded(row, blob, path=self.path)
-        return blob
+        return read_blob(self._handle, number)
 
     @property
     def identity(self) -> Identity | None:
@@ -179,15 +198,7 @@ class Archive(Mapping[str, TreeView]):
         return None if found is None else Identity.parse(found)
 
     def _remainder_entries(self) -> list[tuple[str, int]]:
-        try:
-            entries = [(str(name), int(number)) for name, number in self._remainder]
-        except (TypeError, ValueError) as error:
-            msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
-            raise CorruptionError(msg, path=self.path) from error
-        if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
-            msg = "'remainder' in the archive's metadata names a chunk that is missing"
-            raise CorruptionError(msg, path=self.path)
-        return entries
+        return list(remainder_numbers(self._handle).items())
 
     def info(self) -> dict[str, Any]:
         """Sizes of everything: file, model, trees, tables and columns.

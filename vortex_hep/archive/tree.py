@@ -14,10 +14,11 @@ from vortex_hep.archive.metadata import (
     unpack_names,
     unpack_tables,
 )
+from vortex_hep.archive.rootnames import is_ntuple
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
 from vortex_hep.core.branches import renamed
-from vortex_hep.core.schema import Cluster, Member, TableData
+from vortex_hep.core.schema import Cluster, Member, TableData, TableSpec
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
@@ -57,6 +58,8 @@ class ArchiveTree(TreeView):
             tables, self.plans = unpack_tables(document)
             self.family, self.members = unpack_names(document)
             branches = read_branches(document, tables)
+            if any(c.interpretation == "string" for t in tables for c in t.columns):
+                tables = _with_text(tables) if is_ntuple(handle, name) else tables
         except CorruptionError as error:
             error.path = handle.path
             raise
@@ -232,6 +235,20 @@ class ArchiveTree(TreeView):
             for name, table in decoded.items():
                 cache.put(self._key(number, name), table)
         return decoded
+
+
+def _with_text(tables: tuple[TableSpec, ...]) -> tuple[TableSpec, ...]:
+    """Tables of an RNTuple whose strings early writers took for those of a TTree."""
+    return tuple(
+        replace(
+            table,
+            columns=tuple(
+                replace(c, interpretation="text") if c.interpretation == "string" else c
+                for c in table.columns
+            ),
+        )
+        for table in tables
+    )
 
 
 @dataclass

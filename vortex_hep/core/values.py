@@ -136,7 +136,8 @@ def value_columns(table: TableSpec) -> tuple[ValueColumn, ...]:
             out.append(ValueColumn(spec, (spec.name,)))
             continue
         _check(spec, rule, exponent)
-        name, stored = spec.name, (spec.name,)
+        name = spec.name
+        stored: tuple[str, ...] = (spec.name,)
         if rule[0] == _MANTISSA and exponent is not None:
             name = spec.name.rpartition(f".{_MANTISSA}")[0] or spec.name
             stored = (exponent.name, spec.name)

@@ -157,6 +157,7 @@ def _write_tree(
     }
     if record.source is None:
         item["shared"] = True
+        item["entries"] = max((branch.entries for branch in record.branches), default=0)
         numbers = _numbers_by_seek(source)
         return item, [("object", _clear_shared(record, numbers))]
     tree = record.source
