@@ -8,6 +8,7 @@ from typing import Any
 
 from vortex_hep.codec.plan import CORE, Plan
 from vortex_hep.core.branches import Branch, pack_branches, unpack_branches
+from vortex_hep.core.interpretations import value_columns
 from vortex_hep.core.schema import (
     COLUMN_DTYPES,
     MAX_COMPONENTS,
@@ -18,7 +19,6 @@ from vortex_hep.core.schema import (
     TreeSource,
 )
 from vortex_hep.core.text import fault_of
-from vortex_hep.core.values import value_columns
 from vortex_hep.errors import CorruptionError
 
 

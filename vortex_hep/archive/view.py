@@ -17,9 +17,9 @@ from vortex_hep.core.branches import (
     plain_form,
     refuse_unknown,
 )
+from vortex_hep.core.interpretations import ValueColumn, compute_table, value_columns, value_table
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
-from vortex_hep.core.values import ValueColumn, compute_table, value_columns, value_table
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
@@ -55,7 +55,7 @@ class TreeView(ABC):
     tables : tuple of TableSpec
         Columns that share their rows, as they are stored.
     value_tables : tuple of TableSpec
-        The same tables with the columns that users know; see :mod:`vortex_hep.core.values`.
+        The same tables with the columns that users know; see :mod:`vortex_hep.core.interpretations`.
     """
 
     def __init__(

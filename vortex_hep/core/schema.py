@@ -52,7 +52,7 @@ class ColumnSpec:
         For :data:`VARBYTES`: ``"text"`` (UTF-8), ``"string"`` (text behind its length, as ROOT
         stores it), ``"string N L"`` (the same behind N more bytes, and with a length of ``1-5`` or
         ``4`` bytes) or ``"opaque"`` (bytes of a record as stored). For numbers: how values follow
-        from them, see :mod:`vortex_hep.core.values`.
+        from them, see :mod:`vortex_hep.core.interpretations`.
     """
 
     name: str

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from vortex_hep.core import values
+from vortex_hep.core import interpretations as values
 from vortex_hep.core.branches import Branch, Form, columns_of, is_short, unknown_reason
 from vortex_hep.core.schema import VARBYTES
 from vortex_hep.readers.root.ttree.layout import BYTES, NONE, STORED, BranchPart, BranchPlan

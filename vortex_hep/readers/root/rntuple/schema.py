@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vortex_hep.core import values
+from vortex_hep.core import interpretations as values
 from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableSpec
 from vortex_hep.readers.conventions.nanoaod import collection_name, link_target
 from vortex_hep.readers.root.rntuple.pages import INDEX_TYPES, QUANTIZED, PageCodec

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import uproot
 
-from vortex_hep.core import values
+from vortex_hep.core import interpretations as values
 from vortex_hep.readers.root.records import record_types
 from vortex_hep.readers.root.records.records import Program
 from vortex_hep.readers.root.ttree import layout
