@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan.inputs import find_inputs
+from vortex_hep.core.storage.paths import same_file_key
 from vortex_hep.errors import MissingError, NetworkError, SourceError, UnsupportedTypeError
 
 __all__ = ["xrootd", "xrootd_base"]

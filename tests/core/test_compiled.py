@@ -195,3 +195,35 @@ def test_all_kernels_of_the_package_are_made_here():
             assert not re.search(r"\bn?jit\(|numba import .*(jit|intrinsic)", path.read_text()), (
                 path
             )
+
+
+@pytest.mark.parametrize("left", [0, 30, 1000])
+def test_files_of_the_cache_that_were_cut_are_made_anew(folder, left):
+    first = run(folder)
+    for path in Path(first[2]).glob("*.nb*"):
+        path.write_bytes(path.read_bytes()[:left])
+    assert run(folder) == first
+    assert run(folder)[1] == 1
+
+
+FULL = """
+import errno, warnings
+from numba.core import caching
+
+def fail(self, path):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+caching.IndexDataCacheFile._open_for_write = fail
+from small.pieces import called
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    results = [called(number) for number in (1, 2.0)]
+print(int(sum(results)), len(found), found[0].message.args[0].replace(" ", "_"))
+"""
+
+
+def test_a_full_disk_is_told_once_and_stops_nothing(folder):
+    value, warnings, message = run(folder, FULL)
+    assert (value, warnings) == (23, 1)
+    assert "No_space_left" in message
+    assert "NUMBA_CACHE_DIR" in message

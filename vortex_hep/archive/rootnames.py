@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vortex_hep.archive.handle import Handle
 from vortex_hep.archive.view import Filter, TreeView
-from vortex_hep.codec.columns import classical
-from vortex_hep.codec.container.container import check_decoded
 from vortex_hep.core.schema import Cluster
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
-from vortex_hep.models.model import CHUNK_REMAINDER
 
 _SKELETON, _NTUPLES = "root/skeleton", "root/ntuple/"
 
@@ -38,50 +35,12 @@ class Cycle:
     known: bool = True
 
 
-def remainder_numbers(handle: Handle) -> dict[str, int]:
-    """Chunks of the remainder's blobs, by name.
-
-    Raises
-    ------
-    CorruptionError
-        The metadata do not say.
-    """
-    try:
-        named = handle.described("remainder", list, [])
-        entries = {str(name): int(number) for name, number in named}
-    except (TypeError, ValueError) as error:
-        msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
-        raise CorruptionError(msg, path=handle.path) from error
-    if not all(0 <= number < len(handle.reader.chunks) for number in entries.values()):
-        msg = "'remainder' in the archive's metadata names a chunk that is missing"
-        raise CorruptionError(msg, path=handle.path)
-    return entries
-
-
-def read_blob(handle: Handle, number: int) -> bytes:
-    """Decode a blob of the remainder.
-
-    Raises
-    ------
-    CorruptionError
-        It is damaged.
-    """
-    row = handle.reader.chunks[number]
-    payload = handle.reader.read(number)
-    if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-        raise CorruptionError(f"chunk {number} is not of the remainder", path=handle.path)
-    coder = int.from_bytes(payload[:2], "little")
-    blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
-    check_decoded(row, blob, path=handle.path)
-    return blob
-
-
 def is_ntuple(handle: Handle, name: str) -> bool:
     """Whether a tree of an archive was an RNTuple."""
-    numbers = remainder_numbers(handle)
-    if not any(blob.startswith(_NTUPLES) for blob in numbers):
+    blobs = handle.remainder()
+    if not any(blob.startswith(_NTUPLES) for blob in blobs):
         return False
-    return any(str(item["name"]) == name for item in _skeleton(handle, numbers)["ntuples"])
+    return any(str(item["name"]) == name for item in _skeleton(handle, blobs)["ntuples"])
 
 
 def find_cycles(handle: Handle, name: str) -> dict[int, Cycle]:
@@ -98,10 +57,10 @@ def find_cycles(handle: Handle, name: str) -> dict[int, Cycle]:
     CorruptionError
         The remainder is damaged.
     """
-    numbers = remainder_numbers(handle)
-    if _SKELETON not in numbers:
+    blobs = handle.remainder()
+    if _SKELETON not in blobs:
         return {}
-    skeleton = _skeleton(handle, numbers)
+    skeleton = _skeleton(handle, blobs)
     out: dict[int, Cycle] = {}
     try:
         for key in skeleton["keys"]:
@@ -121,9 +80,9 @@ def find_cycles(handle: Handle, name: str) -> dict[int, Cycle]:
     return out
 
 
-def _skeleton(handle: Handle, numbers: dict[str, int]) -> dict[str, Any]:
+def _skeleton(handle: Handle, blobs: Mapping[str, bytes]) -> dict[str, Any]:
     try:
-        found = json.loads(read_blob(handle, numbers[_SKELETON]))
+        found = json.loads(blobs[_SKELETON])
         return {name: found[name] for name in ("keys", "trees", "ntuples")}
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CorruptionError):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import fnmatch
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from vortex_hep.core import arrays as build
 from vortex_hep.core.branches import (
@@ -18,9 +22,17 @@ from vortex_hep.core.branches import (
     refuse_unknown,
 )
 from vortex_hep.core.interpretations import ValueColumn, compute_table, value_columns, value_table
+from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
+from vortex_hep.core.text import html_table, near_misses, plural
+from vortex_hep.core.values import ColumnValues, may_differ
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+
+#: What to do about a tree or branch that is kept as bytes.
+UNREAD_HINT = "restore the file and read it there"
+#: Branches that a notebook shows of a tree.
+_SHOWN = 50
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -55,7 +67,8 @@ class TreeView(ABC):
     tables : tuple of TableSpec
         Columns that share their rows, as they are stored.
     value_tables : tuple of TableSpec
-        The same tables with the columns that users know; see :mod:`vortex_hep.core.interpretations`.
+        The same tables with the columns that users know; see
+        :mod:`vortex_hep.core.interpretations`.
     """
 
     def __init__(
@@ -77,6 +90,7 @@ class TreeView(ABC):
         self._specs = {c.name: c for t in self.value_tables for c in t.columns}
         self._table_of = {c.name: t for t in self.value_tables for c in t.columns}
         by_name = {t.name: t for t in self.value_tables}
+        self._unread: dict[str, str] = {}
         self._build = Builder(self._specs, by_name, self._table_of)
         self.described = tuple(branches)
         self._branches, self._listed = self._all_branches(by_name)
@@ -116,6 +130,23 @@ class TreeView(ABC):
     def __repr__(self) -> str:
         return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._listed)} branches)>"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            [s.name, s.typename, s.title] for s in map(self.branch, islice(self._listed, _SHOWN))
+        ]
+        if len(self._listed) > _SHOWN:
+            rows.append([f"... {len(self._listed) - _SHOWN} more", "", ""])
+        title = f"{self.name}: {plural(self.num_entries, 'entry', 'entries')}"
+        return f"<p>{escape(title)}</p>" + html_table(
+            ["branch", "type", "title"], rows, left=range(3)
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            f"the tree {self.name!r} is no array", path=self.path,
+            hint="tree.arrays(library='np') gives a dict of arrays, tree['branch'].array() one",
+        )  # fmt: skip
+
     @abstractmethod
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges of the archive's clusters; ``target_bytes`` is of no effect."""
@@ -144,29 +175,38 @@ class TreeView(ABC):
             As in :meth:`arrays`.
         """
 
-    def read_values(self, start: int, stop: int, columns: Sequence[str]) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables of the values that users know.
+    def column_values(self) -> Mapping[str, ColumnValues]:
+        """How columns become values, where they are not values as they are."""
+        return {}
+
+    def read_values(
+        self, start: int, stop: int, columns: Sequence[str], others: Sequence[str] = ()
+    ) -> Cluster:
+        """Read entries as tables of values.
 
         Parameters
         ----------
         start, stop : int
         columns : sequence of str
             Names of columns of ``value_tables``.
-
-        Returns
-        -------
-        dict of str to TableData
+        others : sequence of str
+            Such columns that count items; they are what is stored.
 
         Raises
         ------
+        UnsupportedTypeError
+            A column is of a type that has no values here.
         NotFoundError, CorruptionError, ModelMismatchError
             As in :meth:`arrays`.
         """
-        stored = self.read(start, stop, self.stored_names(columns))
+        self._check_values(columns)
+        names = list(dict.fromkeys([*columns, *others]))
+        stored = self.read(start, stop, self.stored_names(names))
         wanted: dict[str, list[ValueColumn]] = {}
-        for name in dict.fromkeys(columns):
+        for name in names:
             wanted.setdefault(self._table_of[name].name, []).append(self._columns[name])
-        return {table: compute_table(stored[table], of) for table, of in wanted.items()}
+        found = {table: compute_table(stored[table], of) for table, of in wanted.items()}
+        return self._as_values(found, columns)
 
     def stored_names(self, names: Sequence[str]) -> list[str]:
         """Columns of ``tables`` from which the values of some columns follow.
@@ -179,6 +219,26 @@ class TreeView(ABC):
         for name in names:
             self._spec(name)
         return list(dict.fromkeys(s for name in names for s in self._columns[name].stored))
+
+    def _values_of(self, names: Sequence[str]) -> dict[str, ColumnValues]:
+        some = [n for n in names if may_differ(self._spec(n))]
+        # What decides is in the remainder, which is not read for nothing.
+        known = self.column_values() if some else {}
+        return {n: known[n] for n in some if n in known}
+
+    def _check_values(self, names: Sequence[str]) -> None:
+        for name, values in self._values_of(names).items():
+            if values.refusal:
+                values.of(np.zeros(0), path=self.path, tree=self.name, branch=name)
+
+    def _as_values(self, cluster: Cluster, names: Sequence[str]) -> Cluster:
+        for name, values in self._values_of(names).items():
+            data = cluster[self._table_of[name].name]
+            column = np.asarray(data.columns[name])
+            data.columns[name] = values.of(
+                column, path=self.path, tree=self.name, branch=name
+            )  # fmt: skip
+        return cluster
 
     @abstractmethod
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
@@ -267,7 +327,17 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        return self._arrays(names, build.empty_cluster(self.value_tables), 0, "ak")
+        cluster = build.empty_cluster(self.value_tables)
+        cluster = self._as_values(cluster, self._columns_of(names))
+        return self._arrays(names, cluster, 0, "ak")
+
+    def _columns_of(self, names: Sequence[str]) -> list[str]:
+        """Columns whose values branches hold; those that count items are left out."""
+        return list(dict.fromkeys(c for n in names for c in columns_of(self.branch(n).form)))
+
+    def note_unread(self, reasons: Mapping[str, str]) -> None:
+        """Note of branches that are kept as bytes why they are, for errors to tell."""
+        self._unread = dict(reasons)
 
     def _arrays(self, names: Sequence[str], cluster: Cluster, entries: int, library: str) -> Any:
         """Put branches together."""
@@ -284,7 +354,10 @@ class TreeView(ABC):
         return self._specs[name]
 
     def _unknown(self, name: str, known: list[str]) -> NotFoundError:
-        near = build.near_misses(name, known)
+        if name in self._unread:
+            msg = f"this branch is kept as bytes: {self._unread[name]}"
+            return NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
+        near = near_misses(name, known)
         return NotFoundError(
             "no such branch", path=self.path, tree=self.name, branch=name,
             hint=f"did you mean {near}?" if near else None,
@@ -297,6 +370,7 @@ class TreeView(ABC):
                 raise self._unknown(name, list(self._stored))
         return list(self._stored if columns is None else columns)
 
+    @checked_options
     def arrays(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -339,7 +413,8 @@ class TreeView(ABC):
         names = self.names(expressions, filter_name)
         start, stop = self.entry_range(entry_start, entry_stop)
         entries = stop - start
-        cluster = self.read_values(start, stop, self.columns(names))
+        needed, wanted = self.columns(names), self._columns_of(names)
+        cluster = self.read_values(start, stop, wanted, needed)
         for name in names:
             form = self.branch(name).form
             if is_short(form) and cluster[form[1]].num_rows != entries and library == "ak":
@@ -375,6 +450,7 @@ class TreeView(ABC):
             out += self._build.needed(branch.form)
         return list(dict.fromkeys(out))
 
+    @checked_options
     def iterate(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -443,13 +519,18 @@ class TreeView(ABC):
     ) -> list[str]:
         """Branches that :meth:`arrays` reads when it is given these.
 
+        Of all, or of those that a pattern matches, the ones without values are left out.
+
         Raises
         ------
         NotFoundError
             One of ``expressions`` does not exist.
         """
         if expressions is None:
-            return self.keys(filter_name=filter_name)
+            found = self.keys(filter_name=filter_name)
+            values = self._values_of(self._columns_of(found))
+            refused = {n for n, v in values.items() if v.refusal}
+            return [n for n in found if refused.isdisjoint(columns_of(self.branch(n).form))]
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:
             self.branch(name)
@@ -483,6 +564,38 @@ class ArchiveBranch:
         """Entries of the tree."""
         return self._tree.num_entries
 
+    def __len__(self) -> int:
+        return self.num_entries
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Read the branch as a NumPy array, for ``np.asarray``.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            The items of an entry differ in number, so that no NumPy array holds them.
+        """
+        import awkward as ak
+
+        if copy is False:
+            raise ValueError(f"the branch {self.name!r} is decoded, which makes a copy")
+        found = self.array()
+        try:
+            out = ak.to_numpy(found, allow_missing=False)
+        except (ValueError, TypeError) as error:
+            raise UnsupportedTypeError(
+                "its entries are lists of several lengths, or what NumPy has no type for",
+                path=self._tree.path, tree=self._tree.name, branch=self.name,
+                hint="branch.array() gives an Awkward Array, branch.array(library='np') objects",
+            ) from error  # fmt: skip
+        return out if dtype is None else out.astype(dtype)
+
+    def _repr_html_(self) -> str:
+        rows = [["type", self.typename], ["entries", f"{self.num_entries:,}"]]
+        rows += [["title", self.title]] if self.title else []
+        return html_table([self.name, ""], rows, left=(0, 1))
+
+    @checked_options
     def array(
         self, *, entry_start: int | None = None, entry_stop: int | None = None, library: str = "ak"
     ) -> Any:
