@@ -37,15 +37,15 @@ def test_rntuple(tmp_path):
 
 def test_records(tmp_path):
     path = tmp_path / "r.root"
-    rows = np.array([(1, 2.5), (3, 4.5)], [("a", ">i4"), ("b", ">f8")])
+    rows = ak.Array([[{"a": 1, "b": 2.5}, {"a": 3, "b": 4.5}], []])
     with uproot.recreate(path) as file:
-        file.mktree("t", {"r": rows.dtype}).extend({"r": rows})
-    with _archive(path) as archive, uproot.open(path) as file:
-        assert list(archive["t"]) == ["r"]
-        for library in ("ak", "np"):
-            ours = archive["t"]["r"].array(library=library)
-            assert ours.tolist() == file["t"]["r"].array(library=library).tolist()
-        assert archive["t"]["r.b"].array().tolist() == [2.5, 4.5]
+        file.mkrntuple("t", {"r": rows})
+    with _archive(path) as archive:
+        tree = archive["t"]
+        assert list(tree) == ["r"]
+        assert tree["r"].array().tolist() == rows.tolist()
+        assert tree["r.b"].array().tolist() == rows["b"].tolist()
+        assert tree.arrays(library="np")["r"][0]["a"].tolist() == [1, 3]
 
 
 def test_cycles(tmp_path):

@@ -52,6 +52,8 @@ def describe_fields(
         (column.name, column.table): None for column in columns if column.role in (DATA, LENGTHS)
     }
     out = []
+    if not ntuple.all_fields:  # they are made when they are asked for, and forms need them
+        return ()
     for number, record in enumerate(ntuple.field_records):
         name = record.field_name
         plain = (name, 0) in whole and int(record.struct_role) == _LEAF
