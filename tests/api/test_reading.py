@@ -214,8 +214,8 @@ def test_input_from_a_url(example_file, tmp_path):
 
 def test_strings_and_records(tmp_path):
     """Text comes without its length; records that stay as they are come as bytes."""
-    from vortex_hep.core.arrays import assemble, empty_table
-    from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableData, TableSpec, VarBytes
+    from vortex_hep.core.arrays import leaf_layout, leaf_numpy
+    from vortex_hep.core.schema import VARBYTES, ColumnSpec, VarBytes
 
     long = b"x" * 300
     rows = [b"\x02ab", b"\x00", b"\xff" + (300).to_bytes(4, "big") + long]
@@ -225,14 +225,10 @@ def test_strings_and_records(tmp_path):
     )
     text = ColumnSpec("s", VARBYTES, interpretation="string")
     raw = ColumnSpec("o", VARBYTES, interpretation="opaque")
-    data = {"": TableData(np.arange(4), {"s": strings, "o": strings})}
-    table = TableSpec("", (text, raw))
-    columns = {"s": (text, table, data), "o": (raw, table, data)}
-    assert assemble(columns, 3, "np")["s"].tolist() == ["ab", "", "x" * 300]
-    assert assemble(columns, 3, "np")["o"].tolist() == rows
-    array = assemble(columns, 3, "ak")
-    assert array.s.to_list() == ["ab", "", "x" * 300]
-    assert array.o.to_list() == rows
-    nothing = {"": empty_table([text, raw])}
-    assert assemble({"s": (text, table, nothing)}, 0, "ak").s.to_list() == []
-    assert assemble({"s": (text, table, nothing)}, 0, "np")["s"].tolist() == []
+    assert leaf_numpy(text, strings).tolist() == ["ab", "", "x" * 300]
+    assert leaf_numpy(raw, strings).tolist() == rows
+    assert ak.to_list(leaf_layout(text, strings)) == ["ab", "", "x" * 300]
+    assert ak.to_list(leaf_layout(raw, strings)) == rows
+    nothing = VarBytes(np.zeros(1, np.int64), np.zeros(0, np.uint8))
+    assert ak.to_list(leaf_layout(text, nothing)) == []
+    assert leaf_numpy(text, nothing).tolist() == []

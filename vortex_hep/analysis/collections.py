@@ -138,13 +138,14 @@ def _look(
             ranges = tuple(cluster_steps(tree, entries)) or ((0, 0),)
         # Sorted, as files of one kind may differ in the order of their branches.
         columns = tuple(sorted(names))
-        branches = [tree.spec(n) for n in columns]
+        branches = [tree.branch(n) for n in columns]
+        empty = tree.empty(columns).layout.form
         return _Found(
             [
                 Partition(storage.absolute(spec.path), tree.name, a, b, archive.fingerprint)
                 for a, b in ranges
             ],
             columns,
-            [(b.typename, b.dtype, b.inner, b.interpretation) for b in branches],
-            tree.empty(columns).layout.form,
+            [(b.typename, str(f)) for b, f in zip(branches, empty.contents, strict=True)],
+            empty,
         )

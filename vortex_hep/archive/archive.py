@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from vortex_hep.archive.cache import CacheLike
 from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
+from vortex_hep.archive.rootnames import EarlierCycle, find_cycles
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
 from vortex_hep.archive.view import UNREAD_HINT
 from vortex_hep.codec.container.container import ContainerReader
@@ -18,7 +19,12 @@ from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.core.text import fault_of, format_bytes, html_table, near_misses
-from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError
+from vortex_hep.errors import (
+    CorruptionError,
+    NotFoundError,
+    UnsupportedFeatureError,
+    UnsupportedTypeError,
+)
 from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
@@ -134,20 +140,44 @@ class Archive(Mapping[str, TreeView]):
         return found
 
     def __getitem__(self, name: str) -> TreeView:
-        key = name.split(";")[0] if name not in self.trees else name
-        if key not in self.trees:
-            unread = next((u for u in self.unread if u.tree in ("", key) and not u.branch), None)
-            if unread is not None:
-                what = "this tree" if unread.tree else "the file"
-                msg = f"{what} is kept as bytes: {unread.reason}"
-                raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
-            known = ", ".join(self.trees) or "none"
-            near = near_misses(key, list(self.trees))
+        if name in self.trees:
+            return self.trees[name]
+        key, _, cycle = name.rpartition(";")
+        if key in self.trees and cycle.isdecimal():
+            return self._cycle(key, int(cycle))
+        unread = next(
+            (u for u in self.unread if u.tree in ("", name, key or name) and not u.branch), None
+        )
+        if unread is not None:
+            what = "this tree" if unread.tree else "the file"
+            msg = f"{what} is kept as bytes: {unread.reason}"
+            raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
+        known = ", ".join(self.trees) or "none"
+        near = near_misses(name, list(self.trees))
+        raise NotFoundError(
+            f"no such tree; there are {known}", path=self.path, tree=name,
+            hint=f"did you mean {near}?" if near else None,
+        )  # fmt: skip
+
+    def _cycle(self, name: str, number: int) -> TreeView:
+        """A tree by its cycle in the ROOT file."""
+        cycles = find_cycles(self._handle, name)
+        found = cycles.get(number)
+        if found is None or found.tree not in self.trees:
+            known = ", ".join(str(n) for n in sorted(cycles, reverse=True)) or "no cycles"
             raise NotFoundError(
-                f"no such tree; there are {known}", path=self.path, tree=name,
-                hint=f"did you mean {near}?" if near else None,
+                f"no such cycle; there are {known}", path=self.path, tree=f"{name};{number}",
+                hint=f"without a cycle, {name!r} is the newest",
             )  # fmt: skip
-        return self.trees[key]
+        if found.entries is None and found.known:
+            return self.trees[found.tree]
+        if found.entries is None:
+            raise UnsupportedFeatureError(
+                "the archive does not say which entries this older cycle has",
+                path=self.path, tree=f"{name};{number}",
+                hint="compress the file anew, or restore it and read it with ROOT",
+            )  # fmt: skip
+        return EarlierCycle(self.trees[found.tree], f"{name};{number}", found.entries)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.trees)

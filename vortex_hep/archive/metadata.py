@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vortex_hep.codec.plan import CORE, Plan
+from vortex_hep.core.branches import Branch, pack_branches, unpack_branches
+from vortex_hep.core.interpretations import value_columns
 from vortex_hep.core.schema import (
     COLUMN_DTYPES,
     MAX_COMPONENTS,
@@ -66,6 +68,28 @@ def pack_tables(
             [p.name, [t.name for t in tables].index(p.table), _places(p, tables)] for p in plans
         ],
     }
+
+
+def pack_forms(tree: TreeSource) -> dict[str, Any]:
+    """Describe the branches of a tree that are more than a column: ``branches``, if it has any."""
+    found: Sequence[Branch] = getattr(tree, "branch_forms", ())
+    return {"branches": pack_branches(found)} if found else {}
+
+
+def read_branches(document: Mapping[str, Any], tables: Sequence[TableSpec]) -> tuple[Branch, ...]:
+    """Read a tree's branches that are more than a column.
+
+    Raises
+    ------
+    CorruptionError
+        They are invalid.
+    """
+    columns = {c.spec.name: c for t in tables for c in value_columns(t)}
+    try:
+        return unpack_branches(document.get("branches", ()), columns, {t.name: t for t in tables})
+    except (TypeError, ValueError) as error:
+        msg = f"invalid 'branches' of a tree: {fault_of(error)}"
+        raise CorruptionError(msg) from error
 
 
 def pack_names(tree: TreeSource) -> dict[str, Any]:

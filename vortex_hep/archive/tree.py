@@ -8,11 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vortex_hep.archive.handle import Handle
-from vortex_hep.archive.metadata import unpack_clusters, unpack_names, unpack_tables
+from vortex_hep.archive.metadata import (
+    read_branches,
+    unpack_clusters,
+    unpack_names,
+    unpack_tables,
+)
+from vortex_hep.archive.rootnames import is_ntuple
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
+from vortex_hep.core.branches import renamed
 from vortex_hep.core.conversions import Conversion
-from vortex_hep.core.schema import Cluster, Member, TableData
+from vortex_hep.core.schema import Cluster, Member, TableData, TableSpec
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
@@ -51,10 +58,13 @@ class ArchiveTree(TreeView):
             name, num_entries, self.clusters = unpack_clusters(document)
             tables, self.plans = unpack_tables(document)
             self.family, self.members = unpack_names(document)
+            branches = read_branches(document, tables)
+            if any(c.interpretation == "string" for t in tables for c in t.columns):
+                tables = _with_text(tables) if is_ntuple(handle, name) else tables
         except CorruptionError as error:
             error.path = handle.path
             raise
-        super().__init__(name, handle.path, num_entries, tables)
+        super().__init__(name, handle.path, num_entries, tables, branches)
         self._plan_of = {n: p.name for p in self.plans for n in p.columns}
         self._place = {p.name: k for k, p in enumerate(self.plans)}
         self._decoder: tuple[Executor, TreeDecoder] | None = None
@@ -66,8 +76,12 @@ class ArchiveTree(TreeView):
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
+        return self.cost_of(self.columns(self.keys(filter_name=filter_name)))
+
+    def cost_of(self, columns: Sequence[str]) -> dict[str, int]:
+        """What reading columns of ``value_tables`` costs; see :meth:`TreeView.cost`."""
         sizes = self._handle.reader.chunks["stored_size"]
-        wanted = self._plans_of(self.keys(filter_name=filter_name))
+        wanted = self._plans_of(self.stored_names(columns))
         return {
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
             for name in (self._decoder_now().needed(wanted) if wanted else ())
@@ -93,7 +107,7 @@ class ArchiveTree(TreeView):
                 f"invalid 'raw' in 'tables' of the metadata: {fault_of(error)}",
                 path=self.path, tree=self.name,
             ) from error  # fmt: skip
-        return sum(sizes[n] for n in names)
+        return sum(sizes[n] for n in self.stored_names(names))
 
     def _plans_of(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(self._plan_of[n] for n in names))
@@ -114,11 +128,10 @@ class ArchiveTree(TreeView):
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Read entries as tables; see :meth:`TreeView.read`."""
-        names = list(self._specs) if columns is None else list(columns)
+        names = self._stored_or_all(columns)
         by_table: dict[str, list[str]] = {}
         for n in names:
-            self._spec(n)
-            by_table.setdefault(self._table_of[n].name, []).append(n)
+            by_table.setdefault(self._stored[n], []).append(n)
         parts: dict[str, list[TableData]] = {t: [] for t in by_table}
         plans = self._plans_of(names)
         touched = [k for k, (a, b, _) in enumerate(self.clusters) if max(a, start) < min(b, stop)]
@@ -136,7 +149,8 @@ class ArchiveTree(TreeView):
             elif parts[table]:
                 out[table] = build.join_tables(parts[table])
             else:
-                out[table] = build.empty_table([self._specs[n] for n in wanted])
+                specs = next(t.columns for t in self.tables if t.name == table)
+                out[table] = build.empty_table([c for c in specs if c.name in wanted])
         return out
 
     def check(self, number: int) -> None:
@@ -236,6 +250,20 @@ class ArchiveTree(TreeView):
         return decoded
 
 
+def _with_text(tables: tuple[TableSpec, ...]) -> tuple[TableSpec, ...]:
+    """Tables of an RNTuple whose strings early writers took for those of a TTree."""
+    return tuple(
+        replace(
+            table,
+            columns=tuple(
+                replace(c, interpretation="text") if c.interpretation == "string" else c
+                for c in table.columns
+            ),
+        )
+        for table in tables
+    )
+
+
 @dataclass
 class _Payloads:
     """Payloads that were fetched for the clusters of one call, by chunk.
@@ -292,7 +320,17 @@ class MemberTree(TreeView):
             for t in tree.tables
             if all(c.name.startswith(member.prefix) for c in t.columns)
         )
-        super().__init__(member.name, tree.path, tree.num_entries, tables)
+        branches = tuple(
+            replace(
+                branch,
+                name=self._strip(branch.name),
+                form=renamed(branch.form, self._strip, self._strip_table),
+                hidden=tuple(map(self._strip, branch.hidden)),
+            )
+            for branch in tree.described
+            if branch.name.startswith(member.prefix)
+        )
+        super().__init__(member.name, tree.path, tree.num_entries, tables, branches)
 
     def _strip(self, name: str) -> str:
         return name.removeprefix(self._prefix)
@@ -306,9 +344,7 @@ class MemberTree(TreeView):
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Read entries as tables; see :meth:`TreeView.read`."""
-        names = list(self._specs) if columns is None else list(columns)
-        for name in names:
-            self._spec(name)
+        names = self._stored_or_all(columns)
         whole = self._tree.read(start, stop, [self._prefix + n for n in names])
         return {
             self._strip_table(table): TableData(
@@ -327,5 +363,5 @@ class MemberTree(TreeView):
 
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
         """What reading branches costs; see :meth:`TreeView.cost`."""
-        names = {self._prefix + n for n in self.keys(filter_name=filter_name)}
-        return self._tree.cost(filter_name=names.__contains__)
+        names = self.columns(self.keys(filter_name=filter_name))
+        return self._tree.cost_of([self._prefix + n for n in names])

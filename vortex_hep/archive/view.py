@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core import arrays as build
+from vortex_hep.core.branches import (
+    Branch,
+    Builder,
+    columns_of,
+    inside_of,
+    is_short,
+    plain_form,
+    refuse_unknown,
+)
 from vortex_hep.core.conversions import Conversion, may_differ
+from vortex_hep.core.interpretations import ValueColumn, compute_table, value_columns, value_table
 from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
@@ -55,27 +65,77 @@ class TreeView(ABC):
         Of the archive.
     num_entries : int
     tables : tuple of TableSpec
-        Columns that share their rows.
+        Columns that share their rows, as they are stored.
+    value_tables : tuple of TableSpec
+        The same tables with the columns that users know; see
+        :mod:`vortex_hep.core.interpretations`.
     """
 
     def __init__(
-        self, name: str, path: str, num_entries: int, tables: tuple[TableSpec, ...]
+        self,
+        name: str,
+        path: str,
+        num_entries: int,
+        tables: tuple[TableSpec, ...],
+        branches: Sequence[Branch] = (),
     ) -> None:
         self.name = name
         self.path = path
         self.num_entries = num_entries
         self.tables = tables
-        self._specs = {c.name: c for t in tables for c in t.columns}
-        self._table_of = {c.name: t for t in tables for c in t.columns}
+        self._stored = {c.name: t.name for t in tables for c in t.columns}
+        self._values = {t.name: value_columns(t) for t in tables}
+        self._columns = {c.spec.name: c for of in self._values.values() for c in of}
+        self.value_tables = tuple(value_table(t, self._values[t.name]) for t in tables)
+        self._specs = {c.name: c for t in self.value_tables for c in t.columns}
+        self._table_of = {c.name: t for t in self.value_tables for c in t.columns}
+        by_name = {t.name: t for t in self.value_tables}
         self._unread: dict[str, str] = {}
+        self._build = Builder(self._specs, by_name, self._table_of)
+        self.described = tuple(branches)
+        self._branches, self._listed = self._all_branches(by_name)
+        # Of several branches of one path uproot gives the first.
+        self._paths = {b.path: b.name for b in reversed(self._branches.values()) if b.path}
+
+    def _all_branches(
+        self, tables: Mapping[str, TableSpec]
+    ) -> tuple[dict[str, Branch], dict[str, None]]:
+        """Branches by name, those of one column too, and the names of those that are listed."""
+        described = {b.name: b for b in self.described}
+        # Each described one stands where the first of its columns would.
+        first: dict[str, list[str]] = {}
+        late: list[str] = []
+        covered: set[str] = set()
+        for branch in self.described:
+            columns = list(columns_of(branch.form))
+            if branch.listed:
+                covered.update(columns, branch.hidden, self._build.counting(branch.form))
+            (first.setdefault(columns[0], []) if columns else late).append(branch.name)
+        out: dict[str, Branch] = {}
+        order: dict[str, None] = {}
+        for name, spec in self._specs.items():
+            for other in first.get(name, ()):
+                out[other] = described[other]
+                order[other] = None
+            if name not in described:
+                form = plain_form(self._table_of[name], name, tables)
+                out[name] = Branch(name, spec.typename, spec.title, form)
+                if name not in covered:
+                    order[name] = None
+        for other in late:
+            out[other] = described[other]
+            order[other] = None
+        return out, {n: None for n in order if out[n].listed}
 
     def __repr__(self) -> str:
-        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+        return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._listed)} branches)>"
 
     def _repr_html_(self) -> str:
-        rows = [[n, s.typename, s.title] for n, s in islice(self._specs.items(), _SHOWN)]
-        if len(self._specs) > _SHOWN:
-            rows.append([f"... {len(self._specs) - _SHOWN} more", "", ""])
+        rows = [
+            [s.name, s.typename, s.title] for s in map(self.branch, islice(self._listed, _SHOWN))
+        ]
+        if len(self._listed) > _SHOWN:
+            rows.append([f"... {len(self._listed) - _SHOWN} more", "", ""])
         title = f"{self.name}: {plural(self.num_entries, 'entry', 'entries')}"
         return f"<p>{escape(title)}</p>" + html_table(
             ["branch", "type", "title"], rows, left=range(3)
@@ -97,13 +157,13 @@ class TreeView(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
-        """Read entries ``start`` to ``stop`` as tables, as a ``TreeSource`` does.
+        """Read entries ``start`` to ``stop`` as tables as they are stored, like a ``TreeSource``.
 
         Parameters
         ----------
         start, stop : int
         columns : sequence of str, optional
-            Branch names; all of them by default.
+            Names of columns of ``tables``; all of them by default.
 
         Returns
         -------
@@ -128,8 +188,9 @@ class TreeView(ABC):
         ----------
         start, stop : int
         columns : sequence of str
+            Names of columns of ``value_tables``.
         others : sequence of str
-            Columns that are read as they are stored.
+            Such columns that count items; they are what is stored.
 
         Raises
         ------
@@ -139,8 +200,25 @@ class TreeView(ABC):
             As in :meth:`arrays`.
         """
         self._check_conversions(columns)
-        found = self.read(start, stop, list(dict.fromkeys([*columns, *others])))
+        names = list(dict.fromkeys([*columns, *others]))
+        stored = self.read(start, stop, self.stored_names(names))
+        wanted: dict[str, list[ValueColumn]] = {}
+        for name in names:
+            wanted.setdefault(self._table_of[name].name, []).append(self._columns[name])
+        found = {table: compute_table(stored[table], of) for table, of in wanted.items()}
         return self._converted(found, columns)
+
+    def stored_names(self, names: Sequence[str]) -> list[str]:
+        """Columns of ``tables`` from which the values of some columns follow.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such column.
+        """
+        for name in names:
+            self._spec(name)
+        return list(dict.fromkeys(s for name in names for s in self._columns[name].stored))
 
     def _conversions_of(self, names: Sequence[str]) -> dict[str, Conversion]:
         some = [n for n in names if may_differ(self._spec(n))]
@@ -180,31 +258,60 @@ class TreeView(ABC):
 
     def keys(self, *, filter_name: Filter = None) -> list[str]:
         """Names of the branches, table by table."""
-        return [n for n in self._specs if _matches(n, filter_name)]
+        return [n for n in self._listed if _matches(n, filter_name)]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._specs)
+        return iter(self._listed)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._specs
+        return name in self._branches or name in self._paths
 
     def __len__(self) -> int:
-        return len(self._specs)
+        return len(self._listed)
 
     def __getitem__(self, name: str) -> ArchiveBranch:
-        return ArchiveBranch(self, self._spec(name))
+        return ArchiveBranch(self, self.branch(name))
 
     def typenames(self, *, filter_name: Filter = None) -> dict[str, str]:
         """Types of the branches, as uproot names them."""
-        return {n: self._specs[n].typename for n in self.keys(filter_name=filter_name)}
+        return {n: self._branches[n].typename for n in self.keys(filter_name=filter_name)}
 
-    def spec(self, name: str) -> ColumnSpec:
-        """What is known of a branch.
+    def branch(self, name: str) -> Branch:
+        """What is known of a branch, which may be a column of one too.
+
+        Parameters
+        ----------
+        name : str
+            Also with the branches that it is in, as uproot calls it: ``"Jet/Jet.energy"``.
 
         Raises
         ------
         NotFoundError
             There is no such branch.
+        """
+        found = self._branches.get(name) or self._branches.get(self._paths.get(name, ""))
+        return found or self._member(name)
+
+    def _member(self, name: str) -> Branch:
+        """A member of a branch of records: ``"branch.member"``."""
+        parts = name.split(".")
+        for k in range(len(parts) - 1, 0, -1):
+            above = self._branches.get(".".join(parts[:k]))
+            form = None if above is None else inside_of(above.form, parts[k:])
+            if above is not None and form is not None:
+                columns = list(columns_of(form))
+                plain = len(columns) == 1 and columns[0] in self._specs
+                typename = self._specs[columns[0]].typename if plain else ""
+                return Branch(name, typename, above.title, form)
+        raise self._unknown(name, [*self._branches, *self._paths])
+
+    def spec(self, name: str) -> ColumnSpec:
+        """What is known of a column.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such column.
         """
         return self._spec(name)
 
@@ -220,26 +327,48 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        cluster = self._converted(build.empty_cluster(self.tables), names)
-        placed = {n: (self._spec(n), self._table_of[n], cluster) for n in names}
-        tables = {t.name: t for t in self.tables}
-        return build.assemble(placed, 0, "ak", tables=tables)
+        cluster = build.empty_cluster(self.value_tables)
+        cluster = self._converted(cluster, self._columns_of(names))
+        return self._arrays(names, cluster, 0, "ak")
+
+    def _columns_of(self, names: Sequence[str]) -> list[str]:
+        """Columns whose values branches hold; those that count items are left out."""
+        return list(dict.fromkeys(c for n in names for c in columns_of(self.branch(n).form)))
 
     def note_unread(self, reasons: Mapping[str, str]) -> None:
         """Note of branches that are kept as bytes why they are, for errors to tell."""
         self._unread = dict(reasons)
 
+    def _arrays(self, names: Sequence[str], cluster: Cluster, entries: int, library: str) -> Any:
+        """Put branches together."""
+        if library == "np":
+            return {n: self._build.numpy(self.branch(n).form, cluster) for n in names}
+        import awkward as ak
+
+        contents = [self._build.layout(self.branch(n).form, cluster) for n in names]
+        return ak.Array(ak.contents.RecordArray(contents, list(names), length=entries))
+
     def _spec(self, name: str) -> ColumnSpec:
+        if name not in self._specs:
+            raise self._unknown(name, list(self._specs))
+        return self._specs[name]
+
+    def _unknown(self, name: str, known: list[str]) -> NotFoundError:
         if name in self._unread:
             msg = f"this branch is kept as bytes: {self._unread[name]}"
-            raise NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
-        if name not in self._specs:
-            near = near_misses(name, list(self._specs))
-            raise NotFoundError(
-                "no such branch", path=self.path, tree=self.name, branch=name,
-                hint=f"did you mean {near}?" if near else None,
-            )  # fmt: skip
-        return self._specs[name]
+            return NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
+        near = near_misses(name, known)
+        return NotFoundError(
+            "no such branch", path=self.path, tree=self.name, branch=name,
+            hint=f"did you mean {near}?" if near else None,
+        )  # fmt: skip
+
+    def _stored_or_all(self, columns: Sequence[str] | None) -> list[str]:
+        """Names of stored columns: those given, which must be there, or all."""
+        for name in columns or ():
+            if name not in self._stored:
+                raise self._unknown(name, list(self._stored))
+        return list(self._stored if columns is None else columns)
 
     @checked_options
     def arrays(
@@ -283,11 +412,43 @@ class TreeView(ABC):
             raise UnsupportedTypeError(f"library {library!r} is neither 'ak' nor 'np'")
         names = self.names(expressions, filter_name)
         start, stop = self.entry_range(entry_start, entry_stop)
-        tables = {t.name: t for t in self.tables}
-        counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read_converted(start, stop, names, counts)
-        placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
-        return build.assemble(placed, stop - start, library, tables=tables)
+        entries = stop - start
+        needed, wanted = self.columns(names), self._columns_of(names)
+        cluster = self.read_converted(start, stop, wanted, needed)
+        for name in names:
+            form = self.branch(name).form
+            if is_short(form) and cluster[form[1]].num_rows != entries and library == "ak":
+                if len(names) == 1:
+                    entries = cluster[form[1]].num_rows
+                    continue
+                raise UnsupportedTypeError(
+                    f"has {cluster[form[1]].num_rows} of {entries} entries, so that it does not fit"
+                    " into one array with others", path=self.path, tree=self.name, branch=name,
+                    hint="read it by itself, or leave it out",
+                )  # fmt: skip
+        return self._arrays(names, cluster, entries, library)
+
+    def columns(self, names: Sequence[str]) -> list[str]:
+        """Columns of ``value_tables`` that some branches are made of.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Names of branches.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such branch.
+        UnsupportedTypeError
+            What is stored of one is not understood.
+        """
+        out: list[str] = []
+        for name in names:
+            branch = self.branch(name)
+            refuse_unknown(branch, self.path, self.name)
+            out += self._build.needed(branch.form)
+        return list(dict.fromkeys(out))
 
     @checked_options
     def iterate(
@@ -349,7 +510,7 @@ class TreeView(ABC):
         """
         wanted = check_step(step_size)
         if isinstance(step_size, str):
-            total = self.raw_bytes(names)
+            total = self.raw_bytes(self.columns(names))
             return max(1, wanted * self.num_entries // total if total else self.num_entries)
         return wanted
 
@@ -367,11 +528,12 @@ class TreeView(ABC):
         """
         if expressions is None:
             found = self.keys(filter_name=filter_name)
-            refused = {n for n, v in self._conversions_of(found).items() if v.refusal}
-            return [n for n in found if n not in refused]
+            values = self._conversions_of(self._columns_of(found))
+            refused = {n for n, v in values.items() if v.refusal}
+            return [n for n in found if refused.isdisjoint(columns_of(self.branch(n).form))]
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:
-            self._spec(name)
+            self.branch(name)
         return [n for n in dict.fromkeys(names) if _matches(n, filter_name)]
 
     def entry_range(self, start: int | None, stop: int | None) -> tuple[int, int]:
@@ -388,11 +550,11 @@ class ArchiveBranch:
     name, typename, title : str
     """
 
-    def __init__(self, tree: TreeView, spec: ColumnSpec) -> None:
+    def __init__(self, tree: TreeView, branch: Branch) -> None:
         self._tree = tree
-        self.name = spec.name
-        self.typename = spec.typename
-        self.title = spec.title
+        self.name = branch.name
+        self.typename = branch.typename
+        self.title = branch.title
 
     def __repr__(self) -> str:
         return f"<ArchiveBranch {self.name!r} of {self._tree.name!r}: {self.typename}>"

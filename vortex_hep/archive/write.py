@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vortex_hep.archive.exact import exact_source
-from vortex_hep.archive.metadata import pack_names, pack_tables
+from vortex_hep.archive.metadata import pack_forms, pack_names, pack_tables
 from vortex_hep.archive.report import CompressReport
 from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerWriter, xxh3
@@ -248,6 +248,7 @@ class _Trees:
             **pack_names(tree),
             "entries": tree.num_entries,
             **pack_tables(tree.tables, encoder.plans, costs),
+            **pack_forms(tree),
             # The ids are filled in as chunks are written.
             "clusters": clusters,
         }

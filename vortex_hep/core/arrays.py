@@ -120,106 +120,37 @@ def lists_above(table: TableSpec, tables: Mapping[str, TableSpec]) -> list[tuple
     return out
 
 
-def assemble(
-    columns: Mapping[str, tuple[ColumnSpec, TableSpec, Cluster]],
-    entries: int,
-    library: str,
-    *,
-    tables: Mapping[str, TableSpec] | None = None,
-) -> Any:
-    """Build the result of ``arrays()``.
-
-    Parameters
-    ----------
-    columns : mapping of str to (ColumnSpec, TableSpec, Cluster)
-        By branch name, in the order of the result.
-    entries : int
-    library : {"ak", "np"}
-    tables : mapping of str to TableSpec, optional
-        All tables of the tree, where there are lists within lists. The clusters then hold the
-        columns of :func:`lists_above` too.
-
-    Returns
-    -------
-    ak.Array or dict of str to numpy.ndarray
-
-    Raises
-    ------
-    CorruptionError
-        A string does not fit its length, or lists do not hold what they say.
-    """
-    if library == "np":
-        return {
-            name: _numpy(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
-            for name, (s, t, cluster) in columns.items()
-        }
-    import awkward as ak
-
-    contents = [
-        _layout(s, cluster[t.name], _lists(s, t, cluster, tables or {}))
-        for s, t, cluster in columns.values()
-    ]
-    return ak.Array(ak.contents.RecordArray(contents, list(columns), length=entries))
-
-
 def empty_cluster(tables: Sequence[TableSpec]) -> Cluster:
     """Build all tables without lanes, from which their types can be told."""
     return {t.name: empty_table(t.columns) for t in tables}
 
 
-def _is_list(table: TableSpec) -> bool:
-    return table.jagged or table.counter is not None
+def leaf_layout(spec: ColumnSpec, column: Array | VarBytes) -> Any:
+    """Rows of a column as an Awkward layout.
 
-
-def _lists(
-    spec: ColumnSpec, table: TableSpec, cluster: Cluster, tables: Mapping[str, TableSpec]
-) -> list[Array]:
-    """Offsets of the lists that a column's rows are in, innermost first, up to the lanes."""
-    if not _is_list(table):
-        return []
-    out = []
-    above = lists_above(table, tables)
-    rows = cluster[table.name].num_rows
-    for parent, counts in above:
-        sizes = np.asarray(cluster[parent].columns[counts])
-        offsets = np.zeros(len(sizes) + 1, np.int64)
-        np.cumsum(sizes, out=offsets[1:])
-        if (sizes < 0).any() or offsets[-1] != rows:
-            raise CorruptionError(
-                f"the lengths {counts!r} of the lists do not add up to {rows} rows",
-                branch=spec.name,
-            )
-        out.append(offsets)
-        rows = len(sizes)
-    out.append(cluster[above[-1][0] if above else table.name].offsets)
-    return out
-
-
-def _layout(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Any:
+    Raises
+    ------
+    CorruptionError
+        A string does not fit its length.
+    """
     import awkward as ak
 
-    column = data.columns[spec.name]
     if isinstance(column, VarBytes):
         starts, stops = _text_range(column, spec)
         kind, item = ("string", "char") if _is_text(spec) else ("bytestring", "byte")
-        content: Any = ak.contents.ListArray(
+        return ak.contents.ListArray(
             ak.index.Index64(starts),
             ak.index.Index64(stops),
             ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
             parameters={"__array__": kind},
         ).to_ListOffsetArray64(True)
-    elif column.dtype.kind == "S":
-        content = _byte_strings(column)
-    else:
-        if column.dtype.kind == "V":
-            # Awkward Array has no type for them but bytes.
-            column = column.view(np.uint8).reshape(*column.shape, column.dtype.itemsize)
-        content = ak.contents.NumpyArray(np.ascontiguousarray(column))
-        if column.ndim > 1:
-            content = content.to_RegularArray()
-    for offsets in lists:
-        content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
-    return content
+    if column.dtype.kind == "S":
+        return _byte_strings(column)
+    if column.dtype.kind == "V":
+        # Awkward Array has no type for them but bytes.
+        column = column.view(np.uint8).reshape(*column.shape, column.dtype.itemsize)
+    content = ak.contents.NumpyArray(np.ascontiguousarray(column))
+    return content.to_RegularArray() if column.ndim > 1 else content
 
 
 def _byte_strings(column: Array) -> Any:
@@ -240,16 +171,15 @@ def _byte_strings(column: Array) -> Any:
     return content
 
 
-def _numpy(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Array:
-    column = data.columns[spec.name]
-    if isinstance(column, VarBytes):
-        column = _objects(column, spec)
-    for offsets in lists:
-        out = np.empty(len(offsets) - 1, object)
-        for i in range(len(out)):
-            out[i] = column[offsets[i] : offsets[i + 1]]
-        column = out
-    return column
+def leaf_numpy(spec: ColumnSpec, column: Array | VarBytes) -> Array:
+    """Rows of a column as a NumPy array, of objects where they are byte strings.
+
+    Raises
+    ------
+    CorruptionError
+        A string does not fit its length.
+    """
+    return _objects(column, spec) if isinstance(column, VarBytes) else column
 
 
 def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
@@ -264,17 +194,20 @@ def _objects(column: VarBytes, spec: ColumnSpec) -> Array:
 
 
 def _is_text(spec: ColumnSpec) -> bool:
-    return spec.interpretation in ("string", "text")
+    return spec.interpretation.partition(" ")[0] in ("string", "text")
 
 
 def _text_range(column: VarBytes, spec: ColumnSpec) -> tuple[Array, Array]:
     """Where each string begins and ends; ROOT's strings come without their length prefix."""
     starts, stops = column.offsets[:-1].copy(), column.offsets[1:].copy()
-    if spec.interpretation == "string" and len(starts):
-        # ROOT's length prefix: one byte, or 255 and four bytes
+    kind, *rule = spec.interpretation.split(" ")
+    if kind == "string" and len(starts):
+        skipped, length = rule or ("0", "1-5")
+        starts += int(skipped)
         if not (stops > starts).all():
             raise CorruptionError("the length of a string is missing", branch=spec.name)
-        starts += np.where(column.content[starts] == 255, 5, 1)
+        # One byte, or 255 and four bytes; of C's strings always four bytes.
+        starts += 4 if length == "4" else np.where(column.content[starts] == 255, 5, 1)
         if (starts > stops).any():
             raise CorruptionError("a string is shorter than its length", branch=spec.name)
     return starts, stops

@@ -50,7 +50,9 @@ class ColumnSpec:
         Name of the table (same tree, same lane) whose rows this column's values index.
     interpretation : str
         For :data:`VARBYTES`: ``"text"`` (UTF-8), ``"string"`` (text behind its length, as ROOT
-        stores it) or ``"opaque"`` (bytes of a record as stored).
+        stores it), ``"string N L"`` (the same behind N more bytes, and with a length of ``1-5`` or
+        ``4`` bytes) or ``"opaque"`` (bytes of a record as stored). For numbers: how values follow
+        from them, see :mod:`vortex_hep.core.interpretations`.
     """
 
     name: str

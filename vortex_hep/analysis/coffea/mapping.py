@@ -14,7 +14,7 @@ import numpy as np
 
 from vortex_hep.analysis.extras import check_interface, needs
 from vortex_hep.archive.view import TreeView
-from vortex_hep.core.schema import VARBYTES, TableSpec
+from vortex_hep.core.schema import TableSpec
 from vortex_hep.errors import UnsupportedTypeError
 
 with needs("coffea"):
@@ -86,7 +86,7 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
         record = json.loads(source.empty(names).layout.form.to_json())
         contents = []
         for name, form in zip(names, record["contents"], strict=True):
-            branch = source.spec(name)
+            branch = source.branch(name)
             about = {"__doc__": branch.title, "typename": branch.typename}
             contents.append(_keyed(form, f"{name},!load", about))
         counters = _counters(source)
@@ -99,7 +99,10 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
             "fields": [*names, *counters],
             "parameters": {"__doc__": source.name},
             "form_key": None,
-            "typenames": {**source.typenames(), **dict.fromkeys(counters, _COUNTER)},
+            "typenames": {
+                **{name: source.branch(name).typename for name in names},
+                **dict.fromkeys(counters, _COUNTER),
+            },
         }
 
     def get_column_handle(
@@ -136,7 +139,7 @@ class ArchiveMapping(BaseSourceMapping):  # type: ignore[misc]
             array = tree.arrays([name], entry_start=start, entry_stop=stop)[name]
         else:
             column = table.columns[0].name
-            offsets = tree.read(start, stop, [column])[table.name].offsets
+            offsets = tree.read_converted(start, stop, [column])[table.name].offsets
             array = ak.Array(np.diff(offsets).astype(np.uint32))
         if isinstance(array.layout, ak.contents.ListOffsetArray):
             array = ak.Array(array.layout.to_ListOffsetArray64(True))
@@ -162,7 +165,7 @@ def _counters(tree: TreeView) -> dict[str, TableSpec]:
     """
     return {
         f"n{table.name}": table
-        for table in tree.tables
+        for table in tree.value_tables
         if table.jagged and table.counter is None and table.parent is None
         and f"n{table.name}" not in tree
         and all(c.name.startswith(f"{table.name}_") for c in table.columns)
@@ -170,16 +173,39 @@ def _counters(tree: TreeView) -> dict[str, TableSpec]:
 
 
 def _usable(tree: TreeView) -> Iterator[str]:
-    """Branches that NanoEvents can take; it takes the same of a ROOT file."""
-    for name in tree:
-        branch = tree.spec(name)
-        if "," in name or "!" in name:
+    """Branches that NanoEvents can take, as uproot calls them; it takes the same of a ROOT file."""
+    taken: set[str] = set()
+    for key in tree:
+        name = tree.branch(key).path or key
+        if name in taken:
+            continue
+        taken.add(name)
+        form = tree.empty([name]).layout.form.contents[0]
+        if "," in name or "!" in name or not _is_named(form):
             warnings.warn(
-                f"{tree.path}: NanoEvents cannot take branch {name!r}, whose name has ',' or '!'",
+                f"{tree.path}: NanoEvents cannot take branch {name!r}, whose name, or that of a"
+                " member, has ',' or '!'",
                 stacklevel=4,
             )
-        elif not (branch.dtype == VARBYTES and branch.interpretation == "opaque"):
+        elif not _is_refused(form):
             yield name
+
+
+def _is_named(form: Any) -> bool:
+    """Whether all members of a form have names that can be in keys of buffers."""
+    names = form.fields if form.is_record else []
+    inside = form.contents if form.is_record else [getattr(form, "content", None)]
+    return not any("," in n or "!" in n for n in names) and all(
+        _is_named(f) for f in inside if f is not None
+    )
+
+
+def _is_refused(form: Any) -> bool:
+    """Whether a form has what NanoEvents does not know: bytes, or what may be missing."""
+    if form.is_option or form.parameter("__array__") == "bytestring":
+        return True
+    inside = form.contents if form.is_record else [getattr(form, "content", None)]
+    return any(_is_refused(f) for f in inside if f is not None)
 
 
 def _keyed(form: dict[str, Any], key: str, about: Mapping[str, str]) -> dict[str, Any]:
@@ -196,4 +222,13 @@ def _keyed(form: dict[str, Any], key: str, about: Mapping[str, str]) -> dict[str
     if kind == "RegularArray":
         content = _keyed(form["content"], f"{key},!content", about)
         return {**form, "parameters": {**own, **about}, "content": content}
+    if kind == "RecordArray":
+        names = form["fields"] or [str(k) for k in range(len(form["contents"]))]
+        contents = [
+            _keyed(content, f"{key},{name},!item", {})
+            for name, content in zip(names, form["contents"], strict=True)
+        ]
+        named = {**form, "fields": names, "contents": contents}
+        # As coffea does it: the name of a class stays where nothing else is said of a record.
+        return {**named, "parameters": {**own, **about} or form.get("parameters") or {}}
     return {**form, "form_key": quote(key), "parameters": {**own, **about}}

@@ -270,7 +270,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         several = len(self._trees) > 1
         known: dict[str, _Column] = {}
         for name in self._trees:
-            for table in archive[name].tables:
+            for table in archive[name].value_tables:
                 for spec in table.columns:
                     full = f"{name}/{spec.name}" if several else spec.name
                     known[full] = _Column(name, table.name, spec, _is_list(table), table.parent)

@@ -191,6 +191,7 @@ def _write_tree(
         item["headers"] = record.headers
     if record.source is None:
         item["shared"] = True
+        item["entries"] = max((branch.entries for branch in record.branches), default=0)
         numbers = _numbers_by_seek(source)
         left = _left_of(record, numbers)
         if left:

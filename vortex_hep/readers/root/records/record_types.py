@@ -27,6 +27,13 @@ _OBJECTS = (61, 62)
 #: Members of a TObject and of a TRefArray beside it.
 _UID = (("fUniqueID", ">u4", ()),)
 _REF_ARRAY = (("fLowerBound", ">i4", ()), ("pidf", ">u2", ()))
+#: TBranchElement::EBranchElementType of a member of the items of a TClonesArray or STL collection.
+_MEMBERS = (31, 41)
+#: Arrays of ROOT: the number of items, and the items.
+_ARRAYS = {
+    "TArrayC": "i1", "TArrayS": ">i2", "TArrayI": ">i4", "TArrayL": ">i8", "TArrayL64": ">i8",
+    "TArrayF": ">f4", "TArrayD": ">f8",
+}  # fmt: skip
 _VECTORS = ("AsVector", "AsRVec", "AsSet", "AsList")
 _UNKNOWN_CLASSES = ("TObjArray", "TClonesArray", "TRef", "TRefArray")
 
@@ -128,6 +135,11 @@ def is_bits(branch: Any) -> bool:
     return branch.has_member("fStreamerType") and int(branch.member("fStreamerType")) == _BITS
 
 
+def is_member_of_items(branch: Any) -> bool:
+    """Whether a branch holds one member of all objects of a list."""
+    return branch.has_member("fType") and int(branch.member("fType")) in _MEMBERS
+
+
 def describe_bits(*, counted: bool) -> Description:
     """TObject::fBits as a branch of its own."""
     out = Description()
@@ -143,7 +155,12 @@ def _of_interpretation(branch: Any) -> Description | None:
     found = branch.interpretation
     out = Description()
     kind = type(found).__name__
-    if kind == "AsStrings":
+    if kind == "AsStrings" and is_member_of_items(branch):
+        if int(branch.member("fStreamerType")) != _TSTRING:
+            return None
+        out.items("", depth=0)
+        out.nodes = [["each", out.string("")]]
+    elif kind == "AsStrings":
         if found.header_bytes == 0 or found.length_bytes != "1-5":
             return None
         out.nodes = [["frame", out.version(), out.string("")]]
@@ -225,6 +242,9 @@ def _object(
         gap = out.row([(f"{path}.{suffix}", *rest) for suffix, *rest in _REF_ARRAY])
         uids = out.row([(f"{path}.fUIDs", ">u4", ())])
         return [["frame", *start, ["list", gap[1], uids]]]
+    if name in _ARRAYS:
+        out.items(path, depth=depth)
+        return [["list", 0, out.row([(path, _ARRAYS[name], ())])]]
     if name in _UNKNOWN_CLASSES:
         raise UnknownRecordError(name)
     return [["frame", out.version(), *_members(out, name, version, path, depth, branch)]]

@@ -31,7 +31,7 @@ _TYPES: dict[int, tuple[str, bool, bool, bool]] = {
     0x1D: ("<u4", False, False, False),
 }  # fmt: skip
 INDEX_TYPES = frozenset({0x0E, 0x0F, 0x1A, 0x1B})
-_BIT, _TRUNCATED, _QUANTIZED = 0x00, 0x1C, 0x1D
+_BIT, _TRUNCATED, QUANTIZED = 0x00, 0x1C, 0x1D
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PageCodec:
         data = np.frombuffer(raw, np.uint8)
         if self.code == _BIT:
             return np.unpackbits(data, count=count, bitorder="little").view(np.bool_)
-        if self.code in (_TRUNCATED, _QUANTIZED):
+        if self.code in (_TRUNCATED, QUANTIZED):
             return self._unpack_bits(data, count)
         width = np.dtype(dtype).itemsize
         if split:
@@ -93,7 +93,7 @@ class PageCodec:
         items = np.ascontiguousarray(items)
         if self.code == _BIT:
             return np.packbits(items.view(np.uint8), bitorder="little").tobytes()
-        if self.code in (_TRUNCATED, _QUANTIZED):
+        if self.code in (_TRUNCATED, QUANTIZED):
             return self._pack_bits(items)
         width = np.dtype(dtype).itemsize
         plain = items.view(f"<u{width}") if width > 1 else items.view(np.uint8)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vortex_hep.core import interpretations as values
 from vortex_hep.core.schema import VARBYTES, ColumnSpec, TableSpec
 from vortex_hep.readers.conventions.nanoaod import collection_name, link_target
-from vortex_hep.readers.root.rntuple.pages import INDEX_TYPES, PageCodec
+from vortex_hep.readers.root.rntuple.pages import INDEX_TYPES, QUANTIZED, PageCodec
 
 #: Structural roles and flags of the specification's section "Field Description".
 _LEAF, _COLLECTION, _RECORD, _VARIANT, _STREAMER = range(5)
@@ -184,13 +185,24 @@ class FieldWalker:
         self, column: int, table: int, shape: tuple[int, ...], path: tuple[str, ...], record: Any
     ) -> None:
         codec, name = self._codec(column, path), self._unique(path)
-        spec = ColumnSpec(name, codec.dtype, shape, record.type_name, record.field_desc)
+        spec = ColumnSpec(
+            name, codec.dtype, shape, record.type_name, record.field_desc,
+            interpretation=self._interpretation(column),
+        )  # fmt: skip
         self.tables[table].columns.append(spec)
         per_row = 1
         for size in shape:
             per_row *= size
         late = self._late(column, table, path)
         self.columns[column] = RColumn(DATA, table, name, per_row, codec, late=late)
+
+    def _interpretation(self, column: int) -> str:
+        """How values follow from the integers of a quantised column."""
+        record = self._columns[column]
+        if int(record.type) != QUANTIZED:
+            return ""
+        steps = (1 << int(record.nbits)) - 1
+        return values.scaled(record.min_value, record.max_value, steps, "<f4")
 
     def _strings(
         self,
@@ -204,7 +216,7 @@ class FieldWalker:
             msg = f"field {'.'.join(path)!r} is an array of strings"
             raise ValueError(msg)
         name = self._unique(path)
-        kind = "string" if record.type_name == "std::string" else "opaque"
+        kind = "text" if record.type_name == "std::string" else "opaque"
         self.tables[table].columns.append(
             ColumnSpec(name, VARBYTES, (), record.type_name, record.field_desc, None, kind)
         )

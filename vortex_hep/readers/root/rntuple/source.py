@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.branches import Branch
 from vortex_hep.core.schema import Array, Cluster, Member, TableData, TableSpec, VarBytes
 from vortex_hep.errors import NotFoundError, SourceError
 from vortex_hep.readers.root.file.bytesource import ByteReader
@@ -22,6 +24,7 @@ from vortex_hep.readers.root.rntuple.envelopes import (
     walk_footer,
     walk_page_list,
 )
+from vortex_hep.readers.root.rntuple.forms import describe_fields
 from vortex_hep.readers.root.rntuple.schema import (
     CHARS,
     DATA,
@@ -77,6 +80,7 @@ class RNTupleSource:
         )
         walker.walk()
         self.rtables = walker.tables
+        self._ntuple = ntuple
         self.columns: list[RColumn] = [walker.columns[i] for i in range(len(walker.columns))]
         self.tables: tuple[TableSpec, ...] = walker.specs()
         lists = [walk_page_list(data) for data in self.page_lists]
@@ -119,6 +123,11 @@ class RNTupleSource:
                     raise ValueError(msg)
                 used[number] = replace(used[number], late=late)
         return used
+
+    @cached_property
+    def branch_forms(self) -> tuple[Branch, ...]:
+        """Fields that are more than a column to users."""
+        return describe_fields(self._ntuple, self.rtables, self.columns)
 
     def _depths_of_tables(self) -> list[int]:
         """How many tables are above each."""

@@ -220,6 +220,8 @@ def _decode_rows(
             # Nothing says where entries start: the first one carries the whole basket.
             if nev == 0 and len(payload):
                 raise _layout_error(plan, ref, f"{len(payload)} bytes for no entry")
+            lengths = _string_lengths(plan, payload, nev)
+        if lengths is None:
             lengths = np.zeros(nev, np.int64)
             lengths[:1] = len(payload)
         content = np.frombuffer(payload, np.uint8)
@@ -233,6 +235,28 @@ def _decode_rows(
     ):
         raise _layout_error(plan, ref, "columns do not give back the basket")
     return data
+
+
+def _string_lengths(plan: BranchPlan, payload: memoryview, entries: int) -> Array | None:
+    """Bytes of each of some strings without entry offsets, which follow from their lengths."""
+    kind, *rule = plan.interpretation.split(" ")
+    if kind != "string":
+        return None
+    skipped, length = rule or ("0", "1-5")
+    text, at = bytes(payload), 0
+    out = np.zeros(entries, np.int64)
+    for k in range(entries):
+        first, at = at, at + int(skipped)
+        if at >= len(text):
+            return None
+        if length == "4":
+            at += 4 + int.from_bytes(text[at : at + 4], "big")
+        elif text[at] == 255:
+            at += 5 + int.from_bytes(text[at + 1 : at + 5], "big")
+        else:
+            at += 1 + text[at]
+        out[k] = at - first
+    return out if at == len(text) else None
 
 
 def _decode_jagged(

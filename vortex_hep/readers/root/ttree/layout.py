@@ -42,7 +42,8 @@ class BranchPart:
     """One column of a branch: an item at ``offset`` of each row.
 
     ``output`` is the stream of the branch's program that holds the rows, if there is one; a column
-    of strings has the dtype ``"bytes"``.
+    of strings has the dtype ``"bytes"``. ``interpretation`` says what values are, where they are
+    not what is stored.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BranchPart:
     inner: tuple[int, ...]
     offset: int
     output: int = 0
+    interpretation: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import uproot
 
+from vortex_hep.core import interpretations as values
 from vortex_hep.readers.root.records import record_types
 from vortex_hep.readers.root.records.records import Program
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.layout import BranchPart, BranchPlan, flatten_dtype
+from vortex_hep.readers.root.ttree.tables import plain_typename
 
 #: TBranchElement::EBranchElementType of a mother of TClonesArray or STL collection members.
 _CLONES_NODE, _STL_NODE = 3, 4
@@ -73,13 +75,40 @@ def _typed(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
     elif isinstance(content, (numerical.AsDtype, uproot.interpretation.objects.AsStridedObjects)):
         row = content.from_dtype
     if row is not None and row.itemsize:
-        parts = flatten_dtype(row, plan.name)
+        parts = _interpreted(flatten_dtype(row, plan.name), content)
         out = [replace(plan, kind=kind, stride=row.itemsize, parts=parts)]
         return out + _bits(plan, branch, counted=kind == layout.COUNTED)
     out = _records(plan, branch)
-    if isinstance(interpretation, uproot.interpretation.strings.AsStrings) and not out:
-        return [replace(plan, kind=layout.BYTES, interpretation="string")]
+    text = isinstance(interpretation, uproot.interpretation.strings.AsStrings)
+    if text and not out and not record_types.is_member_of_items(branch):
+        return [replace(plan, kind=layout.BYTES, interpretation=_text_kind(interpretation))]
     return out
+
+
+def _text_kind(interpretation: Any) -> str:
+    """How strings begin: ``"string"``, or with the bytes to skip and of their length named."""
+    skipped, length = int(interpretation.header_bytes), str(interpretation.length_bytes)
+    return "string" if (skipped, length) == (0, "1-5") else f"string {skipped} {length}"
+
+
+def _interpreted(parts: tuple[BranchPart, ...], content: Any) -> tuple[BranchPart, ...]:
+    """Parts of numbers with what uproot says of their values."""
+    numerical = uproot.interpretation.numerical
+    if isinstance(content, numerical.TruncatedNumerical):
+        to = content.to_dtype.base.newbyteorder("<").str
+        if content.is_truncated:
+            kinds: tuple[str, ...] = values.truncated(content.num_bits, to)
+        else:
+            low, high, bits = content.low, content.high, content.num_bits
+            kinds = (values.quantized(low, high, 1 << bits, to),)
+        return tuple(
+            replace(part, interpretation=kind) for part, kind in zip(parts, kinds, strict=True)
+        )
+    if isinstance(content, numerical.AsDtype) and len(parts) == 1:
+        to = content.to_dtype.base.newbyteorder("<").str
+        if (parts[0].dtype, to) == ("<f4", "<f8"):
+            return (replace(parts[0], interpretation=values.widened(to)),)
+    return parts
 
 
 def _basic(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
@@ -89,19 +118,17 @@ def _basic(plan: BranchPlan, branch: Any) -> list[BranchPlan]:
         return []
     dtype, shape = item
     row = np.dtype((dtype, shape))
-    member = branch.has_member("fType") and int(branch.member("fType")) in (31, 41)
-    kind = layout.COUNTED if member else layout.FIXED
+    kind = layout.COUNTED if record_types.is_member_of_items(branch) else layout.FIXED
     parts = flatten_dtype(row, plan.name)
     return [
-        replace(plan, kind=kind, stride=row.itemsize, parts=parts, typename=_name(dtype, shape))
+        replace(
+            plan,
+            kind=kind,
+            stride=row.itemsize,
+            parts=parts,
+            typename=plain_typename(dtype.str, shape),
+        )
     ]
-
-
-def _name(dtype: np.dtype[Any], shape: Sequence[int]) -> str:
-    names = {"f4": "float", "f8": "double", "b1": "bool"}
-    text = dtype.newbyteorder("<").str[1:]
-    plain = names.get(text, f"{'u' if text[0] == 'u' else ''}int{8 * dtype.itemsize}_t")
-    return plain + "".join(f"[{n}]" for n in shape)
 
 
 def _bits(plan: BranchPlan, branch: Any, *, counted: bool) -> list[BranchPlan]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from vortex_hep.core.branches import Branch
 from vortex_hep.core.schema import TableSpec
 from vortex_hep.errors import SourceError
+from vortex_hep.readers.root.records.forms import BranchForms
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.layout import BranchPlan
 from vortex_hep.readers.root.ttree.options import branch_options, counts_items, small_record
@@ -54,6 +56,9 @@ class TreeLayout:
         self._where = where
         self._mothers = {branch.parent for branch in branches}
         self._options = self._all_options()
+        self._forms = BranchForms(uproot_branches, self._paths, entries)
+        #: Branches that are more than a column to users.
+        self.branch_forms: tuple[Branch, ...] = ()
         self._choice = [0] * len(branches)
         #: Branches that share a table where they have the same value here.
         self.alike: dict[int, bytes] = {}
@@ -68,6 +73,7 @@ class TreeLayout:
         for branch in self._branches:
             parent = paths[branch.parent] + "/" if branch.parent >= 0 else ""
             paths.append(parent + branch.name)
+        self._paths = paths
         names = layout.unique_names(paths, [branch.name for branch in self._branches])
         out = []
         for number, branch in enumerate(self._branches):
@@ -148,6 +154,7 @@ class TreeLayout:
             while not self._usable(self.plans[number]):
                 self._take(number, self._choice[number] + 1)
         assign_tables(self.plans, self._entries, self.alike)
+        self.branch_forms = self._forms.describe(self.plans)
         self.tables = build_tables(self.plans)
         self.by_column = {part.name: plan for plan in self.plans for part in plan.parts} | {
             plan.name: plan for plan in self.plans if plan.kind == layout.BYTES

@@ -178,13 +178,28 @@ def _nesting(plan: BranchPlan) -> dict[str, tuple[str, str]]:
     return out
 
 
+def plain_typename(dtype: str, shape: Sequence[int]) -> str:
+    """Type in C++ of plain items."""
+    if dtype == VARBYTES:
+        return "std::string"
+    names = {"f4": "float", "f8": "double", "b1": "bool"}
+    kind = np.dtype(dtype)
+    text = kind.newbyteorder("<").str[1:]
+    plain = names.get(text, f"{'u' if text[0] == 'u' else ''}int{8 * kind.itemsize}_t")
+    return plain + "".join(f"[{n}]" for n in shape)
+
+
 def _column(
     plan: BranchPlan, part: BranchPart, table: str, tables: Mapping[str, object]
 ) -> ColumnSpec:
+    whole = part.name == plan.name or part.interpretation != ""
+    typename = plan.typename if whole else plain_typename(part.dtype, part.inner)
     if part.dtype == VARBYTES:
         kind = plan.interpretation or ("string" if plan.kind == layout.RECORDS else "opaque")
-        return ColumnSpec(part.name, VARBYTES, (), plan.typename, plan.title, None, kind)
+        return ColumnSpec(part.name, VARBYTES, (), typename, plan.title, None, kind)
     link = None
     if np.dtype(part.dtype).kind in "iu" and part.inner == ():
         link = link_target(part.name, table, tables)
-    return ColumnSpec(part.name, part.dtype, part.inner, plan.typename, plan.title, link)
+    return ColumnSpec(
+        part.name, part.dtype, part.inner, typename, plan.title, link, part.interpretation
+    )

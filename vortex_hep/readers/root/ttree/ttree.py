@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from vortex_hep.core.branches import Branch
 from vortex_hep.core.schema import Array, Cluster, Member, TableData, TableSpec
 from vortex_hep.errors import LayoutError, NotFoundError, SourceError
 from vortex_hep.readers.root.file.bytesource import ByteReader
@@ -76,6 +77,11 @@ class TTreeSource:
     def plans(self) -> list[BranchPlan]:
         """How each branch is read."""
         return self._layout.plans
+
+    @property
+    def branch_forms(self) -> tuple[Branch, ...]:
+        """Branches that are more than a column to users."""
+        return self._layout.branch_forms
 
     def _start_over(self) -> None:
         """Forget what was read: branches may have another layout now."""
