@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -79,3 +80,19 @@ def example_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("example") / "example.root"
     write_example(path, events=300, seed=7)
     return path
+
+
+@pytest.fixture(scope="session")
+def example_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model of files like the example: of all its tables, which depend on one another."""
+    import vortex_hep
+    from tests.shared import trained_once
+    from vortex_hep.testing.examples import write_example
+
+    def train() -> vortex_hep.Model:
+        path = tmp_path_factory.mktemp("train") / "train.root"
+        write_example(path, events=300, seed=8)
+        options = vortex_hep.TrainOptions(effort="fast", seconds=0.3, expected_rows=10**8)
+        return vortex_hep.train([path], options=options)
+
+    return trained_once(tmp_path_factory, "example", train)
