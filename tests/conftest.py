@@ -96,3 +96,10 @@ def example_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return vortex_hep.train([path], options=options)
 
     return trained_once(tmp_path_factory, "example", train)
+
+
+@pytest.fixture
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Event models learn in as few steps as make one: for tests of what is done with them."""
+    monkeypatch.setattr("vortex_hep.models.train._SPEND", {"fast": (60, 0.2)})
+    monkeypatch.setattr("vortex_hep.nn.event.training.fit._TRIAL_STEPS", 20)
