@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.corpus import HERE, load_corpus
 from benchmarks.run import RESULTS
-from benchmarks.tables import Results, ablation_text, readme_text, report_text
+from benchmarks.tables import Results, ablation_text, cost_text, readme_text, report_text
 from vortex_hep.testing.bench.compare import Comparison
 from vortex_hep.testing.bench.measure import Measurement, Timing
 
@@ -25,7 +25,8 @@ README = ROOT / "README.md"
 REPORT = HERE / "RESULTS.md"
 ABLATION = HERE / "ABLATION.md"
 IMAGES = ROOT / "docs" / "img"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+#: Places of the README that are written here: ``<!-- NAME: begin -->`` to ``<!-- NAME: end -->``.
+RESULTS_PLACE, COST_PLACE = "results", "cost"
 
 
 def main() -> int:
@@ -58,7 +59,11 @@ def wanted_texts(results: Path) -> dict[Path, str]:
     corpus = load_corpus()
     comparisons = load_results(results)
     texts = {
-        README: inserted(README.read_text(), readme_text(comparisons, corpus)),
+        README: inserted(
+            inserted(README.read_text(), readme_text(comparisons, corpus), RESULTS_PLACE),
+            cost_text(comparisons, corpus),
+            COST_PLACE,
+        ),
         REPORT: report_text(comparisons, corpus),
     }
     if ablations := load_ablations(results):
@@ -117,13 +122,14 @@ def _measurement(plain: dict[str, Any]) -> Measurement:
     )
 
 
-def inserted(text: str, figures: str) -> str:
-    """``text`` with ``figures`` between its markers."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        sys.exit(f"README.md needs one {BEGIN} and one {END}")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
+def inserted(text: str, figures: str, place: str) -> str:
+    """``text`` with ``figures`` between the markers of a place."""
+    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        sys.exit(f"README.md needs one {begin} and one {end}")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{figures}\n{end}{after}"
 
 
 def save_plots(comparisons: Results) -> None:

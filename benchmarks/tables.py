@@ -189,6 +189,36 @@ def readme_text(results: Results, corpus: Iterable[Dataset]) -> str:
     return markdown_table(head, rows)
 
 
+#: The data set whose costs the first screen of the README shows.
+_SHOWN = "nanoaod-ttbar"
+
+
+def cost_text(results: Results, corpus: Iterable[Dataset]) -> str:
+    """What one data set costs with each kind of codec: size, and speed of writing and reading."""
+    titles = {dataset.name: dataset.title for dataset in corpus}
+    comparison, ours = next((c, o) for name, c, o in _all_ours(results) if name == _SHOWN)
+    kept = [m for m in comparison.measurements if m.codec.startswith(("ROOT", "xz", "zstd"))]
+    ordered = sorted(kept, key=lambda m: -m.stored_bytes)
+    rows = []
+    for item in [*ordered, ours]:
+        timing = item.timings[-1]
+        name = f"**{item.codec}**" if item is ours else item.codec
+        rows.append(
+            [
+                name,
+                _mb(item.stored_bytes),
+                f"{item.encode_speed(timing):.1f}",
+                f"{item.decode_speed(timing):.1f}",
+            ]
+        )
+    threads = ours.timings[-1].threads
+    head = (
+        f"{titles[_SHOWN]}: {_mb(comparison.raw_bytes)} MB of columns", "MB",
+        f"MB/s in, {threads} threads", "MB/s out",
+    )  # fmt: skip
+    return markdown_table(head, rows)
+
+
 def _readme_row(title: str, comparison: Comparison, ours: Measurement) -> list[str]:
     own, xz = comparison.references()
     best = min((item.stored_bytes for item in others(comparison)), default=0)

@@ -11,6 +11,11 @@ from hypothesis import HealthCheck, settings
 
 VARIABLE = "VORTEX_HEP_DATA"
 
+# Where several processes test, threads of torch that spin while they wait take the cores from the
+# others. Results do not depend on it, and tests of threads say how many.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 # The same examples in every run, and no judgement by the clock: what fails on a busy machine must
 # fail on an idle one. Fixtures shared by the examples of a test are only read. To search further:

@@ -1,6 +1,10 @@
 """Tests that what the README promises exists."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,25 @@ def shell_lines():
 @pytest.mark.parametrize("line", shell_lines())
 def test_commands_parse(line):
     build_parser().parse_args(line.split()[1:])
+
+
+@pytest.mark.slow
+def test_commands_run_as_printed(tmp_path):
+    """In an empty folder, one after the other."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    (block,) = re.findall(r"<!-- commands that run -->\n```sh\n(.*?)```", README, flags=re.DOTALL)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for line in filter(None, block.splitlines()):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-ec", line], cwd=tmp_path, capture_output=True,
+            env={**os.environ, "PATH": path}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stderr)
+    names = {item.name for item in tmp_path.iterdir()}
+    assert {"1.vxc", "restored.root", "ttbar.vxm", "any.root", "pipe.root"} <= names
+    assert (tmp_path / "any.root").read_bytes() == (tmp_path / "3.root").read_bytes()
+    assert len(list((tmp_path / "archives").glob("[123].vxc"))) == 3
 
 
 def test_there_are_commands_to_check():

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from vortex_hep.archive.compress import compress_file, compress_tree
     from vortex_hep.archive.exact import exact_forecast
     from vortex_hep.archive.foldercache import FolderCache
+    from vortex_hep.archive.report import CompressReport, VerifyReport
     from vortex_hep.archive.restore import restore
-    from vortex_hep.archive.verify import VerifyReport, verify
-    from vortex_hep.archive.write import CompressReport
+    from vortex_hep.archive.verify import verify
     from vortex_hep.batch.site.site import Site
     from vortex_hep.errors import (
         ChangedError,
@@ -72,8 +72,8 @@ _HOMES = {
     "Archive": "archive.archive", "ArchiveTree": "archive.archive", "open": "archive.archive",
     "compress_file": "archive.compress", "compress_tree": "archive.compress",
     "exact_forecast": "archive.exact", "Model": "models.model", "LaneChoice": "nn.sequence.coder",
-    "CompressReport": "archive.write", "TrainOptions": "models.options",
-    "VerifyReport": "archive.verify", "restore": "archive.restore", "verify": "archive.verify",
+    "CompressReport": "archive.report", "TrainOptions": "models.options",
+    "VerifyReport": "archive.report", "restore": "archive.restore", "verify": "archive.verify",
     "train": "models.train", "dask": "analysis.collections", "h5": "analysis.h5",
     "iterate": "analysis.iterate", "nanoevents": "analysis.coffea.nano",
     "ArchiveDataset": "analysis.tensors", "FolderCache": "archive.foldercache",

@@ -56,6 +56,7 @@ def test_every_flipped_byte_is_found(plain_archive):
     check_flips(plain_archive, read_everything, masks=(0x01, 0xFF, 0x80, 0x10))
 
 
+@pytest.mark.slow
 def test_flipped_bytes_of_an_archive_with_a_network_are_found(tiny_archive):
     check_flips(
         tiny_archive,
@@ -79,10 +80,12 @@ def test_a_reader_of_some_branches_gets_the_truth_or_an_error(tiny_archive):
     assert raised
 
 
+@pytest.mark.slow
 def test_damage_that_checksums_of_the_file_do_not_show(tiny_archive):
     check_hostile_payloads(tiny_archive, trials=100)
 
 
+@pytest.mark.slow
 def test_metadata_of_other_types_and_sizes(tiny_archive):
     check_hostile_metadata(tiny_archive)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 import vortex_hep
 from vortex_hep.archive import compress as compressing
 from vortex_hep.testing.examples import write_example
@@ -19,6 +21,7 @@ def test_archives_do_not_depend_on_threads(example_file, example_model, tmp_path
     assert len(made) == 1
 
 
+@pytest.mark.slow
 def test_models_do_not_depend_on_threads(tmp_path):
     source = tmp_path / "train.root"
     write_example(source, events=120, seed=4)

@@ -41,6 +41,14 @@ FILES = [
 ]
 
 
+#: Those that take more than five seconds.
+SLOW = {
+    "alice/AliESDs_20200201_v0.root", "nanoaod/nano_dy.root", "nanoaod/nano_tt_v12.root",
+    "nanoaod/nano_tt_v15.root", "root/PHYSLITE_example.root", "root/test_FCC_Winter2023.root",
+    "root/uproot-issue513.root", "hepmc/sk_example_PU.hepmc.gz",
+}  # fmt: skip
+
+
 def round_trip(source, folder, **options):
     report = check_archive_round_trip(source, folder, effort="fast", **options)
     with vortex_hep.open(folder / "a.vxc") as archive:
@@ -48,7 +56,9 @@ def round_trip(source, folder, **options):
     return report
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in FILES]
+)
 def test_round_trip(shared_data, tmp_path, name):
     source = shared_data / "real" / name
     report = round_trip(source, tmp_path, model=Model({}))

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tests.xrootd import XrootdServer, xrootd, xrootd_base
-from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan.inputs import find_inputs
+from vortex_hep.core.storage.paths import same_file_key
 from vortex_hep.errors import MissingError, NetworkError, SourceError, UnsupportedTypeError
 
 __all__ = ["xrootd", "xrootd_base"]
@@ -167,6 +167,7 @@ def test_many_problems_are_counted(tree):
         find_inputs(["files.txt"])
 
 
+@pytest.mark.slow
 def test_a_long_list(tree):
     lines = "".join(f"root://eos.example.org//store/{n % 50}/{n}.root\n" for n in range(100_000))
     (tree / "files.txt").write_text(lines)

@@ -105,6 +105,7 @@ def test_the_output_is_checked_first(files, seen, tmp_path):
     assert vortex_hep.Model.load(tmp_path / "m.vxm").classical == {"Events": ("run",)}
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_a_real_training_on_a_worker(files, xrootd: XrootdServer, workers):
     pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -121,3 +122,19 @@ def test_a_real_training_on_a_worker(files, xrootd: XrootdServer, workers):
 def test_errors_travel():
     error = pickle.loads(pickle.dumps(SourceError("cut", path="a.root", hint="fetch it again")))
     assert str(error) == "a.root: cut (fetch it again)"
+
+
+def test_others_take_the_place_of_files_without_entries(files, seen, tmp_path):
+    (files / "0.root").write_bytes(b"")
+    (files / "5.root").write_bytes(b"no ROOT file")
+    report = train_on_dataset([files], output=tmp_path / "m.vxm", sample_files=3, options=QUICK)
+    assert report.files == [str(files / f"{n}.root") for n in (1, 2, 3)]
+    assert [line.partition(":")[0] for line in report.skipped] == [
+        str(files / "0.root"), str(files / "5.root")
+    ]  # fmt: skip
+
+
+def test_nothing_to_learn_from(tmp_path, seen):
+    (tmp_path / "0.root").write_bytes(b"")
+    with pytest.raises(SourceError, match="nothing"):
+        train_on_dataset([tmp_path / "0.root"], output=tmp_path / "m.vxm", options=QUICK)

@@ -143,3 +143,17 @@ def test_all_problems_at_once(xrootd_base, tmp_path, example_file):
     assert "data/out" in text
     assert "none.vxm" in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("content", [b"", b"no ROOT file", b"root"], ids=["empty", "text", "cut"])
+def test_a_first_file_without_trees_ends_no_job(tmp_path, example_file, model_for, content):
+    (tmp_path / "0.root").write_bytes(content)
+    (tmp_path / "1.root").write_bytes(example_file.read_bytes())
+    files = placed(find_inputs([str(tmp_path / "[01].root")]), str(tmp_path / "out"))
+    known = model_for(Events=["MET_pt"])
+    assert check(files, output=str(tmp_path / "out"), model=known, trees=["Events"]) is known
+    assert check(files[:1], output=str(tmp_path / "out"), model=known, trees=["Events"]) is known
+    with pytest.raises(ModelMismatchError):
+        check(files, output=str(tmp_path / "out"), model=model_for(Other=["x"]))
+    with pytest.raises(NotFoundError):
+        check(files, output=str(tmp_path / "out"), trees=["Evnts"])

@@ -129,10 +129,11 @@ def test_ablation_table(tmp_path):
 
 
 def test_figures_go_between_the_markers():
-    text = f"a\n{report.BEGIN}\nold\n{report.END}\nb\n"
-    assert report.inserted(text, "new") == f"a\n{report.BEGIN}\nnew\n{report.END}\nb\n"
+    begin, end = "<!-- cost: begin -->", "<!-- cost: end -->"
+    text = f"a\n{begin}\nold\n{end}\nb\n"
+    assert report.inserted(text, "new", "cost") == f"a\n{begin}\nnew\n{end}\nb\n"
     with pytest.raises(SystemExit, match="needs one"):
-        report.inserted("no markers", "new")
+        report.inserted("no markers", "new", "cost")
 
 
 def test_committed_figures_are_those_of_the_results():

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from vortex_hep.cli.common import progress
+from vortex_hep.cli.common.progress import progress_for
+from vortex_hep.core import terminal as progress
 from vortex_hep.core.progress import SILENT
 
 
@@ -19,12 +20,12 @@ class Terminal(io.StringIO):
 def clock(monkeypatch):
     """Time that moves on demand."""
     now = [0.0]
-    monkeypatch.setattr("vortex_hep.cli.common.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("vortex_hep.core.terminal.time.monotonic", lambda: now[0])
     return now
 
 
 def test_quiet_is_silent(capsys):
-    chosen = progress.progress_for(quiet=True)
+    chosen = progress_for(quiet=True)
     assert chosen is SILENT
     with chosen.task("x", 10) as task:
         task.advance(10, loss=1.0)
@@ -32,7 +33,7 @@ def test_quiet_is_silent(capsys):
 
 
 def test_lines_where_there_is_no_terminal(capsys, clock):
-    with progress.progress_for(quiet=False).task("reading", 2_000_000) as task:
+    with progress_for(quiet=False).task("reading", 2_000_000) as task:
         task.advance(500_000)
         clock[0] = progress.LINE_INTERVAL
         task.advance(500_000, loss=3.5)
@@ -44,7 +45,7 @@ def test_lines_where_there_is_no_terminal(capsys, clock):
 
 
 def test_lines_become_rarer_the_longer_it_takes(capsys, clock):
-    with progress.progress_for(quiet=False).task("compress", 10_000, unit="files") as task:
+    with progress_for(quiet=False).task("compress", 10_000, unit="files") as task:
         for second in range(0, 36_000, 10):
             clock[0] = float(second)
             task.advance()
@@ -56,7 +57,7 @@ def test_lines_become_rarer_the_longer_it_takes(capsys, clock):
 
 def test_notes_stay_in_the_log(capsys, clock):
     for quiet in (True, False):
-        with progress.progress_for(quiet=quiet).task("training", 4, unit="steps") as task:
+        with progress_for(quiet=quiet).task("training", 4, unit="steps") as task:
             task.advance(4)
             task.note("step 4: validation 2.5")
     assert capsys.readouterr().err.splitlines() == [
@@ -79,7 +80,7 @@ def test_no_last_line_for_a_task_that_failed(capsys):
 def test_bars_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with progress.progress_for(quiet=False).task("training", 4, unit="steps") as task:
+    with progress_for(quiet=False).task("training", 4, unit="steps") as task:
         task.advance(3, loss=2.25)
         task.note("step 3: validation 2.5")
         task.advance(1)

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import uproot
 
+import vortex_hep
 from vortex_hep.cli import demo, main
+from vortex_hep.models.find import model_file_name
 from vortex_hep.models.model import Model
 from vortex_hep.testing.examples import write_example
 
@@ -23,9 +27,17 @@ def folder(tmp_path_factory, example_file):
     learn = ["--seconds", "0.3", "--expected-rows", "100000000"]
     assert main(["train", str(folder / "train.root"), "-o", model, *learn, *run]) == 0
     assert main(["compress", source, "--model", model, *run]) == 0
-    bare = ["--no-embed", "-o", str(folder / "bare.vxc")]
-    assert main(["compress", source, "--model", model, *bare, *run]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory, folder):
+    """An archive that has its model neither inside nor beside it."""
+    path = tmp_path_factory.mktemp("bare") / "bare.vxc"
+    model = ["--model", str(folder / "model.vxm"), "--no-embed", "-o", str(path)]
+    run = ["--quiet", "--effort", "fast"]
+    assert main(["compress", str(folder / "events.root"), *model, *run]) == 0
+    return str(path)
 
 
 def columns_of(path):
@@ -72,8 +84,11 @@ def test_decompress_gives_the_columns_back(folder, tmp_path):
     assert same(columns_of(folder / "events.root"), columns_of(restored))
 
 
-def test_an_archive_without_its_model_needs_it(folder, tmp_path, capsys):
-    bare, restored = str(folder / "bare.vxc"), str(tmp_path / "restored.root")
+def test_an_archive_without_its_model_needs_it(
+    folder, bare, tmp_path, capsys, monkeypatch
+):  # fmt: skip
+    restored = str(tmp_path / "restored.root")
+    monkeypatch.setattr("vortex_hep.models.find._models", OrderedDict())  # as a new process
     assert main(["decompress", bare, "-o", restored, "--quiet"]) == 1
     assert "model" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -114,11 +129,11 @@ def test_info_of_something_else(example_file, capsys):
     assert "example.root" in capsys.readouterr().err
 
 
-def test_wrong_model_is_refused(folder, tmp_path, capsys):
+def test_wrong_model_is_refused(folder, bare, tmp_path, capsys):
     right, model = Model.load(folder / "model.vxm"), str(tmp_path / "other.vxm")
     tables = {name: part for name, part in right.trees["Events"].items() if name != "Electron"}
     Model({"Events": tables}, right.classical).save(model)
-    assert main(["verify", str(folder / "bare.vxc"), "--model", model, "--quiet"]) == 1
+    assert main(["verify", bare, "--model", model, "--quiet"]) == 1
     assert "model" in capsys.readouterr().err
 
 
@@ -126,7 +141,33 @@ def test_several_files_into_a_folder(folder, tmp_path):
     sources = [str(folder / "events.root"), str(folder / "train.root")]
     model = ["--model", str(folder / "model.vxm"), "--effort", "fast", "--quiet"]
     assert main(["compress", *sources, "-o", str(tmp_path), *model]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.vxc", "train.vxc"]
+    stored = model_file_name(vortex_hep.Model.load(folder / "model.vxm").sha256)
+    names = sorted(path.name for path in tmp_path.iterdir() if path.name != stored)
+    assert names == ["events.vxc", "train.vxc"]
+
+
+def test_a_model_lies_beside_its_archives_once(folder, tmp_path):
+    """So it does in data sets; readers find it there."""
+    source, model = str(folder / "events.root"), ["--model", str(folder / "model.vxm")]
+    run = [*model, "--effort", "fast", "--quiet"]
+    assert main(["compress", source, "-o", f"{tmp_path}/out/", *run]) == 0
+    stored = tmp_path / "out" / model_file_name(vortex_hep.Model.load(model[1]).sha256)
+    assert stored.exists()
+    with vortex_hep.open(tmp_path / "out" / "events.vxc") as archive:
+        assert not archive.info()["model"]["embedded"]
+    whole = str(tmp_path / "whole.vxc")
+    assert main(["compress", source, "-o", whole, "--embed-model", *run]) == 0
+    with vortex_hep.open(whole) as archive:
+        assert archive.info()["model"]["embedded"]
+    assert Path(whole).stat().st_size > (tmp_path / "out" / "events.vxc").stat().st_size
+
+
+def test_a_model_that_costs_next_to_nothing_is_stored_inside(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("vortex_hep.archive.write.EMBEDDED_SHARE", 1e6)
+    source, model = str(folder / "events.root"), ["--model", str(folder / "model.vxm")]
+    out = str(tmp_path / "x.vxc")
+    assert main(["compress", source, "-o", out, *model, "--effort", "fast", "--quiet"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x.vxc"]
 
 
 def test_missing_input_is_one_line(tmp_path, capsys):
@@ -137,6 +178,7 @@ def test_missing_input_is_one_line(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_compress_without_a_model_needs_nothing_else(folder, tmp_path, short_trainings):
     archive = str(tmp_path / "alone.vxc")
     source = str(folder / "events.root")
@@ -144,6 +186,7 @@ def test_compress_without_a_model_needs_nothing_else(folder, tmp_path, short_tra
     assert main(["verify", archive, "--against", source, "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_bench_with_a_model(folder, tmp_path, capsys):
     write_example(tmp_path / "few.root", events=60, seed=7)
     command = ["bench", str(tmp_path / "few.root"), "--model", str(folder / "model.vxm")]

@@ -94,6 +94,7 @@ def run(folder, script=RUN, **variables):
     return int(value), int(hits), where
 
 
+@pytest.mark.slow
 def test_an_index_of_types_that_are_gone_is_stale(folder):
     assert run(folder)[0] == FIRST
     edit(folder, "shapes", "class Pair", "class Couple")
@@ -157,6 +158,7 @@ def test_fields_of_named_tuples_belong_to_a_signature():
     assert list(compiled._fields((outer, numba.int64))) == [("pair", "numbers"), ("a", "b")]
 
 
+@pytest.mark.slow
 def test_a_change_while_a_process_runs_is_not_taken_for_what_it_runs(folder):
     script = f"""
 from pathlib import Path
@@ -178,6 +180,7 @@ def test_the_cache_is_where_numba_puts_it(folder):
     assert not (folder / "small" / "__pycache__").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="folders of users are found in other ways")
 def test_installations_that_cannot_be_written(folder):
     (folder / "small" / "__pycache__").write_text("a file, not a folder")
@@ -195,3 +198,35 @@ def test_all_kernels_of_the_package_are_made_here():
             assert not re.search(r"\bn?jit\(|numba import .*(jit|intrinsic)", path.read_text()), (
                 path
             )
+
+
+@pytest.mark.parametrize("left", [0, 30, 1000])
+def test_files_of_the_cache_that_were_cut_are_made_anew(folder, left):
+    first = run(folder)
+    for path in Path(first[2]).glob("*.nb*"):
+        path.write_bytes(path.read_bytes()[:left])
+    assert run(folder) == first
+    assert run(folder)[1] == 1
+
+
+FULL = """
+import errno, warnings
+from numba.core import caching
+
+def fail(self, path):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+caching.IndexDataCacheFile._open_for_write = fail
+from small.pieces import called
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    results = [called(number) for number in (1, 2.0)]
+print(int(sum(results)), len(found), found[0].message.args[0].replace(" ", "_"))
+"""
+
+
+def test_a_full_disk_is_told_once_and_stops_nothing(folder):
+    value, warnings, message = run(folder, FULL)
+    assert (value, warnings) == (23, 1)
+    assert "No_space_left" in message
+    assert "NUMBA_CACHE_DIR" in message

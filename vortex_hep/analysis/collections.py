@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from vortex_hep.analysis.extras import needs
@@ -15,6 +16,7 @@ from vortex_hep.analysis.steps import cluster_steps
 from vortex_hep.archive.archive import Archive, OpenOptions
 from vortex_hep.archive.view import Filter
 from vortex_hep.core import storage
+from vortex_hep.core.options import checked_options
 from vortex_hep.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class _Found:
     form: Any
 
 
+@partial(checked_options, more=OpenOptions.__annotations__)
 def dask(
     files: Files,
     expressions: str | Sequence[str] | None = None,

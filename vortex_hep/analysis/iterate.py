@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.analysis.files import Files, FileSpec, find_files
 from vortex_hep.analysis.steps import Range, even_steps
 from vortex_hep.archive.archive import OpenOptions
 from vortex_hep.archive.view import Filter, TreeView, check_step
+from vortex_hep.core.options import checked_options
 from vortex_hep.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Report:
     global_entry_stop: int
 
 
+@partial(checked_options, more=OpenOptions.__annotations__)
 def iterate(
     files: Files,
     expressions: str | Sequence[str] | None = None,

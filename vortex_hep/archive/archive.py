@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,13 +12,14 @@ from vortex_hep.archive.cache import CacheLike
 from vortex_hep.archive.handle import Handle, OpenOptions
 from vortex_hep.archive.info import tree_info
 from vortex_hep.archive.tree import ArchiveBranch, ArchiveTree, MemberTree, TreeView
-from vortex_hep.codec.columns import classical
-from vortex_hep.codec.container.container import ContainerReader, check_decoded
-from vortex_hep.core import arrays as build
+from vortex_hep.archive.view import UNREAD_HINT
+from vortex_hep.codec.container.container import ContainerReader
+from vortex_hep.core.options import checked_options
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.core.text import fault_of
-from vortex_hep.errors import CorruptionError, NotFoundError
-from vortex_hep.models.model import CHUNK_REMAINDER, Model
+from vortex_hep.core.text import fault_of, format_bytes, html_table, near_misses
+from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError
+from vortex_hep.models.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -79,10 +81,12 @@ class Archive(Mapping[str, TreeView]):
         self.cache = handle.cache
         try:
             self.source: Mapping[str, Any] = handle.described("source", dict, {})
-            self._remainder = handle.described("remainder", list, [])
+            handle.described("remainder", list, [])
             trees = [ArchiveTree(handle, d) for d in handle.described("trees", list)]
             self.coded = {t.name: t for t in trees}
             self.trees = self._views()
+            #: What no branch presents, and why.
+            self.unread = self._unread_parts()
         except BaseException:
             self.close()
             raise
@@ -118,11 +122,27 @@ class Archive(Mapping[str, TreeView]):
                 out[view.name] = view
         return out
 
+    def _unread_parts(self) -> list[Unread]:
+        """What is kept as bytes; trees learn what they lack."""
+        try:
+            found = [Unread(*map(str, item)) for item in self.source.get("unread", ())]
+        except TypeError as error:
+            msg = f"invalid key 'unread' in the archive's metadata: {fault_of(error)}"
+            raise CorruptionError(msg, path=self.path) from error
+        for name, tree in self.trees.items():
+            tree.note_unread({u.branch: u.reason for u in found if u.tree == name and u.branch})
+        return found
+
     def __getitem__(self, name: str) -> TreeView:
         key = name.split(";")[0] if name not in self.trees else name
         if key not in self.trees:
+            unread = next((u for u in self.unread if u.tree in ("", key) and not u.branch), None)
+            if unread is not None:
+                what = "this tree" if unread.tree else "the file"
+                msg = f"{what} is kept as bytes: {unread.reason}"
+                raise NotFoundError(msg, path=self.path, tree=name, hint=UNREAD_HINT)
             known = ", ".join(self.trees) or "none"
-            near = build.near_misses(key, list(self.trees))
+            near = near_misses(key, list(self.trees))
             raise NotFoundError(
                 f"no such tree; there are {known}", path=self.path, tree=name,
                 hint=f"did you mean {near}?" if near else None,
@@ -141,6 +161,20 @@ class Archive(Mapping[str, TreeView]):
     def __repr__(self) -> str:
         return f"<Archive {self.path!r}: {', '.join(self.trees)}>"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, f"{tree.num_entries:,}", f"{len(tree):,}"] for name, tree in self.trees.items()
+        ]
+        size = format_bytes(self.reader.size)
+        return f"<p>{escape(self.path)}: {size}</p>" + html_table(
+            ["tree", "entries", "branches"], rows
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            "an archive is no array", path=self.path, hint="archive['tree'].arrays() reads a tree"
+        )
+
     def remainder(self) -> Iterator[tuple[str, bytes]]:
         """Named blobs of what is not columns; see :class:`~vortex_hep.core.schema.FileSource`.
 
@@ -149,22 +183,13 @@ class Archive(Mapping[str, TreeView]):
         CorruptionError
             One of them is damaged.
         """
-        for name, number in self._remainder_entries():
-            yield name, self._blob(number)
+        blobs = self._handle.remainder()
+        for name, number in blobs.entries:
+            yield name, blobs.decoded(number)
 
     def blobs(self) -> Mapping[str, bytes]:
         """Return the remainder as a mapping, of which each blob is decoded when it is asked for."""
-        return _Blobs(dict(self._remainder_entries()), self._blob)
-
-    def _blob(self, number: int) -> bytes:
-        row = self.reader.chunks[number]
-        payload = self.reader.read(number)
-        if row["kind"] != CHUNK_REMAINDER or len(payload) < 2:
-            raise CorruptionError(f"chunk {number} is not of the remainder", path=self.path)
-        coder = int.from_bytes(payload[:2], "little")
-        blob = classical.decode(coder, payload[2:], "|u1", int(row["decoded_size"])).tobytes()
-        check_decoded(row, blob, path=self.path)
-        return blob
+        return self._handle.remainder()
 
     @property
     def identity(self) -> Identity | None:
@@ -178,26 +203,17 @@ class Archive(Mapping[str, TreeView]):
         found = self.source.get("exact")
         return None if found is None else Identity.parse(found)
 
-    def _remainder_entries(self) -> list[tuple[str, int]]:
-        try:
-            entries = [(str(name), int(number)) for name, number in self._remainder]
-        except (TypeError, ValueError) as error:
-            msg = f"invalid key 'remainder' in the archive's metadata: {fault_of(error)}"
-            raise CorruptionError(msg, path=self.path) from error
-        if not all(0 <= number < len(self.reader.chunks) for _, number in entries):
-            msg = "'remainder' in the archive's metadata names a chunk that is missing"
-            raise CorruptionError(msg, path=self.path)
-        return entries
-
     def info(self) -> dict[str, Any]:
         """Sizes of everything: file, model, trees, tables and columns.
 
         Returns
         -------
         dict
-            ``path, format_version, writer, stored_bytes, raw_bytes, remainder_bytes``, ``exact``
+            ``path, format_version, writer, stored_bytes, source_bytes, raw_bytes,
+            remainder_bytes``, ``exact``
             (``size, adler32`` of the restored file, or None), ``model`` (``sha256, embedded,
-            bytes``) and ``trees``, a list.
+            bytes``), ``trees``, a list, and ``unread``: what is kept as bytes (``tree, branch,
+            reason``; empty for the whole tree, or file).
         """
         sizes = self.reader.chunks["stored_size"]
         named = self._handle.named_model or {}
@@ -207,8 +223,9 @@ class Archive(Mapping[str, TreeView]):
             "format_version": 1,
             "writer": self.reader.metadata.get("writer"),
             "stored_bytes": self.reader.size,
+            "source_bytes": self._source_bytes(),
             "raw_bytes": sum(table["raw_bytes"] for t in trees for table in t["tables"]),
-            "remainder_bytes": sum(int(sizes[i]) for _, i in self._remainder_entries()),
+            "remainder_bytes": sum(int(sizes[i]) for _, i in self._handle.remainder().entries),
             "exact": None if self.identity is None else self.identity.document,
             "model": {
                 "sha256": named.get("sha256"),
@@ -216,7 +233,15 @@ class Archive(Mapping[str, TreeView]):
                 "bytes": sum(int(sizes[i]) for _, _, i in named.get("tables") or ()),
             },
             "trees": trees,
+            "unread": [vars(unread) for unread in self.unread],
         }
+
+    def _source_bytes(self) -> int | None:
+        """Size of the source; None in archives that do not tell."""
+        told = self.source.get("bytes")
+        if isinstance(told, int) and told > 0:
+            return told
+        return None if self.identity is None else self.identity.size
 
     @property
     def fingerprint(self) -> str:
@@ -237,25 +262,6 @@ class Archive(Mapping[str, TreeView]):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Blobs(Mapping[str, bytes]):
-    """Blobs by name, decoded anew every time, so that no more of them are in memory than needed."""
-
-    def __init__(self, numbers: Mapping[str, int], decode: Callable[[int], bytes]) -> None:
-        self._numbers, self._decode = numbers, decode
-
-    def __getitem__(self, name: str) -> bytes:
-        return self._decode(self._numbers[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._numbers
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
-
-    def __len__(self) -> int:
-        return len(self._numbers)
 
 
 def open_unowned(
@@ -281,6 +287,7 @@ def _of(handle: Handle) -> Archive:
     return archive
 
 
+@checked_options
 def open(
     path: str | os.PathLike[str] | BinaryIO,
     *,

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from vortex_hep.archive.exact import exact_source
-from vortex_hep.archive.write import CompressReport, Settings, write_archive
+from vortex_hep.archive.report import CompressReport
+from vortex_hep.archive.write import Settings, write_archive
 from vortex_hep.codec.container.container import atomic_output
 from vortex_hep.core import storage
 from vortex_hep.core.install import install_hint
 from vortex_hep.core.options import (
     check_effort,
+    checked_options,
     thread_count,
     tree_names,
 )
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.progress import ProgressLike, progress_of
 from vortex_hep.core.schema import FileSource, TreeSource
 from vortex_hep.errors import (
     LayoutError,
@@ -27,12 +32,14 @@ from vortex_hep.errors import (
     SourceError,
     UnsupportedTypeError,
 )
+from vortex_hep.models.find import ModelLike, model_of
 from vortex_hep.models.model import Model
 from vortex_hep.models.options import TrainOptions
 from vortex_hep.models.record_width import width_for
 from vortex_hep.nn.coding.engine import get_engine
 from vortex_hep.nn.sequence.coder import LaneChoice
 from vortex_hep.readers import open_source
+from vortex_hep.readers.opaque import open_file as open_whole
 
 #: Raw bytes of columns in a cluster: what a reader of one event pays, and what memory is
 #: bounded by.
@@ -42,22 +49,23 @@ CLUSTER_BYTES = 16 << 20
 Writable: TypeAlias = BinaryIO | io.BufferedIOBase | io.RawIOBase
 
 
+@checked_options
 def compress_file(
     source: str | os.PathLike[str] | Any,
     path: str | os.PathLike[str] | Writable,
     *,
-    model: Model | None = None,
+    model: ModelLike = None,
     trees: str | Sequence[str] | None = None,
     effort: str = "normal",
     threads: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
-    embed_model: bool = True,
+    embed_model: bool | None = True,
     check: bool = True,
     exact: bool = False,
     record: int | None = None,
     lanes: LaneChoice | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> CompressReport:
     """Compress a file to an archive that restores it.
 
@@ -69,7 +77,7 @@ def compress_file(
         The archive: a local path or a URL, where it appears only when it is complete. A file that
         is open for writing, at its beginning, stays the caller's to close, and to remove after
         an error; one that cannot ``seek`` will do unless the archive must be started over.
-    model : Model, optional
+    model : Model, str or path, optional
         Predicts the columns. Without one, a model is fitted to the file and embedded, where
         that makes the archive smaller (and torch is installed; the report says if not).
     trees : str or sequence of str, optional
@@ -85,9 +93,11 @@ def compress_file(
         default a model is fitted on a GPU if torch sees one.
     overwrite : bool
         Whether an existing archive may be replaced.
-    embed_model : bool
+    embed_model : bool or None
         Whether a given model is stored in the archive, that is, those of its tables that code
-        any of it; if not, readers must be given it.
+        any of it; if not, readers must be given it, or find it beside the archive. None stores it
+        where the archive gets no more than 1 % larger, as the command ``vortex-hep compress`` does;
+        ``beside_bytes`` of the report tells whether readers will need it.
     check : bool
         Decode every chunk right after it is made and compare it with the source.
     exact : bool
@@ -101,7 +111,8 @@ def compress_file(
     lanes : LaneChoice, optional
         How transformers cut rows into lanes and chunks, and whether they keep memory; by default
         as they were trained.
-    progress : Progress, optional
+    progress : Progress or bool, optional
+        Where progress is shown; True shows it on standard error.
 
     Returns
     -------
@@ -118,30 +129,73 @@ def compress_file(
     UnsupportedTypeError
         An option has a value that does not exist, or ``record`` is asked of what is no path.
     OutputError
-        The archive cannot be written.
+        The archive cannot be written, or would be written over the source.
+
+    Notes
+    -----
+    The archive of a local file gets that file's permissions, as xz does it.
     """
     check_effort(effort)
+    if isinstance(model, (str, os.PathLike)) and (target := _path_of(path)) is not None:
+        storage.check_distinct(target, model, what="the model")
+    model = model_of(model)
     began = time.monotonic()
     selected = tree_names(trees)
     how = Settings(
         effort, thread_count(threads), CLUSTER_BYTES,
-        embed_model=model is None or embed_model, may_leave_out=model is not None, check=check,
-        exact=exact, engine=get_engine(device), lanes=lanes, progress=progress or SILENT,
+        embed_model=True if model is None else embed_model, may_leave_out=model is not None,
+        check=check, exact=exact, engine=get_engine(device), lanes=lanes,
+        progress=progress_of(progress),
     )  # fmt: skip
     width = width_for(source, record, model)
     with (
+        _distinct(source, path),
         open_source(source, trees=selected, exact=exact, record=width) as file,
         _output(path, overwrite=overwrite) as out,
     ):
+        how = replace(how, source_bytes=_source_size(file))
         messages = [exact_source(file).exact_forecast()] if exact else []
         if model is None:
             model = _own_model(file, how, device, messages)
         report = _write(file, out, model, how, selected)
-        report.messages[:0] = messages + file.notes()
+        messages += file.notes()
+        regret = getattr(file, "regret", lambda: None)()
+        if regret is not None and (origin := _path_of(source)) is not None:
+            _start_over(out)
+            with open_whole(origin, trees=None, reason=regret) as whole:
+                report = _write(whole, out, Model({}), how, None)
+                messages += whole.notes()
+        report.messages[:0] = messages
     report.path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else _name(path)
-    report.source_bytes = _source_size(file)
+    report.source_bytes = how.source_bytes
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextlib.contextmanager
+def _distinct(source: Any, out: str | os.PathLike[str] | Writable) -> Iterator[None]:
+    """Refuse to write over the source; in the block, an archive is as private as its source is."""
+    origin = _path_of(source)
+    if origin is None:
+        yield
+        return
+    target = _path_of(out)
+    if target is not None:
+        storage.check_distinct(target, origin)
+    with storage.permissions_like(origin):
+        yield
+
+
+def _path_of(file: Any) -> str | None:
+    """Path of a file, given as such or open; None of what has none, such as arrays."""
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file)
+    # uproot, h5py, and Python's own
+    for name in ("file_path", "filename", "name"):
+        found = getattr(getattr(file, "file", file), name, None)
+        if isinstance(found, (str, os.PathLike)):
+            return os.fspath(found)
+    return None
 
 
 @contextlib.contextmanager
@@ -190,9 +244,10 @@ def _start_over(out: BinaryIO) -> None:
         ) from error  # fmt: skip
 
 
+@partial(checked_options, more=list(inspect.signature(compress_file).parameters)[3:])
 def compress_tree(
     tree: Any,
-    model: Model | None = None,
+    model: ModelLike = None,
     *,
     path: str | os.PathLike[str] | Writable | None = None,
     **options: Any,
@@ -203,7 +258,7 @@ def compress_tree(
     ----------
     tree : uproot TTree or RNTuple, h5py Dataset or Group, ak.Array, or dict of arrays
         Arrays have one item, or list of items, per entry.
-    model : Model, optional
+    model : Model, str or path, optional
         See :func:`compress_file`.
     path : str, path or binary file, optional
         The archive; by default the tree's name and ``.vxc``, in the current folder.

@@ -6,20 +6,21 @@ import os
 from collections.abc import Sequence
 from typing import Any, cast
 
-from vortex_hep.core.options import tree_names
+from vortex_hep.core.options import checked_options, tree_names
 from vortex_hep.core.schema import FileSource
-from vortex_hep.models.model import Model
+from vortex_hep.models.find import ModelLike, model_of
 from vortex_hep.models.record_width import width_for
 from vortex_hep.readers import open_source
 from vortex_hep.readers.kinds import ExactSource
 
 
+@checked_options
 def exact_forecast(
     source: str | os.PathLike[str] | Any,
     *,
     trees: str | Sequence[str] | None = None,
     record: int | None = None,
-    model: Model | None = None,
+    model: ModelLike = None,
 ) -> str:
     """Say what ``compress_file(source, ..., exact=True)`` can promise, and what it costs.
 
@@ -30,7 +31,7 @@ def exact_forecast(
     trees : str or sequence of str, optional
     record : int, optional
         Bytes of a record, where the file is to be taken as such.
-    model : Model, optional
+    model : Model, str or path, optional
         What would predict; one of records decides that the file is taken as such.
 
     Returns
@@ -46,7 +47,7 @@ def exact_forecast(
     SourceError
         The file cannot be read.
     """
-    width = width_for(source, record, model)
+    width = width_for(source, record, model_of(model))
     with open_source(source, trees=tree_names(trees), exact=True, record=width) as file:
         return exact_source(file).exact_forecast()
 

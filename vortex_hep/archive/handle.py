@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from vortex_hep.archive.cache import CacheLike, open_cache
+from vortex_hep.archive.remainder import Remainder
 from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_WEIGHTS, ContainerReader
 from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.core import storage
 from vortex_hep.core.options import thread_count
+from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import (
     ChangedError,
     CorruptionError,
     ModelMismatchError,
     NotVortexError,
     UnsupportedTypeError,
+    VortexError,
 )
-from vortex_hep.models.find import find_model, load_model
+from vortex_hep.models.find import find_model, model_of
 from vortex_hep.models.model import Model
 from vortex_hep.nn.coding.engine import get_engine
+from vortex_hep.readers.kinds import column_values
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -188,7 +193,7 @@ class Handle:
         workers = thread_count(threads)
         self.engine = get_engine(device)
         self.cache = open_cache(cache)
-        given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+        given = model_of(model)
         self._options: OpenOptions = {
             "model": model, "threads": threads, "device": device, "cache": self.cache,
         }  # fmt: skip
@@ -196,6 +201,7 @@ class Handle:
         self.path = str(self.reader.path)
         self._given = given
         self._model: Model | None = None
+        self._values: Mapping[str, Mapping[str, ColumnValues]] | None = None
         try:
             self._check_kind()
             self.named_model = self.described("model", (dict, type(None)))
@@ -239,6 +245,33 @@ class Handle:
         if not isinstance(value, kind):
             raise CorruptionError(f"invalid key {name!r} in the archive's metadata", path=self.path)
         return value
+
+    def remainder(self) -> Remainder:
+        """Return blobs of what is not columns.
+
+        Raises
+        ------
+        CorruptionError
+            The list of them is invalid.
+        """
+        return Remainder(lambda: self.reader, self.described("remainder", list, []), self.path)
+
+    def values(self, tree: str) -> Mapping[str, ColumnValues]:
+        """How columns of a tree, named as users know it, become values, where they do not as is.
+
+        Raises
+        ------
+        CorruptionError
+            The remainder is damaged, which says so.
+        """
+        if self._values is None:
+            kind = str(self.described("source", dict, {}).get("kind"))
+            try:
+                self._values = column_values(kind, self.remainder())
+            except VortexError as error:
+                error.path = error.path or self.path
+                raise
+        return self._values.get(tree, {})
 
     def _check_kind(self) -> None:
         if self.reader.kind != KIND_ARCHIVE:

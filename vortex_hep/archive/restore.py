@@ -14,28 +14,30 @@ from typing import TYPE_CHECKING
 from vortex_hep.archive.archive import Archive
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.core import storage
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.options import checked_options
+from vortex_hep.core.progress import Progress, ProgressLike, progress_of
 from vortex_hep.core.schema import Cluster
 from vortex_hep.core.storage.atomic import output_error
 from vortex_hep.errors import CorruptionError, MissingError, OutputError, UnsupportedFeatureError
-from vortex_hep.models.model import Model
+from vortex_hep.models.find import ModelLike
 
 if TYPE_CHECKING:
     from vortex_hep.core.storage.identity import Identity
     from vortex_hep.readers.kinds import RestoreOptions
 
 
+@checked_options
 def restore(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    model: Model | None = None,
+    model: ModelLike = None,
     compression: str | None = None,
     exact: bool = True,
     overwrite: bool = False,
     threads: int | None = None,
     scratch: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> None:
     """Restore the file that an archive was made from.
 
@@ -45,11 +47,13 @@ def restore(
         The archive; a path or a URL.
     out : str or path
         The file to write, a local path or a URL; it appears only when it is complete.
-    model : Model, optional
+    model : Model, str or path, optional
         Where the archive does not hold its own.
     compression : str
-        For ROOT files: ``"zstd:5"`` (the default), ``"zlib:1"``, ``"lzma:9"``, ``"lz4:4"`` (any
-        level), ``"none"`` or ``"original"``. Of no effect where the original's bytes are restored.
+        For ROOT files: ``"original"`` (the default: what each branch of the source was compressed
+        with, so that a restored file is as large as that was), ``"zstd:5"``, ``"zlib:1"``,
+        ``"lzma:9"``, ``"lz4:4"`` (any level) or ``"none"``. LZMA is slow to write: ``"zstd:5"`` is
+        the quickest way to a small file. Of no effect where the original's bytes are restored.
     exact : bool
         Restore the original's bytes where the archive promises them. False writes a file that
         holds the same, as from an archive that promises nothing.
@@ -60,7 +64,8 @@ def restore(
     scratch : str or path, optional
         Local folder with room for the whole file, where ``out`` is a URL: the file is made there
         first. By default, the one for temporary files.
-    progress : Progress, optional
+    progress : Progress or bool, optional
+        Where progress is shown; True shows it on standard error.
 
     Raises
     ------
@@ -70,13 +75,23 @@ def restore(
     ModelMismatchError
         The archive needs a model that was not given.
     OutputError
-        The file cannot be written.
+        The file cannot be written, or would be written over the archive.
+
+    Notes
+    -----
+    The restored file gets the permissions of the archive, as xz does it.
     """
     from vortex_hep.readers.kinds import RestoreOptions
 
-    progress = progress or SILENT
+    progress = progress_of(progress)
     target = os.fspath(out)
-    with open_archive(path, model=model, threads=threads) as archive:
+    storage.check_distinct(target, path, what="the archive")
+    if isinstance(model, (str, os.PathLike)):
+        storage.check_distinct(target, model, what="the model")
+    with (
+        open_archive(path, model=model, threads=threads) as archive,
+        storage.permissions_like(path),
+    ):
         if not storage.is_url(target):
             options = RestoreOptions(compression, overwrite, exact, archive.identity)
             _restore(archive, target, options, progress)

@@ -13,6 +13,7 @@ from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
 from vortex_hep.core.schema import Cluster, Member, TableData
 from vortex_hep.core.text import fault_of
+from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
 from vortex_hep.nn.coding.treecoder import DecodedTable, TreeDecoder
@@ -71,6 +72,14 @@ class ArchiveTree(TreeView):
             name: sum(int(sizes[ids[self._place[name]]]) for _, _, ids in self.clusters)
             for name in (self._decoder_now().needed(wanted) if wanted else ())
         }
+
+    def column_values(self) -> Mapping[str, ColumnValues]:
+        """How columns become values; see :meth:`TreeView.column_values`."""
+        return self._handle.values(self.name)
+
+    def member_values(self, name: str) -> Mapping[str, ColumnValues]:
+        """How columns of one of the trees that are joined here become values."""
+        return self._handle.values(name)
 
     def raw_bytes(self, names: Sequence[str]) -> int:
         """Bytes of branches as values; see :meth:`TreeView.raw_bytes`."""
@@ -138,9 +147,13 @@ class ArchiveTree(TreeView):
         CorruptionError
             The cluster is damaged.
         """
-        missing = [p.name for p in self.plans if (number, p.name) not in self._checked]
+        missing = self.unchecked(number)
         if missing:
             self._cluster(number, missing, _Payloads([number]))
+
+    def unchecked(self, number: int) -> list[str]:
+        """Plans of a cluster that were not decoded yet."""
+        return [p.name for p in self.plans if (number, p.name) not in self._checked]
 
     def _cluster(
         self, number: int, wanted: Sequence[str], payloads: _Payloads
@@ -303,6 +316,10 @@ class MemberTree(TreeView):
             )
             for table, data in whole.items()
         }
+
+    def column_values(self) -> Mapping[str, ColumnValues]:
+        """How columns become values; see :meth:`TreeView.column_values`."""
+        return self._tree.member_values(self.name)
 
     def raw_bytes(self, names: Sequence[str]) -> int:
         """Bytes of branches as values; see :meth:`TreeView.raw_bytes`."""

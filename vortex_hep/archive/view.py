@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import fnmatch
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from vortex_hep.core import arrays as build
+from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
+from vortex_hep.core.text import html_table, near_misses, plural
+from vortex_hep.core.values import ColumnValues, may_differ
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+
+#: What to do about a tree or branch that is kept as bytes.
+UNREAD_HINT = "restore the file and read it there"
+#: Branches that a notebook shows of a tree.
+_SHOWN = 50
 
 Filter = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -55,9 +67,25 @@ class TreeView(ABC):
         self.tables = tables
         self._specs = {c.name: c for t in tables for c in t.columns}
         self._table_of = {c.name: t for t in tables for c in t.columns}
+        self._unread: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Tree {self.name!r} ({self.num_entries} entries, {len(self._specs)} branches)>"
+
+    def _repr_html_(self) -> str:
+        rows = [[n, s.typename, s.title] for n, s in islice(self._specs.items(), _SHOWN)]
+        if len(self._specs) > _SHOWN:
+            rows.append([f"... {len(self._specs) - _SHOWN} more", "", ""])
+        title = f"{self.name}: {plural(self.num_entries, 'entry', 'entries')}"
+        return f"<p>{escape(title)}</p>" + html_table(
+            ["branch", "type", "title"], rows, left=range(3)
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise UnsupportedTypeError(
+            f"the tree {self.name!r} is no array", path=self.path,
+            hint="tree.arrays(library='np') gives a dict of arrays, tree['branch'].array() one",
+        )  # fmt: skip
 
     @abstractmethod
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
@@ -86,6 +114,53 @@ class TreeView(ABC):
         NotFoundError, CorruptionError, ModelMismatchError
             As in :meth:`arrays`.
         """
+
+    def column_values(self) -> Mapping[str, ColumnValues]:
+        """How columns become values, where they are not values as they are."""
+        return {}
+
+    def read_values(
+        self, start: int, stop: int, columns: Sequence[str], others: Sequence[str] = ()
+    ) -> Cluster:
+        """Read entries as tables of values.
+
+        Parameters
+        ----------
+        start, stop : int
+        columns : sequence of str
+        others : sequence of str
+            Columns that are read as they are stored.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            A column is of a type that has no values here.
+        NotFoundError, CorruptionError, ModelMismatchError
+            As in :meth:`arrays`.
+        """
+        self._check_values(columns)
+        found = self.read(start, stop, list(dict.fromkeys([*columns, *others])))
+        return self._as_values(found, columns)
+
+    def _values_of(self, names: Sequence[str]) -> dict[str, ColumnValues]:
+        some = [n for n in names if may_differ(self._spec(n))]
+        # What decides is in the remainder, which is not read for nothing.
+        known = self.column_values() if some else {}
+        return {n: known[n] for n in some if n in known}
+
+    def _check_values(self, names: Sequence[str]) -> None:
+        for name, values in self._values_of(names).items():
+            if values.refusal:
+                values.of(np.zeros(0), path=self.path, tree=self.name, branch=name)
+
+    def _as_values(self, cluster: Cluster, names: Sequence[str]) -> Cluster:
+        for name, values in self._values_of(names).items():
+            data = cluster[self._table_of[name].name]
+            column = np.asarray(data.columns[name])
+            data.columns[name] = values.of(
+                column, path=self.path, tree=self.name, branch=name
+            )  # fmt: skip
+        return cluster
 
     @abstractmethod
     def cost(self, *, filter_name: Filter = None) -> dict[str, int]:
@@ -145,20 +220,28 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        cluster = build.empty_cluster(self.tables)
+        cluster = self._as_values(build.empty_cluster(self.tables), names)
         placed = {n: (self._spec(n), self._table_of[n], cluster) for n in names}
         tables = {t.name: t for t in self.tables}
         return build.assemble(placed, 0, "ak", tables=tables)
 
+    def note_unread(self, reasons: Mapping[str, str]) -> None:
+        """Note of branches that are kept as bytes why they are, for errors to tell."""
+        self._unread = dict(reasons)
+
     def _spec(self, name: str) -> ColumnSpec:
+        if name in self._unread:
+            msg = f"this branch is kept as bytes: {self._unread[name]}"
+            raise NotFoundError(msg, path=self.path, tree=self.name, branch=name, hint=UNREAD_HINT)
         if name not in self._specs:
-            near = build.near_misses(name, list(self._specs))
+            near = near_misses(name, list(self._specs))
             raise NotFoundError(
                 "no such branch", path=self.path, tree=self.name, branch=name,
                 hint=f"did you mean {near}?" if near else None,
             )  # fmt: skip
         return self._specs[name]
 
+    @checked_options
     def arrays(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -202,10 +285,11 @@ class TreeView(ABC):
         start, stop = self.entry_range(entry_start, entry_stop)
         tables = {t.name: t for t in self.tables}
         counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read(start, stop, list(dict.fromkeys([*names, *counts])))
+        columns = self.read_values(start, stop, names, counts)
         placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
         return build.assemble(placed, stop - start, library, tables=tables)
 
+    @checked_options
     def iterate(
         self,
         expressions: str | Sequence[str] | None = None,
@@ -274,13 +358,17 @@ class TreeView(ABC):
     ) -> list[str]:
         """Branches that :meth:`arrays` reads when it is given these.
 
+        Of all, or of those that a pattern matches, the ones without values are left out.
+
         Raises
         ------
         NotFoundError
             One of ``expressions`` does not exist.
         """
         if expressions is None:
-            return self.keys(filter_name=filter_name)
+            found = self.keys(filter_name=filter_name)
+            refused = {n for n, v in self._values_of(found).items() if v.refusal}
+            return [n for n in found if n not in refused]
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:
             self._spec(name)
@@ -314,6 +402,38 @@ class ArchiveBranch:
         """Entries of the tree."""
         return self._tree.num_entries
 
+    def __len__(self) -> int:
+        return self.num_entries
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Read the branch as a NumPy array, for ``np.asarray``.
+
+        Raises
+        ------
+        UnsupportedTypeError
+            The items of an entry differ in number, so that no NumPy array holds them.
+        """
+        import awkward as ak
+
+        if copy is False:
+            raise ValueError(f"the branch {self.name!r} is decoded, which makes a copy")
+        found = self.array()
+        try:
+            out = ak.to_numpy(found, allow_missing=False)
+        except (ValueError, TypeError) as error:
+            raise UnsupportedTypeError(
+                "its entries are lists of several lengths, or what NumPy has no type for",
+                path=self._tree.path, tree=self._tree.name, branch=self.name,
+                hint="branch.array() gives an Awkward Array, branch.array(library='np') objects",
+            ) from error  # fmt: skip
+        return out if dtype is None else out.astype(dtype)
+
+    def _repr_html_(self) -> str:
+        rows = [["type", self.typename], ["entries", f"{self.num_entries:,}"]]
+        rows += [["title", self.title]] if self.title else []
+        return html_table([self.name, ""], rows, left=(0, 1))
+
+    @checked_options
     def array(
         self, *, entry_start: int | None = None, entry_stop: int | None = None, library: str = "ak"
     ) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from vortex_hep.archive.exact import exact_source
 from vortex_hep.archive.metadata import pack_names, pack_tables
+from vortex_hep.archive.report import CompressReport
 from vortex_hep.codec.columns import classical
 from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerWriter, xxh3
 from vortex_hep.codec.plan import make_plans
@@ -33,40 +34,11 @@ from vortex_hep.readers.kinds import unit_of
 
 #: Bytes of the remainder that are coded side by side: LZMA takes twelve times as much.
 _BLOBS_AT_ONCE = 1 << 25
+#: Part of an archive that a model may be which is stored in it though it could lie beside it: less
+#: than anybody would notice, for an archive that needs nothing else.
+EMBEDDED_SHARE = 0.01
 #: Clusters of coded bytes that may wait to be written.
 _WRITES = 2
-
-
-@dataclass
-class CompressReport:
-    """What a compression made.
-
-    Parameters
-    ----------
-    path : str
-        The archive.
-    stored_bytes, model_bytes, remainder_bytes : int
-        The whole archive; of it, the embedded model, and what is not columns.
-    raw_bytes : int
-        Bytes of all columns, uncompressed.
-    source_bytes : int
-        Bytes of the source file; 0 where it is not known.
-    columns : list of dict
-        Per tree and column: tree, table, name, coder, raw_bytes, stored_bytes.
-    messages : list of str
-        What the user should know: columns the model did not know, say.
-    seconds : float
-    """
-
-    path: str
-    stored_bytes: int
-    model_bytes: int
-    remainder_bytes: int
-    raw_bytes: int
-    source_bytes: int
-    columns: list[dict[str, Any]]
-    messages: list[str]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -79,8 +51,8 @@ class Settings:
     workers : int
     cluster_bytes : int
         Raw bytes of columns in a cluster.
-    embed_model : bool
-        Whether the archive is to hold the model.
+    embed_model : bool or None
+        Whether the archive is to hold the model; None for where that costs next to nothing.
     may_leave_out : bool
         Whether it need not: the user has it.
     check : bool
@@ -91,18 +63,21 @@ class Settings:
         Computes what models predict.
     lanes : LaneChoice, optional
     progress : Progress
+    source_bytes : int
+        Size of the source; 0 where it is not known.
     """
 
     effort: Any
     workers: int
     cluster_bytes: int
-    embed_model: bool = True
+    embed_model: bool | None = True
     may_leave_out: bool = False
     check: bool = True
     exact: bool = False
     engine: Engine | None = None
     lanes: LaneChoice | None = None
     progress: Progress = SILENT
+    source_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +128,11 @@ def write_archive(
         "writer": f"vortex_hep {_version.__version__}",
         "source": {"name": Path(str(file.path)).name, "kind": file.kind, "trees": selected},
     }
+    if how.source_bytes:
+        document["source"]["bytes"] = how.source_bytes
+    unread = [[u.tree, u.branch, u.reason] for u in file.unread()]
+    if unread:
+        document["source"]["unread"] = unread
     if how.exact:
         document["source"]["exact"] = exact_source(file).identity().document
     used: dict[str, set[str]] = {}
@@ -163,6 +143,8 @@ def write_archive(
         before = writer.position
         document["model"] = _write_model(model, used, writer, embed=how.embed_model)
         report.model_bytes = writer.position - before
+        if document["model"] is not None and document["model"]["tables"] is None:
+            report.beside_bytes = model.nbytes
         before = writer.position
         with Overlap() as overlap:
             write = overlap.behind(partial(_add, writer))
@@ -314,19 +296,24 @@ def _add(writer: ContainerWriter, chunks: _Chunks) -> None:
 
 
 def _write_model(
-    model: Model, used: Mapping[str, set[str]], writer: ContainerWriter, *, embed: bool
+    model: Model, used: Mapping[str, set[str]], writer: ContainerWriter, *, embed: bool | None
 ) -> dict[str, Any] | None:
     """Name the model; where it is to be stored, only the tables that some chunk needs."""
     if not any(used.values()):
         return None
-    if not embed:
-        return {"sha256": model.sha256, "tables": None}
-    kept = {
-        tree: {plan: table for plan, table in model.tables(tree).items() if plan in plans}
-        for tree, plans in used.items()
-        if plans
-    }
-    return Model(kept).add_to(writer)
+    named = {"sha256": model.sha256, "tables": None}
+    if embed is False:
+        return named
+    kept = Model(
+        {
+            tree: {plan: table for plan, table in model.tables(tree).items() if plan in plans}
+            for tree, plans in used.items()
+            if plans
+        }
+    )
+    if embed is None and kept.nbytes > EMBEDDED_SHARE * writer.position:
+        return named
+    return kept.add_to(writer)
 
 
 def _write_remainder(

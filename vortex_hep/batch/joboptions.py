@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from vortex_hep.batch.workoptions import CHECKS
-from vortex_hep.core.options import check_effort, thread_count, tree_names
+from vortex_hep.core.options import check_effort, checked_fields, thread_count, tree_names
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import UnsupportedTypeError
 
 
+@checked_fields
 @dataclass(frozen=True)
 class JobOptions:
     """How a job treats its files.

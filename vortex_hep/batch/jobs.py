@@ -30,7 +30,7 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.site.site import Site
 from vortex_hep.batch.states import State
 from vortex_hep.core import storage
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.progress import Progress, ProgressLike, progress_of
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
     OutputError,
@@ -62,7 +62,7 @@ def compress_dataset(
     options: JobOptions | None = None,
     site: Any = None,
     journal: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> JobSummary:
     """Compress many files: an archive of each, verified against it. Called again, it goes on.
 
@@ -81,7 +81,7 @@ def compress_dataset(
         Where workers run: by default on this machine.
     journal : str or path, optional
         A local file; by default in the output folder where that is local, else in the current one.
-    progress : Progress, optional
+    progress : Progress or bool, optional
 
     Returns
     -------
@@ -108,7 +108,7 @@ def verify_dataset(
     options: JobOptions | None = None,
     site: Any = None,
     journal: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> JobSummary:
     """Verify many archives by decoding all of each; compare them with their sources.
 
@@ -146,7 +146,7 @@ def restore_dataset(
     options: JobOptions | None = None,
     site: Any = None,
     journal: str | os.PathLike[str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> JobSummary:
     """Restore the files of many archives.
 
@@ -180,7 +180,7 @@ def run_plan(
     planned: JobPlan,
     *,
     site: Any = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     watch: Watch | None = None,
 ) -> JobSummary:
     """Carry out a plan. If its journal is there, the job goes on, and failed files are tried again.
@@ -189,7 +189,7 @@ def run_plan(
     ----------
     planned : JobPlan
     site : Site or distributed.Client, optional
-    progress : Progress, optional
+    progress : Progress or bool, optional
     watch : callable, optional
         Called with each :class:`~vortex_hep.batch.states.Outcome` that is final.
 
@@ -214,7 +214,7 @@ def resume(
     *,
     failed: bool = False,
     site: Any = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     watch: Watch | None = None,
 ) -> JobSummary:
     """Go on with a job.
@@ -227,7 +227,7 @@ def resume(
         Try the files that failed once more, too.
     site : Site or distributed.Client, optional
         It need not be the one of before.
-    progress : Progress, optional
+    progress : Progress or bool, optional
     watch : callable, optional
         Called with each :class:`~vortex_hep.batch.states.Outcome` that is final.
 
@@ -263,12 +263,12 @@ class _Job:
     journal: Journal
     model: Model | None
 
-    def run(self, site: Any, progress: Progress | None, watch: Watch | None) -> JobSummary:
+    def run(self, site: Any, progress: ProgressLike, watch: Watch | None) -> JobSummary:
         """Run on a site's workers, or a client's."""
         from vortex_hep.batch.run.run import run_job
 
         began = time.monotonic()
-        progress = progress or SILENT
+        progress = progress_of(progress)
         site = Site() if site is None else site
         document = self.journal.document
         options = options_of(document, self.journal.path)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Sequence
 
-from vortex_hep.core.storage.paths import XROOTD_SCHEMES, is_url, local_path, scheme, split_url
+from vortex_hep.core.storage.paths import is_url, server_and_path
 
 #: What archives end in.
 ARCHIVE_SUFFIX = ".vxc"
@@ -20,7 +19,6 @@ _HEPMC = tuple(
 DATA_SUFFIXES = (".root", ".h5", ".hdf5", *_HEPMC)
 
 _LONGEST_FIRST = tuple(sorted((*DATA_SUFFIXES, ARCHIVE_SUFFIX), key=len, reverse=True))
-_DEFAULT_PORTS = {"http": ":80", "https": ":443", **dict.fromkeys(XROOTD_SCHEMES, ":1094")}
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -38,49 +36,6 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def server_of(path: str) -> str:
-    """Scheme and host of a URL, alike for all ways to write it; "" for a local path.
-
-    Examples
-    --------
-    >>> server_of("root://EOS.example.org:1094//store/a.root"), server_of("a.root")
-    ('root://eos.example.org', '')
-    """
-    return _server_and_path(path)[0]
-
-
-def same_file_key(path: str) -> str:
-    """A text that is equal for two ways to write one file's path or URL.
-
-    Links are not followed: on the file systems that lists of files are about, that takes long.
-
-    Examples
-    --------
-    >>> same_file_key("root://Host:1094//store/./a.root?xrd.wantprot=gsi")
-    'root://host/store/a.root'
-    """
-    server, path = _server_and_path(path)
-    return server + path
-
-
-def _server_and_path(path: str) -> tuple[str, str]:
-    if not is_url(path) or scheme(path) == "file":
-        return "", os.path.abspath(local_path(path))  # noqa: PTH100 - as text, without resolving
-    kind = scheme(path)
-    host, inner = split_url(path)
-    host = host.partition("://")[2].lower().removesuffix(_DEFAULT_PORTS.get(kind, "\0"))
-    if kind in XROOTD_SCHEMES:
-        # What follows a "?" are credentials and wishes, unless it names a member of a zip file.
-        query = path.partition("?")[2]
-        member = f"?{query}" if "xrdcl.unzip=" in query else ""
-        kind = kind.replace("xroot", "root")
-    else:
-        inner, mark, query = inner.partition("?")
-        member = mark + query
-    inner = posixpath.normpath("/" + inner.lstrip("/"))
-    return f"{kind}://{host}", inner + member
-
-
 def path_parts(path: str) -> list[str]:
     """Server (where there is one), folders and name of a path, as parts of a path below a folder.
 
@@ -89,7 +44,7 @@ def path_parts(path: str) -> list[str]:
     >>> path_parts("root://host:1095//store/a.root?x=y")
     ['host_1095', 'store', 'a.root']
     """
-    server, inner = _server_and_path(path)
+    server, inner = server_and_path(path)
     inner = inner.partition("?")[0] if server else inner.replace(os.sep, "/")
     parts = [part for part in inner.split("/") if part]
     return [server.partition("://")[2].replace(":", "_"), *parts] if server else parts

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     outputs = [folder / "bench.json"] + ([] if args.no_plot else [folder / "bench.png"])
     for output in outputs:
-        check_new(str(output), overwrite=args.overwrite)
+        check_new(str(output), overwrite=args.overwrite, inputs=[args.path])
     model = load_model(args.model)
     comparison = compare(
         args.path,

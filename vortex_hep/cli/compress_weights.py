@@ -114,7 +114,7 @@ def _compress(args: argparse.Namespace) -> Any:
     from vortex_hep.codec.weights.files import WEIGHTS_SUFFIX, compress_weights_file
 
     output = out_path(args.weights, args.output, WEIGHTS_SUFFIX)
-    check_new(output, overwrite=args.overwrite)
+    check_new(output, overwrite=args.overwrite, inputs=[args.weights])
     packed = compress_weights_file(
         args.weights, output, effort=args.effort, overwrite=args.overwrite
     )
@@ -142,7 +142,7 @@ def _restore(args: argparse.Namespace) -> Any:
     origin = kept.get("format") if isinstance(kept, dict) else None
     suffix = SAFETENSORS_SUFFIX if origin == "safetensors" else TORCH_SUFFIXES[0]
     output = out_path(args.weights, args.output, suffix)
-    check_new(output, overwrite=args.overwrite)
+    check_new(output, overwrite=args.overwrite, inputs=[args.weights])
     packed = restore_weights_file(args.weights, output, overwrite=args.overwrite)
     if not args.quiet:
         what = f"{plural(len(packed), 'tensor')}, {format_bytes(packed.raw_bytes)}"

@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for output in (json_path, plot_path):
         if output is not None:
-            check_new(str(output), overwrite=args.overwrite)
+            check_new(str(output), overwrite=args.overwrite, inputs=[*args.sources, *args.models])
     evaluation = evaluate(
         args.sources,
         models=_models(args.models),

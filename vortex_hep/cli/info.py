@@ -6,7 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from vortex_hep.cli.common.options import add_command
+from vortex_hep.cli.common.many import Item, add_recursive, found_items, run_each
+from vortex_hep.cli.common.options import ARCHIVE_SUFFIX, add_command
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.text import format_bytes, format_ratio, format_table, plural
 
 DESCRIPTION = """\
@@ -19,6 +21,7 @@ EXAMPLES = """\
   vortex-hep info in.vxc                        trees and tables, bytes before and after
   vortex-hep info in.vxc --columns              each column with its coder, largest first
   vortex-hep info in.vxc --json | jq .model     for programs
+  vortex-hep info archives/*.vxc                one after the other
   vortex-hep info ttbar.vxm                     what a model covers
   vortex-hep info dump.vxm --columns            what a transformer saves in each column
 """
@@ -33,35 +36,59 @@ def register(commands: Any) -> None:
         description=DESCRIPTION,
         examples=EXAMPLES,
     )
-    parser.add_argument("path", metavar="FILE", help="archive, model or URL")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="FILE",
+        help="archives, models or URLs; - is standard input",
+    )
+    add_recursive(parser, "the archives")
     parser.add_argument("--columns", action="store_true", help="list every column")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON: a list for several files")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary of an archive or a model."""
+    """Print the summaries of archives and models."""
+    items = found_items(args.paths, recursive=args.recursive, suffixes=[ARCHIVE_SUFFIX])
+    found: list[dict[str, Any]] = []
+    texts = 0
+
+    def show(item: Item) -> None:
+        nonlocal texts
+        details, text = _summary(item.source, columns=args.columns)
+        found.append(details)
+        if not args.json:
+            print(("\n" if texts else "") + text, end="", flush=True)
+            texts += 1
+
+    code = run_each(args, items, show)
+    if args.json:
+        print(json.dumps(found if len(items) > 1 else found[0], indent=2))
+    return code
+
+
+def _summary(source: str, *, columns: bool) -> tuple[dict[str, Any], str]:
+    """What an archive or a model holds, for programs and for readers."""
     import vortex_hep
+    from vortex_hep.cli.common.files import readable
     from vortex_hep.errors import NotVortexError
 
-    try:
-        with vortex_hep.open(args.path) as archive:
-            details = archive.info()
-            embedded = args.columns and details["model"]["embedded"]
-            predictions = archive.model.predictions() if embedded and archive.model else []
-    except NotVortexError as error:
-        # Not an archive: a model, or neither, and then the first error is the one to show.
+    with readable(source, archive=True) as path:
         try:
-            model = vortex_hep.Model.load(args.path)
-        except NotVortexError:
-            raise error from None
-        _print_model(model, as_json=args.json, columns=args.columns)
-        return 0
-    if args.json:
-        print(json.dumps(details, indent=2))
-    else:
-        print(archive_text(details, columns=args.columns) + _predictions_text(predictions))
-    return 0
+            with vortex_hep.open(path) as archive:
+                details = archive.info()
+                embedded = columns and details["model"]["embedded"]
+                predictions = archive.model.predictions() if embedded and archive.model else []
+        except NotVortexError as error:
+            # Not an archive: a model, or neither, and then the first error is the one to show.
+            try:
+                model = vortex_hep.Model.load(path)
+            except NotVortexError:
+                raise error from None
+            return _model_summary(model, columns=columns)
+    text = archive_text(details, columns=columns) + _predictions_text(predictions)
+    return details, text + "\n"
 
 
 def archive_text(details: dict[str, Any], *, columns: bool) -> str:
@@ -78,19 +105,23 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
     if model["sha256"] is None:
         model_text = "none"
     else:
-        place = "stored here" if model["embedded"] else "not stored here"
-        model_text = f"{model['sha256'][:16]}..., {format_bytes(model['bytes'])}, {place}"
+        here = f"{format_bytes(model['bytes'])}, stored here"
+        place = here if model["embedded"] else "needed to read this, not stored here"
+        model_text = f"{model['sha256'][:16]}..., {place}"
     parts = [
         f"archive   {details['path']}",
         f"format    {details['format_version']}",
         f"stored    {format_bytes(details['stored_bytes'])}",
-        f"raw       {format_bytes(details['raw_bytes'])}"
-        f"  ratio {format_ratio(details['raw_bytes'], details['stored_bytes'])}",
-        f"model     {model_text}",
     ]
+    for label, what in (("source", "source_bytes"), ("columns", "raw_bytes")):
+        if details[what]:
+            ratio = format_ratio(details[what], details["stored_bytes"])
+            parts.append(f"{label:10}{format_bytes(details[what])}  ratio {ratio}")
+    parts.append(f"model     {model_text}")
     if details["exact"] is not None:
         exact = details["exact"]
         parts.append(f"exact     restores {exact['size']} bytes of adler32 {exact['adler32']}")
+    parts += [f"unread    {Unread(**item).text}" for item in details["unread"]]
     for tree in details["trees"]:
         parts += ["", _tree_text(tree, columns=columns)]
     return "\n".join(parts)
@@ -129,33 +160,25 @@ def _sizes(item: dict[str, Any]) -> list[str]:
     return [format_bytes(raw), format_bytes(stored), format_ratio(raw, stored)]
 
 
-def _print_model(model: Any, *, as_json: bool, columns: bool) -> None:
+def _model_summary(model: Any, *, columns: bool) -> tuple[dict[str, Any], str]:
     from vortex_hep.cli.common.sequences import sequence_details, sequences_text
 
     tables, sequences = model.summary(), sequence_details(model)
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "sha256": model.sha256,
-                    "bytes": model.nbytes,
-                    "tables": tables,
-                    "predictions": model.predictions(),
-                    "sequences": sequences,
-                },
-                indent=2,
-            )
-        )
-        return
-    print(f"model     {model.sha256}\nbytes     {format_bytes(model.nbytes)}")
+    details = {
+        "sha256": model.sha256,
+        "bytes": model.nbytes,
+        "tables": tables,
+        "predictions": model.predictions(),
+        "sequences": sequences,
+    }
+    text = f"model     {model.sha256}\nbytes     {format_bytes(model.nbytes)}\n"
     tables = [table for table in tables if table["kind"] == "event"]
     if tables:
         header = [name for name in tables[0] if name != "kind"]
         rows = [[str(table.get(name, "")) for name in header] for table in tables]
-        print(f"\n{format_table(header, rows, left=(0, 1))}")
-    print(
-        sequences_text(sequences, columns=columns) + _predictions_text(model.predictions()), end=""
-    )
+        text += f"\n{format_table(header, rows, left=(0, 1))}\n"
+    text += sequences_text(sequences, columns=columns) + _predictions_text(details["predictions"])
+    return details, text
 
 
 def _predictions_text(predictions: list[dict[str, Any]]) -> str:

@@ -14,10 +14,11 @@ from vortex_hep.cli import (
     evaluate,
     example,
     info,
+    shell,
     train,
     verify,
 )
-from vortex_hep.cli.common.options import HelpFormatter, VersionAction
+from vortex_hep.cli.common.options import HelpFormatter, Parser, VersionAction
 from vortex_hep.cli.common.running import run_parsed
 from vortex_hep.cli.datasets import dataset, jobs
 
@@ -50,6 +51,7 @@ exit codes:
   1  failed, or some files of a batch job did; lines on stderr say what, where, and what to do
   2  the command line is wrong
   3  verify found a difference or damage
+  4  verify --against found all branches equal, and differences outside of them
   130  interrupted; no partial output is left behind
 
 'vortex-hep COMMAND --help' explains each command.
@@ -68,12 +70,13 @@ COMMANDS = (
     jobs,
     example,
     demo,
+    shell,
 )
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")

@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
     output = out_path(args.sources[0], args.output, MODEL_SUFFIX)
     # Hours of training must not end at a file that may not be replaced.
-    check_new(output, overwrite=args.overwrite)
+    check_new(output, overwrite=args.overwrite, inputs=args.sources, model=args.base)
     options = vortex_hep.TrainOptions(
         trees=args.trees,
         tables=args.tables,

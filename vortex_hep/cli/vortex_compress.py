@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_input(parser, "FILE", "file or URL to compress")
     add_output(parser, f"archive, or folder for it (default: FILE{ARCHIVE_SUFFIX})")
     compress.add_choices(parser)
-    parser.set_defaults(run=run, exact=True, dry_run=False, trees=None)
+    parser.set_defaults(run=run, exact=True, dry_run=False, trees=None, recursive=False)
     return parser
 
 

@@ -30,13 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = program_parser(PROGRAM, description=DESCRIPTION, examples=EXAMPLES)
     add_input(parser, "ARCHIVE.vxc", "archive or URL")
     decompress.add_choices(parser)
-    parser.set_defaults(run=run, compression=None, no_exact=False)
+    parser.set_defaults(run=run, compression=None, no_exact=False, recursive=False)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Restore the file."""
-    args.archive = one_input(args)
+    args.archives = [one_input(args)]
     return decompress.run(args)
 
 

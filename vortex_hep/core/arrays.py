@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +17,6 @@ from vortex_hep.core.schema import (
     VarBytes,
 )
 from vortex_hep.errors import CorruptionError
-
-
-def near_misses(name: str, known: list[str]) -> str:
-    """Up to three names that resemble ``name``, for an error message."""
-    return ", ".join(repr(n) for n in difflib.get_close_matches(name, known, 3))
 
 
 def cut(
@@ -214,12 +208,35 @@ def _layout(spec: ColumnSpec, data: TableData, lists: Sequence[Array]) -> Any:
             ak.contents.NumpyArray(column.content, parameters={"__array__": item}),
             parameters={"__array__": kind},
         ).to_ListOffsetArray64(True)
+    elif column.dtype.kind == "S":
+        content = _byte_strings(column)
     else:
+        if column.dtype.kind == "V":
+            # Awkward Array has no type for them but bytes.
+            column = column.view(np.uint8).reshape(*column.shape, column.dtype.itemsize)
         content = ak.contents.NumpyArray(np.ascontiguousarray(column))
         if column.ndim > 1:
             content = content.to_RegularArray()
     for offsets in lists:
         content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
+    return content
+
+
+def _byte_strings(column: Array) -> Any:
+    """Byte strings of fixed size, without the zeros at their ends."""
+    import awkward as ak
+
+    flat = np.ascontiguousarray(column).reshape(-1)
+    width = flat.dtype.itemsize
+    starts = np.arange(len(flat), dtype=np.int64) * width
+    content: Any = ak.contents.ListArray(
+        ak.index.Index64(starts),
+        ak.index.Index64(starts + np.char.str_len(flat)),
+        ak.contents.NumpyArray(flat.view(np.uint8), parameters={"__array__": "byte"}),
+        parameters={"__array__": "bytestring"},
+    ).to_ListOffsetArray64(True)
+    for size in reversed(column.shape[1:]):
+        content = ak.contents.RegularArray(content, size, zeros_length=len(column))
     return content
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -24,6 +26,12 @@ import numpy as np
 from numba.core import caching, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic as numba_intrinsic
+
+#: What damaged or foreign files of a cache lead to.
+_DAMAGE = (
+    AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError, ValueError,
+    pickle.UnpicklingError,
+)  # fmt: skip
 
 # What numba says of its options leaves some out.
 _njit: Any = nb.njit
@@ -205,6 +213,18 @@ def _fields(kind: Any) -> Iterator[tuple[str, ...]]:
         yield from _fields(member)
 
 
+@cache
+def _warn(reason: str) -> None:
+    """Say once that compiled code is not kept."""
+    warnings.warn(
+        f"compiled code is not kept ({reason}), so that every process compiles it anew, which takes"
+        " up to a minute: let the environment variable NUMBA_CACHE_DIR name a folder with space"
+        " that can be written",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 class _Files(caching.IndexDataCacheFile):
     """The index and the files of a kernel.
 
@@ -218,7 +238,7 @@ class _Files(caching.IndexDataCacheFile):
 
     def _load_index(self) -> Any:
         # Numba reads what an index is of only after all its types, whose classes may be gone.
-        with suppress(AttributeError, ImportError):
+        with suppress(*_DAMAGE, OSError):
             return super()._load_index()  # type: ignore[no-untyped-call]
         return {}
 
@@ -226,8 +246,12 @@ class _Files(caching.IndexDataCacheFile):
         super().save(key, (self._stamp, key, data))  # type: ignore[no-untyped-call]
 
     def load(self, key: Any) -> Any:
-        found = super().load(key)  # type: ignore[no-untyped-call]
-        return found[2] if found is not None and found[:2] == (self._stamp, key) else None
+        try:
+            found = super().load(key)  # type: ignore[no-untyped-call]
+        except _DAMAGE:  # a process died as it wrote, or the disk was full
+            return None
+        valid = isinstance(found, tuple) and found[:2] == (self._stamp, key)
+        return found[2] if valid else None
 
 
 class _KernelCache(caching.FunctionCache):
@@ -245,7 +269,8 @@ class _KernelCache(caching.FunctionCache):
 class _LazyCache(caching._Cache):
     """Makes a kernel's cache when it is needed: by then all that the kernel names is there.
 
-    Imports touch no file of the cache. Where no folder can be written, nothing is kept.
+    Imports touch no file of the cache. Where no folder can be written, nothing is kept, and what
+    cannot be read is compiled anew.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -258,8 +283,10 @@ class _LazyCache(caching._Cache):
             self._made = caching.NullCache()
             stamp = fingerprint(self._function)
             if stamp is not None:
-                with suppress(RuntimeError):  # numba finds no folder that it can write to
+                try:
                     self._made = _KernelCache(self._function, stamp)
+                except (RuntimeError, OSError):  # numba finds no folder that it can write to
+                    _warn("there is no folder for it that can be written")
         return self._made
 
     @property
@@ -270,7 +297,11 @@ class _LazyCache(caching._Cache):
         return self._cache.load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        self._cache.save_overload(sig, data)
+        try:
+            self._cache.save_overload(sig, data)
+        except OSError as error:  # no space, no right to write any more
+            _warn(str(error))
+            self._made = caching.NullCache()
 
     def enable(self) -> None:
         self._cache.enable()

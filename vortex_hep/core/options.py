@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
 
+from vortex_hep.core.text import near_misses
 from vortex_hep.errors import UnsupportedTypeError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 EFFORTS = ("fast", "normal", "max")
 #: Where networks run. The last two are for comparisons: main memory by torch, and the definition.
@@ -68,3 +75,53 @@ def tree_names(trees: str | Sequence[str] | None) -> list[str] | None:
     if trees is None:
         return None
     return [trees] if isinstance(trees, str) else list(dict.fromkeys(trees))
+
+
+def checked_options(
+    function: Callable[P, T], more: Iterable[str] = (), note: str = ""
+) -> Callable[P, T]:
+    """Let a call with an option that does not exist say which do, and which one may be meant.
+
+    Parameters
+    ----------
+    function : callable
+        A public function, or the ``__init__`` of a class that holds options.
+    more : iterable of str
+        Options that the function takes as ``**options``.
+    note : str
+        What else is to be said of options.
+
+    Examples
+    --------
+    >>> @checked_options
+    ... def cut(source, *, at=1): ...
+    >>> cut("in.root", att=2)
+    Traceback (most recent call last):
+    vortex_hep.errors.UnsupportedTypeError: cut has no option 'att' (did you mean 'at'? all: at)
+    """
+    every = inspect.signature(function).parameters.values()
+    named = [p for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    options = [p.name for p in named if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
+    options += more
+    known = {p.name for p in named} | set(options)
+    called = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name in kwargs:
+            if name not in known:
+                near = near_misses(name, options)
+                hint = f"all: {', '.join(options)}{note}" if options else "it has none"
+                raise UnsupportedTypeError(
+                    f"{called} has no option {name!r}",
+                    hint=f"did you mean {near}? {hint}" if near else hint,
+                )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def checked_fields(kind: type[T]) -> type[T]:
+    """Let a class that holds options say which there are; see :func:`checked_options`."""
+    kind.__init__ = checked_options(kind.__init__)  # type: ignore[misc]
+    return kind

@@ -1,14 +1,17 @@
 """Progress reports of long calls: a protocol, and a silent default.
 
-The library never prints. It reports to whatever :class:`Progress` it was given; the command line
-gives one that draws bars (:mod:`vortex_hep.cli.common.progress`), a notebook may give its own.
+The library prints nothing unasked. It reports to whatever :class:`Progress` it was given; the
+command line, and ``progress=True``, give one that draws bars or writes lines
+(:mod:`vortex_hep.core.terminal`).
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from vortex_hep.errors import UnsupportedTypeError
 
 
 class Task(Protocol):
@@ -96,3 +99,33 @@ class SilentProgress:
 
 #: Shared silent instance; it holds no state.
 SILENT: Progress = SilentProgress()
+
+#: What calls take as ``progress``: True shows it on standard error, False and None nowhere.
+ProgressLike: TypeAlias = Progress | bool | None
+
+
+def progress_of(progress: ProgressLike) -> Progress:
+    """Give the progress that a caller asks for.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        It is something else.
+
+    Examples
+    --------
+    >>> progress_of(None) is progress_of(False) is SILENT
+    True
+    """
+    if progress is None or progress is False:
+        return SILENT
+    if progress is True:
+        from vortex_hep.core.terminal import terminal_progress
+
+        return terminal_progress()
+    if not hasattr(progress, "task"):
+        raise UnsupportedTypeError(
+            f"progress must be True, False or a Progress, not {type(progress).__name__}",
+            hint="True shows bars on standard error",
+        )
+    return progress

@@ -149,6 +149,38 @@ class Member:
     prefix: str
 
 
+@dataclass(frozen=True)
+class Unread:
+    """What a file holds and no column presents.
+
+    Parameters
+    ----------
+    tree : str
+        Empty for the whole file.
+    branch : str
+        Empty for the whole tree.
+    reason : str
+        Why; shown to users.
+    """
+
+    tree: str
+    branch: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """What it is, and why, in a line."""
+        what = f"tree {self.tree!r}" if self.tree else "the file"
+        if self.branch:
+            what = f"branch {self.branch!r} of {what}"
+        return f"{what} is kept as bytes: {self.reason}"
+
+
+#: Rows of a table that are read at a time, at most, about. However few bytes they have, each takes
+#: some hundred while it is modelled and coded.
+MOST_ROWS = 1 << 20
+
+
 class TreeSource(Protocol):
     """One tree as a reader presents it.
 
@@ -167,7 +199,10 @@ class TreeSource(Protocol):
         ...
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
-        """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw."""
+        """Entry ranges (start, stop) that cover the tree, each near ``target_bytes`` raw.
+
+        Fewer where many rows take few bytes: not much more than :data:`MOST_ROWS` of a table.
+        """
         ...
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
@@ -192,6 +227,10 @@ class FileSource(Protocol):
 
     def notes(self) -> list[str]:
         """What users should know of how the file was taken, a line each; empty if all is usual."""
+        ...
+
+    def unread(self) -> list[Unread]:
+        """What is in no column, though it is in a tree, and why."""
         ...
 
     def close(self) -> None:

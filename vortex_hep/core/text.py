@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import html
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 
 def fault_of(error: Exception) -> str:
@@ -16,6 +19,23 @@ def fault_of(error: Exception) -> str:
     if isinstance(error, KeyError) and error.args:
         return f"key {error.args[0]!r} is missing"
     return str(error) or type(error).__name__
+
+
+def near_misses(name: str, known: Sequence[str]) -> str:
+    """Up to three names that resemble ``name``, for an error message; whatever their case.
+
+    Examples
+    --------
+    >>> near_misses("jet_PT", ["Jet_pt", "Jet_eta", "MET_pt"])
+    "'Jet_pt', 'MET_pt', 'Jet_eta'"
+    >>> near_misses("x", ["Jet_pt"])
+    ''
+    """
+    by_lower: dict[str, str] = {}
+    for one in known:
+        by_lower.setdefault(one.lower(), one)
+    found = difflib.get_close_matches(name.lower(), list(by_lower), 3)
+    return ", ".join(repr(by_lower[one]) for one in found)
 
 
 def format_bytes(count: int | float) -> str:
@@ -66,6 +86,29 @@ def format_table(
     return "\n".join(out)
 
 
+def html_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)
+) -> str:
+    """A table for a notebook; columns as in :func:`format_table`.
+
+    Examples
+    --------
+    >>> html_table(["a"], [])
+    '<table><tr><th style="text-align:left">a</th></tr></table>'
+    """
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        sides = ["left" if place in left else "right" for place in range(len(cells))]
+        inner = "".join(
+            f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        return f"<tr>{inner}</tr>"
+
+    body = "".join(row(cells, "td") for cells in rows)
+    return f"<table>{row(header, 'th')}{body}</table>"
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """A count with its noun.
 
@@ -98,6 +141,19 @@ def format_duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {large} {whole % size // part} {small}"
     return f"{whole} s"
+
+
+def format_moment(moment: float) -> str:
+    """A time in seconds since 1970, as a date in UTC; empty where there is none.
+
+    Examples
+    --------
+    >>> format_moment(1796066985.36), format_moment(0)
+    ('2026-11-30 19:29:45 UTC', '')
+    """
+    if moment <= 0:
+        return ""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def one_line(text: str) -> str:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from typing import TypeAlias
 
 from vortex_hep.codec.container.container import KIND_MODEL, ContainerReader
 from vortex_hep.core import storage
-from vortex_hep.errors import DeniedError, MissingError, ModelMismatchError
+from vortex_hep.errors import (
+    DeniedError,
+    MissingError,
+    ModelMismatchError,
+    UnsupportedTypeError,
+)
 from vortex_hep.models.model import Model
+
+#: What calls take as a model: itself, or the path or URL of its file.
+ModelLike: TypeAlias = Model | str | os.PathLike[str] | None
 
 #: Folders looked at: the archive's own, and so many above it.
 LEVELS_ABOVE = 3
@@ -61,6 +70,26 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         while len(_models) > KEPT:
             _models.popitem(last=False)
         return found
+
+
+def model_of(model: ModelLike) -> Model | None:
+    """Give the model that a caller names: itself, or the one in a file.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        It is something else.
+    SourceError, NotVortexError, CorruptionError
+        As :meth:`~vortex_hep.models.model.Model.load`.
+    """
+    if model is None or isinstance(model, Model):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return load_model(model)
+    raise UnsupportedTypeError(
+        f"model must be a Model or the path of one, not {type(model).__name__}",
+        hint='pass vortex_hep.train(...), or "ttbar.vxm"',
+    )
 
 
 def find_model(sha256: str, archive: str | os.PathLike[str] | None, name: str) -> Model:

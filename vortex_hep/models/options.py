@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vortex_hep.core.options import DEFAULT_RECIPE
+from vortex_hep.core.options import DEFAULT_RECIPE, checked_fields
 
 if TYPE_CHECKING:
     from vortex_hep.models.model import Model
 
 
+@checked_fields
 @dataclass(frozen=True)
 class TrainOptions:
     """How to train.
@@ -60,7 +61,7 @@ class TrainOptions:
     independent : bool
         Code every table without the others: reading a collection then costs that collection and the
         counters alone, and archives are larger by some per cent.
-    base : Model, optional
+    base : Model, str or path, optional
         Start from what this model knows of the same branches, instead of from nothing.
     without : sequence of str
         Parts of the modelling to leave out, to see what they are worth: "predictors" (exact
@@ -85,5 +86,5 @@ class TrainOptions:
     sample_bytes: int = 1 << 28
     record: int | None = None
     independent: bool = False
-    base: Model | None = None
+    base: Model | str | os.PathLike[str] | None = None
     without: Sequence[str] = ()

@@ -15,6 +15,11 @@ from vortex_hep.nn.event.training.prepare import TableSample
 
 #: Size of the pieces that are read and chosen from.
 _PIECE = 1 << 23
+#: Rows of a table to learn from, about.
+_ROWS = 1 << 20
+
+#: Entries of a tree.
+_Piece = tuple[TreeSource, int, int]
 
 
 def common_tables(trees: Sequence[TreeSource]) -> tuple[TableSpec, ...]:
@@ -30,7 +35,7 @@ def common_tables(trees: Sequence[TreeSource]) -> tuple[TableSpec, ...]:
     return tuple(out)
 
 
-def _pieces(trees: Sequence[TreeSource], budget: int) -> list[tuple[TreeSource, int, int]]:
+def _pieces(trees: Sequence[TreeSource], budget: int) -> list[_Piece]:
     pieces = [
         (tree, start, stop)
         for tree in trees
@@ -38,6 +43,10 @@ def _pieces(trees: Sequence[TreeSource], budget: int) -> list[tuple[TreeSource, 
         if stop > start
     ]
     most = max(1, budget // _PIECE)
+    return _evenly(pieces, most)
+
+
+def _evenly(pieces: list[_Piece], most: int) -> list[_Piece]:
     if len(pieces) <= most:
         return pieces
     chosen = np.unique(np.linspace(0, len(pieces) - 1, most).astype(int))
@@ -73,11 +82,15 @@ def gather(
         if specs:
             plans.append((plan, specs))
     wanted = [s.name for _, specs in plans for s in specs]
-    pieces = _pieces(trees, budget)
     clusters: list[Cluster] = []
+    pieces = _pieces(trees, budget)
+    first, start, stop = pieces[0]
+    read = first.read(start, stop, wanted)
+    rows = max((table.num_rows for table in read.values()), default=0)
+    pieces = _evenly(pieces, max(1, _ROWS // max(rows, 1)))
     with progress.task("reading", len(pieces), unit="clusters") as task:
-        for tree, start, stop in pieces:
-            clusters.append(tree.read(start, stop, wanted))
+        for number, (tree, start, stop) in enumerate(pieces):
+            clusters.append(tree.read(start, stop, wanted) if number else read)
             task.advance(1)
     samples = []
     for plan, specs in plans:

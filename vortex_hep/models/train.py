@@ -20,12 +20,14 @@ from vortex_hep.core.options import (
     check_effort,
     check_family,
     check_parts,
+    checked_options,
     thread_count,
     tree_names,
 )
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.progress import Progress, ProgressLike, progress_of
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
+from vortex_hep.models.find import model_of
 from vortex_hep.models.model import Model
 from vortex_hep.models.options import TrainOptions
 
@@ -57,11 +59,14 @@ def fit_options(options: TrainOptions, *, self_contained: bool) -> Any:
     )
 
 
+@partial(
+    checked_options, note="; how to train is in options=vortex_hep.TrainOptions(seconds=60, ...)"
+)
 def train(
     sources: Sequence[str | os.PathLike[str] | Any],
     *,
     options: TrainOptions | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Model:
     """Train a model on one or a few files; it then serves all files of their kind.
 
@@ -70,7 +75,8 @@ def train(
     sources : sequence of str, path or uproot file
         Files (paths, fsspec URLs) of one kind.
     options : TrainOptions, optional
-    progress : Progress, optional
+    progress : Progress or bool, optional
+        Where progress is shown; True shows it on standard error.
 
     Returns
     -------
@@ -100,7 +106,7 @@ def train(
             stack.callback(file.close)
             files.append(file)
         trees = _trees_by_name(files, wanted)
-        model = fit_model(trees, options, progress or SILENT, self_contained=False)
+        model = fit_model(trees, options, progress_of(progress), self_contained=False)
         path = files[0].path
     if not model.trees:
         raise UnsupportedTypeError(
@@ -184,7 +190,8 @@ def fit_model(
     total = sum(t.num_entries for group in trees.values() for t in group)
     if options.expected_rows is not None:
         fit = fit.with_reuse(max(1.0, options.expected_rows / max(1, total)))
-    checkpoint = Checkpoint(options.checkpoint, fit, trees, options.base)
+    base = model_of(options.base)
+    checkpoint = Checkpoint(options.checkpoint, fit, trees, base)
     models: dict[str, dict[str, EventModel]] = {}
     classical: dict[str, list[str]] = {}
     for name, group in trees.items():
@@ -192,7 +199,7 @@ def fit_model(
         tables = fit_tree(
             samples, fit, progress,
             done=checkpoint.done(name), on_table=partial(checkpoint.put, name),
-            base=None if options.base is None else options.base.table_models(name),
+            base=None if base is None else base.table_models(name),
         )  # fmt: skip
         if set(tables) - {CORE}:  # the core alone is of no use: others have it as context
             models[name] = tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -10,13 +11,33 @@ import numpy as np
 
 from vortex_hep.core.schema import Array, Cluster, FileSource, TreeSource, VarBytes
 from vortex_hep.errors import LayoutError
+from vortex_hep.readers.holes import pieces
 from vortex_hep.readers.kinds import kind_module
 
 #: Raw bytes compared at a time.
 _CLUSTER_BYTES = 1 << 25
 
 
-def compare_sources(a: FileSource, b: FileSource, *, limit: int = 100) -> list[str]:
+class Difference(str):
+    """A line that says what differs.
+
+    Attributes
+    ----------
+    outside : bool
+        Whether it is in no branch: in objects beside the trees, in titles, in the layout of a file.
+    """
+
+    outside: bool = False
+
+    @classmethod
+    def beside(cls, text: str) -> Difference:
+        """One that is in no branch."""
+        out = cls(text)
+        out.outside = True
+        return out
+
+
+def compare_sources(a: FileSource, b: FileSource, *, limit: int = 100) -> list[Difference]:
     """Differences between two sources; an empty list says they are equal bit for bit.
 
     Compares trees, numbers of entries, tables, columns with their types and titles, and all data,
@@ -45,20 +66,23 @@ def _laid_out_alike(a: FileSource, b: FileSource) -> bool:
     return first == second
 
 
-def _differences(a: FileSource, b: FileSource) -> Iterator[str]:
+def _differences(a: FileSource, b: FileSource) -> Iterator[Difference]:
     if a.kind != b.kind:
-        yield f"a file of kind {a.kind!r} against one of kind {b.kind!r}"
+        yield Difference(f"a file of kind {a.kind!r} against one of kind {b.kind!r}")
         return
     for name in a.trees:
         if name not in b.trees:
-            yield f"tree {name!r}: only in the first"
+            yield Difference(f"tree {name!r}: only in the first")
     for name in b.trees:
         if name not in a.trees:
-            yield f"tree {name!r}: only in the second"
+            yield Difference(f"tree {name!r}: only in the second")
             continue
-        yield from (f"tree {name!r}: {text}" for text in _trees(a.trees[name], b.trees[name]))
+        for found in _trees(a.trees[name], b.trees[name]):
+            line = Difference(f"tree {name!r}: {found}")
+            line.outside = isinstance(found, Difference) and found.outside
+            yield line
     # Last, because a remainder is complete only once all data were read.
-    yield from _others(a, b)
+    yield from map(Difference.beside, _others(a, b))
 
 
 def _others(a: FileSource, b: FileSource) -> Iterator[str]:
@@ -68,6 +92,7 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         for key in sorted(first.keys() | second.keys()):
             if first.get(key) != second.get(key):
                 yield f"object {key[0]!r} ({key[1]}, cycle {key[2]}) differs"
+        yield from _fixed(a, b)
         return
     describe = getattr(kind_module(a.kind), "describe", None)
     if describe is not None:
@@ -86,6 +111,19 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
         ):
             if content_of(name, first_bytes) != content_of(name, second_bytes):
                 yield f"bytes of {name!r} differ"
+
+
+def _fixed(a: Any, b: Any) -> Iterator[str]:
+    """Differences between what both files have at the same place."""
+    both = [
+        (max(low, other), min(low + size, other + length))
+        for low, size in a.fixed()
+        for other, length in b.fixed()
+    ]
+    for piece in pieces((start, stop) for start, stop in both if start < stop):
+        for offset, size in piece:
+            if a.bytes_at(offset, size) != b.bytes_at(offset, size):
+                yield f"bytes {offset} to {offset + size} differ"
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:
@@ -120,10 +158,16 @@ def _trees(a: TreeSource, b: TreeSource) -> Iterator[str]:
 def _tables(name: str, a: tuple, b: tuple) -> Iterator[str]:  # type: ignore[type-arg]
     first, second = ({column.name: column for column in columns} for columns in (a, b))
     for column in sorted(first.keys() | second.keys()):
-        if first.get(column) != second.get(column):
-            yield f"table {name!r}: {first.get(column)} against {second.get(column)}"
+        one, other = first.get(column), second.get(column)
+        if one == other:
+            continue
+        if one is not None and other is not None and replace(one, title=other.title) == other:
+            text = f"column {column!r}: the title {one.title!r} against {other.title!r}"
+            yield Difference.beside(text)
+        else:
+            yield f"table {name!r}: {one} against {other}"
     if list(first) != list(second):
-        yield f"table {name!r}: columns in another order"
+        yield Difference.beside(f"table {name!r}: columns in another order")
 
 
 def _clusters(a: Cluster, b: Cluster, start: int) -> Iterator[tuple[str, str]]:

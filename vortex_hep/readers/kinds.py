@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 
 from vortex_hep.core.schema import Cluster, FileSource
 from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.values import ColumnValues
 
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
 KINDS = {
@@ -29,8 +30,18 @@ KINDS = {
     "bytes": "vortex_hep.readers.records",
 }
 
-#: What HepMC text, gzip and Zstandard begin with: only then is it worth looking closer.
-_MAY_BE_HEPMC = (b"HepMC::", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+#: Modules of kinds whose columns may hold items that are not yet values.
+_VALUES = {"hdf5": "vortex_hep.readers.hdf5.values"}
+
+#: What texts of events, gzip and Zstandard begin with: only then is it worth looking closer.
+_MAY_BE_HEPMC = (
+    b"HepMC::",
+    b"<LesHouchesEvents",
+    b"<?xml",
+    b"<!--",
+    b"\x1f\x8b\x08",
+    b"\x28\xb5\x2f\xfd",
+)
 
 #: What an HDF5 superblock begins with (HDF5 File Format Specification, II.A).
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -114,9 +125,31 @@ def kind_module(kind: str) -> KindModule:
     return cast("KindModule", importlib.import_module(KINDS[kind]))
 
 
+def column_values(
+    kind: str, blobs: Mapping[str, bytes]
+) -> Mapping[str, Mapping[str, ColumnValues]]:
+    """How columns become values, by tree and column, where they are not values as they are.
+
+    Parameters
+    ----------
+    kind : str
+    blobs : mapping of str to bytes
+        The remainder.
+
+    Raises
+    ------
+    CorruptionError
+        The remainder is damaged.
+    """
+    if kind not in _VALUES:
+        return {}
+    found = importlib.import_module(_VALUES[kind]).column_values(blobs)
+    return cast("Mapping[str, Mapping[str, ColumnValues]]", found)
+
+
 def unit_of(kind: str) -> str:
     """What the entries of a kind are called where progress is shown."""
-    return "records" if kind == "bytes" else "events"
+    return {"bytes": "records", "hepmc": "events"}.get(kind, "entries")
 
 
 def kind_of(head: bytes) -> str:
@@ -140,9 +173,10 @@ def _is_root(head: bytes) -> bool:
     """Tell whether a file starts as ROOT files do, and not only as text about roots does.
 
     Behind the magic are two big-endian integers (``TFile::WriteHeader``): fVersion, below 2^24 with
-    the mark of 64 bits in it, and fBEGIN, which is 100.
+    the mark of 64 bits in it, and fBEGIN, which is 100. A small file whose mark was taken away all
+    the same has a negative fVersion; such were written by early releases of uproot.
     """
-    if not head.startswith(b"root\0") or any(head[8:10]):
+    if not head.startswith((b"root\0", b"root\xff")) or any(head[8:10]):
         return False
     return len(head) < 12 or any(head[10:12])
 

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from vortex_hep.core.magic import MAGIC
-from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.schema import TreeSource, Unread
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
 from vortex_hep.core.storage.ranges import ByteSource, open_binary
@@ -20,7 +20,7 @@ from vortex_hep.readers.kinds import HEAD_SIZE, ReadCluster, RestoreOptions
 #: What names of files promise.
 _NAMED = {
     ".root": "ROOT", ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".hepmc": "HepMC",
-    ".hepmc3": "HepMC", ".hepmc2": "HepMC",
+    ".hepmc3": "HepMC", ".hepmc2": "HepMC", ".lhe": "Les Houches event",
 }  # fmt: skip
 #: Bytes of one blob.
 _PIECE = 1 << 24
@@ -68,6 +68,10 @@ class OpaqueSource:
         """Return why there are no tables."""
         return [f"carried whole, as bytes: {self.reason}"]
 
+    def unread(self) -> list[Unread]:
+        """Return the whole file."""
+        return [Unread("", "", self.reason)]
+
     def exact_forecast(self) -> str:
         """Say that the file comes back as it is."""
         return f"the file ({self._source.size / 1e6:.3g} MB) is {self.notes()[0]}"
@@ -87,8 +91,13 @@ class OpaqueSource:
         self.close()
 
 
-def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) -> OpaqueSource:
-    """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`."""
+def open_file(
+    source: Any, *, trees: Sequence[str] | None, exact: bool = False, reason: str = ""
+) -> OpaqueSource:
+    """Open any file, which comes back byte for byte; see :mod:`vortex_hep.readers.kinds`.
+
+    ``reason`` says why it is carried whole, where its bytes do not.
+    """
     path = os.fspath(source)
     if trees:
         raise NotFoundError(
@@ -96,7 +105,7 @@ def open_file(source: Any, *, trees: Sequence[str] | None, exact: bool = False) 
         )
     bytes_of = whole_if_small(open_binary(source))
     head = bytes_of.read_ranges([(0, min(bytes_of.size, HEAD_SIZE))])[0]
-    return OpaqueSource(bytes_of, path, reason=_reason(head, path, bytes_of.size))
+    return OpaqueSource(bytes_of, path, reason=reason or _reason(head, path, bytes_of.size))
 
 
 def _reason(head: bytes, path: str, size: int) -> str:

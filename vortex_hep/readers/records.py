@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.core.schema import Cluster, ColumnSpec, Member, TableData, TableSpec, TreeSource
+from vortex_hep.core.schema import (
+    Cluster,
+    ColumnSpec,
+    Member,
+    TableData,
+    TableSpec,
+    TreeSource,
+    Unread,
+)
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.storage.identity import Identity, identity_of, joined_identity
 from vortex_hep.core.storage.ranges import ByteSource, open_binary
@@ -136,6 +144,10 @@ class RecordsSource:
         records, tail = divmod(self._source.size, self._width)
         behind = f" and {tail} behind the last" if tail else ""
         return [f"taken as records, {records} of {self._width} bytes{behind}"]
+
+    def unread(self) -> list[Unread]:
+        """Nothing: all bytes are in the column."""
+        return []
 
     def exact_forecast(self) -> str:
         """Say that the file comes back as it is."""

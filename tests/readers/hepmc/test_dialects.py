@@ -113,3 +113,34 @@ def test_kinds(text3, text2):
     assert kind_of(b"HepMC::Version 3.02.05\nsomething else\n") == "opaque"
     assert kind_of(b"HepMC") == "opaque"
     assert kind_of(b"") == "opaque"
+
+
+def test_numbers_of_many_widths(check, text3):
+    """Every number has its own form; values are columns, whatever the form."""
+    weights = b"W 1.000e+00 6.9000000000e+00 2.5 3 -1.25E-04 0.1"
+    text = text3(events=3).replace(b"W 1.0000000000000000000000e+00", weights)
+    _, clusters = check(text, target=1 << 20)
+    assert not _kept(clusters)
+    assert not _kept(clusters, "literal", "literal_text")
+    columns = clusters[0]["weights"].columns
+    assert columns["weights_value"].tolist() == [1.0, 6.9, 2.5, 3.0, -1.25e-4, 0.1] * 3
+    assert columns["weights_value_form"][:6].tolist() == [35, 42, 1, 0, 98, 1]
+
+
+@pytest.mark.parametrize("precision", [3, 8, 16])
+def test_momenta_of_many_widths(check, text3, precision):
+    """Where a number is printed in another way than most, its column still has its value."""
+    text = text3(events=2, precision=precision)
+    row = text.index(b"\nP 2 ")
+    tokens = text[row + 1 : text.index(b"\n", row + 1)].split(b" ")
+    tokens[4:9] = [b"1", b"-2.5", b"6.9000000000e+00", b"1e3", b"0.5109989E-03"]
+    line = text[row + 1 : text.index(b"\n", row + 1)]
+    _, clusters = check(text.replace(line, b" ".join(tokens), 1), target=1 << 20)
+    particles = clusters[0]["particles"].columns
+    for name, value in zip(
+        ["px", "py", "pz", "e", "m"], (1, -2.5, 6.9, 1e3, 5.109989e-4), strict=True
+    ):
+        found = float(particles[f"particles_{name}"][1])
+        if precision <= 14:
+            found *= 10.0 ** (int(particles[f"particles_{name}_exp"][1]) - precision)
+        assert found == pytest.approx(value, rel=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import uproot
 import xxhash
 
+import vortex_hep
 from vortex_hep.archive.exact import exact_source
 from vortex_hep.errors import CorruptionError, UnsupportedFeatureError, UnsupportedVersionError
 from vortex_hep.readers import compare_sources, holes, open_source
@@ -20,6 +22,7 @@ from vortex_hep.readers.kinds import RestoreOptions
 from vortex_hep.readers.root import content_of, exact, restore_file
 from vortex_hep.readers.root.exact import proof, recompress, zstd14
 from vortex_hep.readers.root.exact.recompress import Setting
+from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rootfile import RootFileSource
 
 HERE = Path(__file__).parent
@@ -360,3 +363,53 @@ def test_old_zstd_is_made_again(size, level, digest):
     payload = ((numbers % 5000) / np.float32(64)).astype(">f4").tobytes()
     stored = recompress.recompress(payload, Setting(recompress.ZSTD_14, level))
     assert xxhash.xxh64_hexdigest(bytes(stored)[9:]) == digest
+
+
+@pytest.fixture
+def in_a_folder(tmp_path):
+    """A tree in a folder whose baskets' keys name the top folder, as those of some writers do."""
+    path = tmp_path / "folder.root"
+    values = np.random.default_rng(1).integers(0, 1000, 5000, np.int32)
+    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
+        file.mktree("folder/t", {"x": np.int32})
+        for _ in range(5):
+            file["folder/t"].extend({"x": values})
+    data = bytearray(path.read_bytes())
+    with uproot.open(path) as file:
+        seeks = file["folder/t/x"].member("fBasketSeek")[:5].tolist()
+        folder = file.key("folder/t").fSeekPdir
+    for seek in seeks:
+        key, _ = Key.unpack(data[seek : seek + 200])
+        assert (key.class_name, key.directory) == (b"TBasket", folder)
+        changed = replace(key, directory=100).pack()
+        data[seek : seek + len(changed)] = changed
+    path.write_bytes(data)
+    return path
+
+
+def test_baskets_that_name_another_folder(in_a_folder, tmp_path):
+    archive, out = tmp_path / "a.vxc", tmp_path / "out.root"
+    vortex_hep.compress_file(in_a_folder, archive, model=vortex_hep.Model({}), exact=True)
+    with vortex_hep.open(archive) as opened:
+        kept = sum(len(b) for n, b in opened.blobs().items() if n.startswith("root/exact/kept/"))
+    assert kept < 0.1 * in_a_folder.stat().st_size
+    vortex_hep.restore(archive, out)
+    assert out.read_bytes() == in_a_folder.read_bytes()
+
+
+def test_a_file_that_cannot_be_made_again_after_all_is_carried_whole(
+    in_a_folder, tmp_path, monkeypatch
+):
+    def differ(self, row, *_):
+        return row, None
+
+    monkeypatch.setattr(proof._Judge, "_judge", differ)
+    archive, out = tmp_path / "a.vxc", tmp_path / "out.root"
+    report = vortex_hep.compress_file(in_a_folder, archive, model=vortex_hep.Model({}), exact=True)
+    assert any("carried whole, as bytes: only 0% of its bytes" in m for m in report.messages)
+    assert report.stored_bytes < 1.1 * in_a_folder.stat().st_size
+    with vortex_hep.open(archive) as opened:
+        assert list(opened) == []
+        assert opened.source["kind"] == "opaque"
+    vortex_hep.restore(archive, out)
+    assert out.read_bytes() == in_a_folder.read_bytes()

@@ -28,7 +28,16 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("name", FILES)
+#: Those that take more than five seconds.
+SLOW = {
+    "real/nanoaod/NanoAODv5_sample.root", "real/nanoaod/pfnano.root",
+    "generated/nanoaod/ttbar_test.root",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in FILES]
+)
 def test_round_trip(shared_data, tmp_path, name, round_trip, assert_same_for_uproot):
     path, out = shared_data / name, tmp_path / "restored.root"
     round_trip(path, out, target=1 << 23)

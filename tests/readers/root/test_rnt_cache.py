@@ -12,8 +12,8 @@ from vortex_hep.errors import SourceError
 from vortex_hep.readers import open_source
 from vortex_hep.readers.root.rntuple import cache as rnt_cache
 from vortex_hep.readers.root.rntuple import source as rntuple
-from vortex_hep.readers.root.rntuple.cache import PageCache
-from vortex_hep.readers.root.rntuple.envelopes import ColumnPages, Page
+from vortex_hep.readers.root.rntuple.cache import PageCache, UsedPages
+from vortex_hep.readers.root.rntuple.envelopes import Page
 from vortex_hep.readers.root.rntuple.pages import PageCodec
 from vortex_hep.readers.root.rntuple.schema import DATA, INDEX, RColumn
 
@@ -44,7 +44,7 @@ def memory():
 @pytest.fixture
 def cache(memory):
     codecs = [PageCodec(0x1A, 32), PageCodec(0x08, 32)]
-    columns = []
+    columns: list[UsedPages] = []
     for codec, sizes in zip(codecs, SIZES, strict=True):
         pages, at = [], 0
         for size in sizes:
@@ -52,7 +52,7 @@ def cache(memory):
             pages.append(Page(0, size, True, len(raw), len(memory.data)))
             memory.data += raw + xxhash.xxh3_64_intdigest(raw).to_bytes(8, "little")
             at += size
-        columns.append(ColumnPages(pages, 0, 0))
+        columns.append(UsedPages(pages, len(columns), codec))
     described = [
         RColumn(INDEX, 0, "", 1, codecs[0], 1),
         RColumn(DATA, 0, "value", 1, codecs[1]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import awkward as ak
@@ -11,6 +12,8 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vortex_hep
+from tests.readers.root import ntuple_files
 from vortex_hep.errors import SourceError
 from vortex_hep.readers import compare_sources, open_source
 from vortex_hep.readers.root.rntuple.pages import PageCodec
@@ -147,3 +150,111 @@ def test_packed_reals(code, nbits):
     if code == 0x1C:
         kept = codec.decode(raw, 32).view(np.uint32)
         assert not (kept << np.uint32(nbits)).any()
+
+
+def _page(values, dtype):
+    return len(values), np.array(values, dtype).tobytes()
+
+
+def _split(values):
+    """A page of SplitInt32: zigzag, then byte by byte."""
+    items = np.array(values, "<i4")
+    zigzag = ((items << 1) ^ (items >> 31)).view("<u4")
+    return len(values), zigzag.view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """An RNTuple that got fields, and another representation, while it was written."""
+    path = tmp_path / "grown.root"
+    fields = (
+        [ntuple_files.a_field(0, 0, "x", "std::int32_t")],
+        [
+            ntuple_files.a_field(1, 0, "late", "float"),
+            ntuple_files.a_field(2, 1, "v", "std::vector<std::int32_t>"),
+            ntuple_files.a_field(2, 0, "_0", "std::int32_t"),
+            ntuple_files.a_field(4, 0, "text", "std::string"),
+        ],
+    )
+    columns = (
+        [ntuple_files.a_column(0x07, 32, 0)],
+        [
+            ntuple_files.a_column(0x13, 32, 0, first=ntuple_files.LOWEST, representation=1),
+            ntuple_files.a_column(0x0C, 32, 1, first=6),
+            ntuple_files.a_column(0x0E, 32, 2, first=7),
+            ntuple_files.a_column(0x07, 32, 3),
+            ntuple_files.a_column(0x0F, 64, 4, first=5),
+            ntuple_files.a_column(0x02, 8, 4),
+        ],
+    )
+    clusters = [
+        ntuple_files.Cluster(4, [_page([1, 2, 3, 4], "<i4")]),
+        ntuple_files.Cluster(
+            3,
+            ["suppressed", _split([-5, 6, -7]), _page([0.5], "<f4"), None, None,
+             _page([2, 2], "<u8"), _page(list(b"ab"), "u1")],
+        ),
+        ntuple_files.Cluster(
+            5,
+            [_page([8, 9, 10, 11, 12], "<i4"), "suppressed", _page([1, 2, 3, 4, 5], "<f4"),
+             _page([2, 2, 3, 3, 5], "<u4"), _page([1, 2, 3, 4, 5], "<i4"),
+             _page([0, 1, 1, 3, 4], "<u8"), _page(list(b"wxyz"), "u1")],
+        ),
+    ]  # fmt: skip
+    ntuple_files.write(path, fields, columns, clusters)
+    return path
+
+
+def test_fields_that_came_late(grown, tmp_path, round_trip):
+    out = tmp_path / "out.root"
+    for compression in ("none", "zstd:5"):
+        blobs = round_trip(grown, out, compression=compression, target=1)
+        out_tree = {"x": [*range(1, 5), -5, 6, -7, *range(8, 13)], "late": [0.0] * 6 + [0.5]}
+        out_tree["late"] += [1.0, 2.0, 3.0, 4.0, 5.0]
+        out_tree["v"] = [[]] * 7 + [[1, 2], [], [3], [], [4, 5]]
+        with open_source(grown) as a, open_source(out) as b:
+            assert compare_sources(a, b) == []
+            whole: Any = a.trees["N"].read(0, 12)
+            text = whole[""].columns["text"]
+            assert np.diff(text.offsets).tolist() == [0] * 5 + [2, 0, 0, 1, 0, 2, 1]
+            assert bytes(text.content) == b"abwxyz"
+            for name in ("x", "late"):
+                assert whole[""].columns[name].tolist() == out_tree[name]
+            assert whole["v"].columns["v"].tolist() == [1, 2, 3, 4, 5]
+            for low in range(12):
+                for high in range(low, 13):
+                    part: Any = a.trees["N"].read(low, high, ["x", "late", "text"])
+                    assert part[""].columns["late"].tolist() == out_tree["late"][low:high]
+        for path in (grown, out):
+            with uproot.open(path) as file:
+                for name, values in out_tree.items():
+                    assert file["N"][name].array().tolist() == values
+        out.unlink()
+    assert b'"version":2' in blobs["root/skeleton"]
+
+
+def test_fields_that_came_late_byte_for_byte(grown, tmp_path):
+    archive, out = tmp_path / "a.vxc", tmp_path / "out.root"
+    vortex_hep.compress_file(grown, archive, model=vortex_hep.Model({}), exact=True)
+    vortex_hep.restore(archive, out)
+    assert out.read_bytes() == grown.read_bytes()
+
+
+def test_attribute_sets_stay_where_they_are(tmp_path, round_trip):
+    """The footer names them by offset: what nothing else names is kept in place."""
+    path, out = tmp_path / "with.root", tmp_path / "out.root"
+    fields = [ntuple_files.a_field(0, 0, "x", "std::int32_t")]
+    columns = [ntuple_files.a_column(0x07, 32, 0)]
+    clusters = [ntuple_files.Cluster(2, [_page([1, 2], "<i4")])]
+    item = struct.pack("<HHI", 1, 0, 4) + struct.pack("<iQ", 4, 1000)
+    item += struct.pack("<I", 5) + b"attrs"
+    item = struct.pack("<q", 8 + len(item)) + item
+    more = struct.pack("<qI", -(12 + len(item)), 1) + item
+    ntuple_files.write(path, (fields, []), (columns, []), clusters, more)
+    round_trip(path, out)
+    with open_source(path) as a, open_source(out) as b:
+        opened: Any = a
+        assert opened.fixed()
+        assert compare_sources(a, b) == []
+        for offset, size in opened.fixed():
+            assert path.read_bytes()[offset:][:size] == out.read_bytes()[offset:][:size]

@@ -146,6 +146,9 @@ class NumbersSource:
     def notes(self):
         return []
 
+    def unread(self):
+        return []
+
     def close(self):
         pass
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vortex_hep.analysis.extras import needs
 from vortex_hep.analysis.files import tree_of
 from vortex_hep.archive.archive import Archive, OpenOptions, open_unowned
 from vortex_hep.archive.cache import MemoryCache
+from vortex_hep.core.options import checked_options
 from vortex_hep.errors import UnsupportedTypeError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class EventsOptions:
     buffer_cache: MutableMapping[str, Any] | None = None
 
 
+@partial(checked_options, more=OpenOptions.__annotations__)
 def nanoevents(
     path: str | os.PathLike[str] | Archive,
     *,

@@ -12,7 +12,12 @@ from h5py import h5t
 from vortex_hep.analysis.h5.selecting import Selection
 from vortex_hep.core.schema import Array, TableData
 from vortex_hep.errors import CorruptionError
-from vortex_hep.readers.hdf5.chunks.recordtype import ElementPart, extract, insert
+from vortex_hep.readers.hdf5.chunks.recordtype import (
+    ElementPart,
+    convert_items,
+    extract,
+    insert,
+)
 from vortex_hep.readers.hdf5.image import PlannedDataset
 
 if TYPE_CHECKING:
@@ -169,7 +174,7 @@ class DatasetColumns:
                 return field
             if type_id.get_class() in (h5t.COMPOUND, h5t.ARRAY, h5t.REFERENCE):
                 return None
-            _convert(np.zeros((1, size), np.uint8), type_id, wanted)
+            convert_items(np.zeros((1, size), np.uint8), type_id, wanted)
         except (OSError, TypeError, ValueError):
             return None
         return replace(field, conversion=(type_id, wanted))
@@ -233,15 +238,5 @@ def _build(out: Array, fields: Sequence[_Field], columns: dict[str, Array]) -> N
         stored = np.zeros((*out.shape[:-1], field.size), np.uint8)
         for part in field.parts:
             insert(stored, replace(part, offset=part.offset - field.offset), columns[part.name])
-        made = _convert(stored, *field.conversion)
+        made = convert_items(stored, *field.conversion)
         out[..., field.place : field.place + made.shape[-1]] = made
-
-
-def _convert(items: Array, stored: Any, wanted: Any) -> Array:
-    """Convert items, bytes of shape (..., size), as the HDF5 library does."""
-    count = items.size // items.shape[-1]
-    width = wanted.get_size()
-    buffer = np.zeros(count * max(items.shape[-1], width), np.uint8)
-    buffer[: items.size] = items.reshape(-1)
-    h5t.convert(stored, wanted, count, buffer)
-    return buffer[: count * width].reshape(*items.shape[:-1], width)

@@ -13,12 +13,12 @@ from h5py import h5d, h5o
 
 from vortex_hep.analysis.h5.chunks import ChunkMaker
 from vortex_hep.analysis.h5.columns import DatasetColumns
-from vortex_hep.analysis.h5.image import FileImage
 from vortex_hep.analysis.h5.objects import Group
 from vortex_hep.archive.archive import Archive
+from vortex_hep.core.options import checked_options
 from vortex_hep.errors import CorruptionError, NotFoundError, UnsupportedTypeError, VortexError
 from vortex_hep.readers.hdf5.datasets.survey import MAX_BLOCK
-from vortex_hep.readers.hdf5.image import HDF5Plan, PlannedDataset, read_plan
+from vortex_hep.readers.hdf5.image import FileImage, HDF5Plan, PlannedDataset, read_plan
 from vortex_hep.readers.hdf5.pythonfile import open_file_id
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def _misfit(planned: PlannedDataset, message: str) -> CorruptionError:
     return CorruptionError(message, tree=planned.tree)
 
 
+@checked_options
 def h5(
     path: str | os.PathLike[str],
     *,

@@ -25,9 +25,12 @@ from vortex_hep.errors import MissingError, NotFoundError, UnsupportedTypeError
 
 if TYPE_CHECKING:
     from vortex_hep.archive.archive import Archive
+    from vortex_hep.archive.view import TreeView
 
 #: Archives that are opened at a time to see what is in them.
 _OPENERS = 8
+#: Bytes of the widest number that torch has.
+_WIDEST = 8
 
 
 class Jagged(NamedTuple):
@@ -227,7 +230,8 @@ class ArchiveDataset(IterableDataset[Batch]):
         offsets: dict[str, Array] = {}
         for name in self._trees:
             wanted = {n: c for n, c in self._columns.items() if c.tree == name}
-            cluster = archive[name].read(start, stop, [c.spec.name for c in wanted.values()])
+            branches = [c.spec.name for c in wanted.values()]
+            cluster = archive[name].read_values(start, stop, branches)
             for full, column in wanted.items():
                 table = cluster[column.table]
                 # None of them is text, so all are arrays.
@@ -282,18 +286,19 @@ class ArchiveDataset(IterableDataset[Batch]):
         if not found:
             raise NotFoundError("no column matches expressions and filter_name", path=archive.path)
         for name, column in found.items():
-            self._check(name, column, archive.path)
+            self._check(name, column, archive)
         return found
 
-    def _check(self, name: str, column: _Column, path: str) -> None:
+    def _check(self, name: str, column: _Column, archive: Archive) -> None:
         """Refuse what does not become a tensor."""
-        if column.spec.dtype == VARBYTES:
+        path, dtype = archive.path, _dtype_of(archive[column.tree], column)
+        if dtype is None or dtype.kind not in "biuf" or dtype.itemsize > _WIDEST:
             reason = "text and records do not become tensors"
         elif column.parent is not None:
             reason = "lists within lists do not become tensors"
-        elif is_unsigned(column.spec.dtype) and not self.options.widen:
+        elif is_unsigned(dtype.str) and not self.options.widen:
             raise UnsupportedTypeError(
-                f"torch cannot compute with {np.dtype(column.spec.dtype).name}",
+                f"torch cannot compute with {dtype.name}",
                 path=path, branch=name, hint="widen=True serves it as a wider signed type",
             )  # fmt: skip
         else:
@@ -324,6 +329,14 @@ class ArchiveDataset(IterableDataset[Batch]):
                     )  # fmt: skip
             ranges = tuple(archive[self._trees[0]].cluster_ranges(0))
             return _File(archive.path, archive.fingerprint, ranges)
+
+
+def _dtype_of(tree: TreeView, column: _Column) -> np.dtype[Any] | None:
+    """Type of a column's values; None where these are byte strings of any length."""
+    if column.spec.dtype == VARBYTES:
+        return None
+    name = column.spec.name
+    return np.asarray(tree.read_values(0, 0, [name])[column.table].columns[name]).dtype
 
 
 def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from vortex_hep.batch.joboptions import JobOptions
 from vortex_hep.batch.journal.journal import Journal
-from vortex_hep.batch.names import same_file_key
 from vortex_hep.batch.plan.modelplaces import store_model
 from vortex_hep.batch.plan.plan import JobPlan
 from vortex_hep.core import storage
+from vortex_hep.core.storage.paths import same_file_key
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import (
     CorruptionError,

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from vortex_hep.batch.lists import is_list, read_list
-from vortex_hep.batch.names import DATA_SUFFIXES, below, relative_to_common, same_file_key
+from vortex_hep.batch.names import DATA_SUFFIXES, below, relative_to_common
 from vortex_hep.batch.problems import Problems
 from vortex_hep.core import storage
 from vortex_hep.core.storage import Stat
-from vortex_hep.core.storage.paths import is_url
+from vortex_hep.core.storage.paths import is_url, same_file_key
 from vortex_hep.errors import MissingError, UnsupportedTypeError, VortexError
 
 #: Inputs on servers that are looked at at the same time.

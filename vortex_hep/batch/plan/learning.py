@@ -15,7 +15,7 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.states import Reason, reason_of
 from vortex_hep.batch.worker.modelbytes import model_bytes
 from vortex_hep.core import storage
-from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.progress import Progress, ProgressLike, progress_of
 from vortex_hep.core.storage.failures import output_error
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
@@ -85,7 +85,7 @@ def train_on_dataset(
     sample_files: int = 16,
     overwrite: bool = False,
     site: Any = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> LearningReport:
     """Train a model on some files of a data set, taken evenly; and on events evenly from each.
 
@@ -104,7 +104,7 @@ def train_on_dataset(
         Whether a model that exists may be replaced.
     site : Site or distributed.Client, optional
         Train on one of its workers; by default in this process.
-    progress : Progress, optional
+    progress : Progress or bool, optional
         Of training in this process.
 
     Returns
@@ -127,9 +127,10 @@ def train_on_dataset(
         raise UnsupportedTypeError(f"sample_files must be at least 1, not {sample_files!r}")
     _check_output(target, overwrite=overwrite)
     files = find_inputs([os.fspath(one) for one in inputs])
+    storage.check_distinct(target, *(file.source for file in files))
     learner = _Learner(files, options or TrainOptions(), sample_files)
     if site is None:
-        model, report = learner.learn(progress or SILENT)
+        model, report = learner.learn(progress_of(progress))
     else:
         with client_of(site) as client:
             model, report = _on_worker(client, learner)
@@ -188,13 +189,20 @@ class _Learner:
                     continue
                 try:
                     with open_source(file.source, record=self._options.record) as source:
-                        entries += sum(tree.num_entries for tree in source.trees.values())
+                        here = sum(tree.num_entries for tree in source.trees.values())
+                    if not here:
+                        raise SourceError("there is nothing in it to learn from", path=file.source)
                 except VortexError as error:
                     self._skip(file.source, error)
                     continue
                 taken.add(place)
+                entries += here
                 chosen.append(file)
                 break
+        if not chosen:
+            raise SourceError(
+                f"no file has anything to learn from; the last: {list(self._skipped.values())[-1]}"
+            )
         return chosen, entries
 
     def _skip(self, path: str, error: VortexError) -> None:
@@ -225,7 +233,7 @@ class _Learner:
 def _learn_there(learner: _Learner) -> tuple[bytes, LearningReport] | VortexError:
     """What runs on a worker, which prints what its tasks raise: errors are returned."""
     try:
-        model, report = learner.learn(SILENT)
+        model, report = learner.learn(progress_of(None))
     except VortexError as error:
         return error
     return model_bytes(model), report

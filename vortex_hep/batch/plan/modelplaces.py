@@ -6,8 +6,9 @@ import errno
 import os
 from collections.abc import Sequence
 
-from vortex_hep.batch.names import below, path_parts, server_of
+from vortex_hep.batch.names import below, path_parts
 from vortex_hep.core import storage
+from vortex_hep.core.storage.paths import server_of
 from vortex_hep.errors import MissingError, ModelMismatchError, OutputError, VortexError
 from vortex_hep.models.find import LEVELS_ABOVE, model_file_name
 from vortex_hep.models.model import Model

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
-from vortex_hep.batch.names import same_file_key, split_suffix
+from vortex_hep.batch.names import split_suffix
 from vortex_hep.batch.plan.inputs import InputFile
 from vortex_hep.codec.container.container import ContainerReader
 from vortex_hep.core import storage
+from vortex_hep.core.storage.paths import same_file_key
 from vortex_hep.errors import VortexError
 
 #: Archives that are asked at the same time for what they were made of.

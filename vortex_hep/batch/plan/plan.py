@@ -19,7 +19,7 @@ from vortex_hep.codec.container.container import KIND_ARCHIVE, ContainerReader
 from vortex_hep.core import storage
 from vortex_hep.core import version as _version
 from vortex_hep.errors import ModelMismatchError, UnsupportedTypeError, VortexError
-from vortex_hep.models.find import find_model, load_model
+from vortex_hep.models.find import find_model, model_of
 from vortex_hep.models.model import Model
 
 #: Names of journals where none is given, by command.
@@ -197,7 +197,7 @@ def _model_of_archives(
     ModelMismatchError
         It needs another, or one that is found nowhere.
     """
-    given = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+    given = model_of(model)
     for file in files[:_TRIES]:
         try:
             with ContainerReader(file.source) as reader:

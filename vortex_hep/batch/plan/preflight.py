@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from vortex_hep.batch.names import same_file_key, server_of
 from vortex_hep.batch.plan.inputs import InputFile, twice
 from vortex_hep.batch.problems import Problems
 from vortex_hep.core import storage
 from vortex_hep.core.schema import FileSource
+from vortex_hep.core.storage.paths import same_file_key, server_of
 from vortex_hep.errors import (
     MissingError,
     ModelMismatchError,
+    NotFoundError,
     SourceError,
     UnsupportedTypeError,
     VortexError,
 )
-from vortex_hep.models.find import load_model
+from vortex_hep.models.find import model_of
 from vortex_hep.models.model import Model
 from vortex_hep.models.novelty import learnt_columns
 from vortex_hep.models.record_width import record_width
@@ -83,7 +84,7 @@ def check(
                 problems.add(error)
     loaded = None
     try:
-        loaded = model if model is None or isinstance(model, Model) else load_model(model)
+        loaded = model_of(model)
         _check_content(files, loaded, trees)
     except VortexError as error:
         problems.add(error)
@@ -148,26 +149,46 @@ def _problem(checking: Callable[[str], object], path: str) -> VortexError | None
 def _check_content(
     files: Sequence[InputFile], model: Model | None, trees: Sequence[str] | None
 ) -> None:
-    """Compare the first file that can be read with what is asked of it.
+    """Compare the first files that can be read with what is asked of them.
+
+    One that fits is enough: what ails another one (it is empty, say, or a text) will be said where
+    its turn comes, and is no matter of the job as a whole.
 
     Raises
     ------
     ModelMismatchError
-        The model knows nothing of the file.
+        The model knows nothing of any of them.
     NotFoundError
-        It lacks a tree that is asked for.
+        They lack a tree that is asked for.
     """
     of_columns = model is not None and bool(model.trees) and record_width(model) is None
     if not of_columns and trees is None:
         return
+    wrong: VortexError | None = None
     for file in files[:_TRIES]:
         try:
             with open_source(file.source, trees=trees) as source:
+                if not source.trees:
+                    continue
                 if model is not None and of_columns:
                     _check_fits(model, source)
         except SourceError:
-            continue  # what ails this file will be said where its turn comes
+            continue
+        except (ModelMismatchError, NotFoundError) as error:
+            wrong = wrong or (None if _is_without_trees(file.source) else error)
+            continue
         return
+    if wrong is not None:
+        raise wrong
+
+
+def _is_without_trees(path: str) -> bool:
+    """Whether a file, in which something was not found, has nothing that could be found."""
+    try:
+        with open_source(path) as source:
+            return not source.trees
+    except VortexError:
+        return True
 
 
 def _check_fits(model: Model, source: FileSource) -> None:

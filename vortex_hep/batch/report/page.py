@@ -7,7 +7,6 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from vortex_hep.batch.report.summary import JobSummary, seconds_of, sizes, summa
 from vortex_hep.batch.report.summarytext import speed
 from vortex_hep.batch.states import State
 from vortex_hep.core.install import install_hint
-from vortex_hep.core.text import format_bytes, format_duration, format_ratio, plural
+from vortex_hep.core.text import format_bytes, format_duration, format_moment, format_ratio, plural
 from vortex_hep.core.version import __version__
 from vortex_hep.errors import UnsupportedFeatureError
 
@@ -138,7 +137,9 @@ def _document(summary: JobSummary) -> Table:
     rows = [
         [key, value if isinstance(value, str) else json.dumps(value, default=str)]
         for key, value in summary.document.items()
+        if key != "created"
     ]
+    rows.append(["created", format_moment(float(summary.document.get("created", 0)))])
     rows = [[key, _shorten(value)] for key, value in rows]
     return Table("What the journal says of the job", ["name", "value"], rows, left=(0, 1))
 
@@ -234,15 +235,8 @@ def _file(command: str, row: FileRow) -> list[str]:
         "" if stored is None else format_bytes(stored),
         format_ratio(original or 0, stored or 0),
         format_duration(seconds_of(outcome)),
-        _clock(outcome.finished),
+        format_moment(outcome.finished),
     ]
-
-
-def _clock(seconds: float) -> str:
-    """A time of day in UTC."""
-    if seconds <= 0:
-        return ""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _shorten(text: str) -> str:

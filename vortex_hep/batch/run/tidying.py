@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from vortex_hep.batch.journal.journal import FileRow, Journal
-from vortex_hep.batch.names import server_of
 from vortex_hep.batch.states import Reason, State, reason_of
 from vortex_hep.batch.worker.attempt import temporary_names
 from vortex_hep.batch.workoptions import WorkOptions
 from vortex_hep.core import storage
 from vortex_hep.core.progress import SILENT, Progress
+from vortex_hep.core.storage.paths import server_of
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import MissingError, NetworkError, OutputError, VortexError
 

@@ -100,10 +100,15 @@ def _compress(attempt: Attempt, *, model: Model | None) -> Found:
     source, target, how = attempt.order.source, attempt.target, attempt.how
     attempt.look_at_source()
     attempt.remove_leftovers()
+    storage.check_distinct(target, attempt.order.source)
     if not how.overwrite and storage.exists(target):
         return _adopt_archive(attempt, model)
     with attempt.temporary() as name:
-        with attempt.stage("compress"), storage.create(name, shown=target) as out:
+        with (
+            attempt.stage("compress"),
+            storage.permissions_like(source),
+            storage.create(name, shown=target) as out,
+        ):
             report = compress_file(
                 source, cast("BinaryIO", out), model=model, trees=how.trees, effort=how.effort,
                 threads=how.threads, embed_model=how.embed_model or model is None,
@@ -149,6 +154,7 @@ def _restore(attempt: Attempt, *, model: Model | None) -> Found:
     archive, target, how = attempt.order.source, attempt.target, attempt.how
     attempt.look_at_source()
     attempt.remove_leftovers()
+    storage.check_distinct(target, attempt.order.source)
     if not how.overwrite and storage.exists(target):
         return _adopt_restored(attempt, model)
     with attempt.temporary() as name, _room(target, name) as folder:

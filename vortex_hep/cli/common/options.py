@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from vortex_hep.core.text import near_misses
 
 MODEL_SUFFIX = ".vxm"
 ARCHIVE_SUFFIX = ".vxc"
+#: Standard input or output, in place of a file.
+STDIO = "-"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what a misspelt command, option or choice may have meant."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse, as the base class does; wrong options are told by the command they stand in."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            parser = getattr(found, "parser", self)
+            known = [name for action in parser._actions for name in action.option_strings]
+            near = [near_misses(word.partition("=")[0], known) for word in rest if word[:1] == "-"]
+            meant = f" (did you mean {near[0]}?)" if near and near[0] else ""
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end the program."""
+        wrong = _WRONG_CHOICE.search(message)
+        if wrong is not None:
+            choices = [word.strip(" '\"") for word in wrong[2].split(",")]
+            near = near_misses(wrong[1], choices)
+            message += f"; did you mean {near}?" if near else ""
+        super().error(message)
+
+
+#: What argparse says of a choice that there is not.
+_WRONG_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -43,13 +76,14 @@ def add_command(
         epilog=f"examples:\n{examples}",
         formatter_class=HelpFormatter,
     )
+    parser.set_defaults(parser=parser)
     _add_common(parser)
     return parser
 
 
 def program_parser(program: str, *, description: str, examples: str) -> argparse.ArgumentParser:
     """A parser for a command that stands alone, on one input file."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program,
         description=description,
         epilog=f"examples:\n{examples}",
@@ -64,6 +98,7 @@ def program_parser(program: str, *, description: str, examples: str) -> argparse
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """What all commands have."""
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress, errors only")
+    parser.add_argument("--verbose", "-v", action="store_true", help="say more of each file")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -89,7 +124,9 @@ def add_output(parser: argparse.ArgumentParser, help: str) -> None:
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """``--overwrite``."""
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument(
+        "--overwrite", "-f", "--force", action="store_true", help="replace the output if it exists"
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, help: str) -> None:
@@ -100,8 +137,9 @@ def add_model(parser: argparse.ArgumentParser, help: str) -> None:
 def add_resources(parser: argparse.ArgumentParser, *, device: bool = True) -> None:
     """``--threads`` and ``--device``: neither changes what is written."""
     parser.add_argument(
-        "--threads", type=positive_int, metavar="N", help="threads to use (default: all cores)"
-    )
+        "--threads", "-T", type=thread_number, metavar="N",
+        help="threads to use (default, and 0: all cores)",
+    )  # fmt: skip
     if device:
         parser.add_argument(
             "--device",
@@ -147,6 +185,30 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
         choices=("fast", "normal", "max"),
         default="normal",
         help="time spent looking for the smallest coding (default: normal)",
+    )
+
+
+def thread_number(text: str) -> int | None:
+    """A number of threads, for argparse: 0 is one for each core, as xz and zstd have it."""
+    return positive_int(text) if text.strip("0") else None
+
+
+def add_keep(parser: argparse.ArgumentParser) -> None:
+    """``--keep``, ``--rm``, ``--stdout`` and ``--skip-existing``."""
+    parser.add_argument(
+        "-k", "--keep", action="store_false", dest="rm", default=False,
+        help="keep the input (the default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rm", action="store_true", dest="rm", default=False,
+        help="remove the input once the output has been verified against it, bit for bit",
+    )  # fmt: skip
+    parser.add_argument(
+        "-c", "--stdout", action="store_const", const=STDIO, dest="output",
+        help="write to standard output, as '-o -' does",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="leave inputs alone whose output exists"
     )
 
 

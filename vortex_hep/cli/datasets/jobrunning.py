@@ -37,12 +37,17 @@ def run_job(args: argparse.Namespace, plan: Callable[[], JobPlan]) -> int:
     """
     from vortex_hep.batch.jobs import run_plan
     from vortex_hep.cli.datasets.dryrun import print_plan
+    from vortex_hep.core import storage
 
     site = chosen_site(args)
     planned = plan()
     if args.dry_run:
         print_plan(planned, site)
         return 0
+
+    if args.report is not None:
+        storage.check_distinct(args.report, *(file.source for file in planned.files))
+        storage.check_distinct(args.report, planned.journal, what="the journal")
 
     def work(progress: Progress) -> JobSummary:
         return run_plan(planned, site=site, progress=progress)

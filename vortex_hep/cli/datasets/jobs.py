@@ -189,8 +189,10 @@ def _inspect(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from vortex_hep.cli.datasets.jobrunning import report_path, save_report
+    from vortex_hep.core import storage
 
     path = args.output or report_path(args.journal)
+    storage.check_distinct(path, args.journal, what="the journal")
     save_report(args.journal, path)
     if not args.quiet:
         print(f"{path}: written")

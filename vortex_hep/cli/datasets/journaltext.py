@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from vortex_hep.core.options import EVENT_TABLE
 from vortex_hep.core.text import (
     format_bytes,
     format_duration,
+    format_moment,
     format_ratio,
     format_table,
     one_line,
@@ -261,5 +261,5 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
 def _clock(moment: Any) -> str:
     """A time in UTC; what is no number of seconds stays as it is."""
     if isinstance(moment, (int, float)):
-        return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return format_moment(moment)
     return str(moment or "")

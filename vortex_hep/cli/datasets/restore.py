@@ -43,8 +43,8 @@ def register(actions: Any) -> None:
     add_overwrite(parser)
     parser.add_argument(
         "--compression", metavar="CODEC:LEVEL",
-        help="of restored ROOT files: zstd, lzma, zlib or lz4, or none (default: zstd:5); of no"
-        " effect on archives made with --exact",
+        help="of restored ROOT files: zstd, lzma, zlib or lz4, or none (default: as the original);"
+        " of no effect on archives made with --exact",
     )  # fmt: skip
     parser.add_argument(
         "--verify", choices=("source", "checksum"), default="source",

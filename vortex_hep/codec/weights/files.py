@@ -26,6 +26,7 @@ from vortex_hep.codec.weights.zipnn import (
     save_compressed,
 )
 from vortex_hep.codec.weights.zipnn.tensors import is_tensor
+from vortex_hep.core import storage
 from vortex_hep.core.magic import MAGIC
 from vortex_hep.errors import (
     CorruptionError,
@@ -78,6 +79,7 @@ def compress_weights_file(
     VerificationError
         What was compressed does not decode to the same.
     """
+    storage.check_distinct(output, source)
     tensors, metadata = read_weights_file(source)
     packed = compress_model_weights(tensors, effort=effort)
     for name, tensor in packed.items():
@@ -87,7 +89,8 @@ def compress_weights_file(
             msg = f"tensor {name!r} does not decode to its values"
             raise VerificationError(msg, path=os.fspath(source)) from error
     packed.metadata.update(metadata)
-    save_compressed(packed, output, overwrite=overwrite)
+    with storage.permissions_like(source):
+        save_compressed(packed, output, overwrite=overwrite)
     return packed
 
 
@@ -120,6 +123,7 @@ def restore_weights_file(
     OutputError
         The output exists, or cannot be written.
     """
+    storage.check_distinct(output, source)
     packed = load_compressed(source)
     kept = packed.metadata.get(ORIGINAL)
     kept = kept if isinstance(kept, dict) else {}
@@ -127,7 +131,7 @@ def restore_weights_file(
     if suffix == SAFETENSORS_SUFFIX:
         arrays = decompress_arrays(packed)
         header = kept.get("header")
-        with atomic_output(output, overwrite=overwrite) as file:
+        with storage.permissions_like(source), atomic_output(output, overwrite=overwrite) as file:
             write_safetensors(file, arrays, header=header if isinstance(header, str) else None)
     elif suffix in TORCH_SUFFIXES:
         state: Any = decompress_state(packed)
@@ -135,7 +139,7 @@ def restore_weights_file(
             state = _rebuild(kept["structure"], state, os.fspath(source))
         import torch
 
-        with atomic_output(output, overwrite=overwrite) as file:
+        with storage.permissions_like(source), atomic_output(output, overwrite=overwrite) as file:
             torch.save(state, file)
     else:
         msg = f"unsupported suffix {suffix!r} of a weights file"

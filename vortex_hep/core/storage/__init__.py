@@ -8,7 +8,9 @@ Every failure is an error of this package: a :class:`~vortex_hep.errors.SourceEr
 
 from vortex_hep.core.storage.bytesource import ByteSource
 from vortex_hep.core.storage.identity import Identity
+from vortex_hep.core.storage.local import permissions_like
 from vortex_hep.core.storage.operations import (
+    check_distinct,
     check_writable,
     download,
     exists,
@@ -18,6 +20,7 @@ from vortex_hep.core.storage.operations import (
     make_folder,
     remove,
     rename,
+    same_file,
     stat,
     upload,
 )
@@ -28,7 +31,8 @@ from vortex_hep.core.storage.status import Stat
 from vortex_hep.core.storage.traffic import Count, counting
 
 __all__ = [
-    "ByteSource", "Count", "Identity", "OutputFile", "Stat", "absolute", "check_writable",
-    "counting", "create", "download", "exists", "glob", "identity", "is_url", "join", "list_files",
-    "make_folder", "name", "open_binary", "parent", "remove", "rename", "stat", "upload",
+    "ByteSource", "Count", "Identity", "OutputFile", "Stat", "absolute", "check_distinct",
+    "check_writable", "counting", "create", "download", "exists", "glob", "identity", "is_url",
+    "join", "list_files", "make_folder", "name", "open_binary", "parent", "permissions_like",
+    "remove", "rename", "same_file", "stat", "upload",
 ]  # fmt: skip

@@ -13,7 +13,13 @@ from typing import BinaryIO, cast
 
 from vortex_hep.core import storage
 from vortex_hep.core.storage.failures import output_error
-from vortex_hep.core.storage.local import RawOutput, rename_file, sync_folder
+from vortex_hep.core.storage.local import (
+    RawOutput,
+    first_mode,
+    rename_file,
+    settle_permissions,
+    sync_folder,
+)
 from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.errors import MissingError, OutputError
 
@@ -108,7 +114,7 @@ def _local(name: str, *, overwrite: bool) -> Iterator[BinaryIO]:
     temporary = final.with_name(_temporary_name(final.name))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        raw = RawOutput(os.open(temporary, flags, 0o666), name)
+        raw = RawOutput(os.open(temporary, flags, first_mode()), name)
     except OSError as error:
         raise output_error(error, name) from error
     except ValueError as error:  # a null byte in the name
@@ -118,6 +124,7 @@ def _local(name: str, *, overwrite: bool) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", file)
         try:
             file.flush()
+            settle_permissions(raw.fileno())
             os.fsync(raw.fileno())
             file.close()
             rename_file(temporary, final, overwrite=overwrite)

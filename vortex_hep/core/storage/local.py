@@ -7,16 +7,67 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from vortex_hep.core.storage.bytesource import FileObjectSource
 from vortex_hep.core.storage.failures import os_error, output_error, source_error
-from vortex_hep.core.storage.paths import local_path
+from vortex_hep.core.storage.paths import local_path, scheme
 from vortex_hep.core.storage.status import Stat
 from vortex_hep.errors import SourceError
 
 _BINARY = getattr(os, "O_BINARY", 0)
+#: Whose permissions outputs get: of what :func:`permissions_like` was told in this thread.
+_LIKE: ContextVar[os.stat_result | None] = ContextVar("permissions of outputs", default=None)
+
+
+@contextlib.contextmanager
+def permissions_like(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give local files that are begun in the block the permissions of another local file.
+
+    As xz does: what is made of a private file is private, from its first byte on. A URL, or what
+    cannot be looked at, changes nothing.
+
+    Parameters
+    ----------
+    path : str or path
+        What the outputs are made of.
+    """
+    name = os.fspath(path)
+    found = None
+    if scheme(name) == "file":
+        with contextlib.suppress(OSError, ValueError):
+            found = Path(local_path(name)).stat()
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            found = None
+    token = _LIKE.set(found)
+    try:
+        yield
+    finally:
+        _LIKE.reset(token)
+
+
+def first_mode() -> int:
+    """Mode to make a file with: for its owner alone where it gets its permissions at the end."""
+    return 0o666 if _LIKE.get() is None else 0o600
+
+
+def settle_permissions(file: int) -> None:
+    """Give a file that was begun with :func:`first_mode` the permissions that it is to have."""
+    like = _LIKE.get()
+    if like is None or not hasattr(os, "fchmod"):
+        return
+    mode = stat.S_IMODE(like.st_mode) & 0o777
+    if os.fstat(file).st_gid != like.st_gid:
+        try:
+            os.fchown(file, -1, like.st_gid)
+        except OSError:
+            # Another group must not read what the source's group alone may: what all may is left.
+            mode = (mode & 0o707) | (mode & (mode & 0o007) << 3)
+    with contextlib.suppress(OSError):  # file systems without permissions
+        os.fchmod(file, mode)
 
 
 class PathSource(FileObjectSource):
@@ -164,7 +215,7 @@ class LocalSink:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
-        self._file = RawOutput(os.open(path, flags, 0o666), path)
+        self._file = RawOutput(os.open(path, flags, first_mode()), path)
 
     def write(self, data: memoryview) -> None:
         """Append."""
@@ -178,6 +229,7 @@ class LocalSink:
 
     def finish(self) -> None:
         """Make durable what was written, and close."""
+        settle_permissions(self._file.fileno())
         os.fsync(self._file.fileno())
         self._file.close()
 

@@ -17,7 +17,7 @@ from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.core.storage.output import BLOCK, create
 from vortex_hep.core.storage.ranges import open_binary
 from vortex_hep.core.storage.status import Stat
-from vortex_hep.errors import MissingError, SourceError
+from vortex_hep.errors import MissingError, OutputError, SourceError
 
 Found = tuple[str, Stat]
 
@@ -50,6 +50,46 @@ def exists(path: str | os.PathLike[str]) -> bool:
     except MissingError:
         return False
     return True
+
+
+def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Whether two names are of one file: by links, by hard links, or as written.
+
+    Examples
+    --------
+    >>> same_file("a.root", "./a.root"), same_file("a.root", "root://host//a.root")
+    (True, False)
+    """
+    one, other = os.fspath(first), os.fspath(second)
+    if paths.scheme(one) == paths.scheme(other) == "file":
+        with contextlib.suppress(OSError, ValueError):
+            return os.path.samefile(paths.local_path(one), paths.local_path(other))  # noqa: PTH121
+    return paths.same_file_key(one) == paths.same_file_key(other)
+
+
+def check_distinct(
+    output: str | os.PathLike[str], *inputs: str | os.PathLike[str], what: str = "the input"
+) -> None:
+    """Refuse to write over what is read.
+
+    Parameters
+    ----------
+    output : str or path
+    *inputs : str or path
+    what : str
+        What an input is called.
+
+    Raises
+    ------
+    OutputError
+        The output is one of the inputs, by whatever name.
+    """
+    for one in inputs:
+        if same_file(output, one):
+            raise OutputError(
+                f"would be written over {what}, which is the same file", path=os.fspath(output),
+                hint="choose another output",
+            )  # fmt: skip
 
 
 def list_files(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Found]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from urllib.parse import unquote
 
 #: Schemes of the XRootD protocol.
 XROOTD_SCHEMES = ("root", "roots", "xroot", "xroots")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443", **dict.fromkeys(XROOTD_SCHEMES, ":1094")}
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -124,3 +126,53 @@ def name(path: str) -> str:
     if not is_url(path):
         return os.path.basename(path.rstrip(os.sep))  # noqa: PTH119 - a str in, a str out
     return split_url(path)[1].rstrip("/").rpartition("/")[2]
+
+
+def server_of(path: str) -> str:
+    """Scheme and host of a URL, alike for all ways to write it; "" for a local path.
+
+    Examples
+    --------
+    >>> server_of("root://EOS.example.org:1094//store/a.root"), server_of("a.root")
+    ('root://eos.example.org', '')
+    """
+    return server_and_path(path)[0]
+
+
+def same_file_key(path: str) -> str:
+    """A text that is equal for two ways to write one file's path or URL.
+
+    Links are not followed: on the file systems that lists of files are about, that takes long.
+
+    Examples
+    --------
+    >>> same_file_key("root://Host:1094//store/./a.root?xrd.wantprot=gsi")
+    'root://host/store/a.root'
+    """
+    server, path = server_and_path(path)
+    return server + path
+
+
+def server_and_path(path: str) -> tuple[str, str]:
+    """Server and absolute path of a file, alike for all ways to write them.
+
+    Examples
+    --------
+    >>> server_and_path("root://Host:1094//store/./a.root")
+    ('root://host', '/store/a.root')
+    """
+    if not is_url(path) or scheme(path) == "file":
+        return "", os.path.abspath(local_path(path))  # noqa: PTH100 - as text, without resolving
+    kind = scheme(path)
+    host, inner = split_url(path)
+    host = host.partition("://")[2].lower().removesuffix(_DEFAULT_PORTS.get(kind, "\0"))
+    if kind in XROOTD_SCHEMES:
+        # What follows a "?" are credentials and wishes, unless it names a member of a zip file.
+        query = path.partition("?")[2]
+        member = f"?{query}" if "xrdcl.unzip=" in query else ""
+        kind = kind.replace("xroot", "root")
+    else:
+        inner, mark, query = inner.partition("?")
+        member = mark + query
+    inner = posixpath.normpath("/" + inner.lstrip("/"))
+    return f"{kind}://{host}", inner + member

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex_hep.codec.tokens import rans
+from vortex_hep.core.options import checked_fields
 from vortex_hep.errors import CorruptionError, UnsupportedTypeError
 from vortex_hep.nn.sequence import kernels
 from vortex_hep.nn.sequence.model import SequenceModel
@@ -80,6 +81,7 @@ def cache_bytes(model: SequenceModel, cut: Cut) -> int:
     return 2 * s.layers * s.width * room + _LAYER_BYTES * (s.width + s.ff) + _LOGIT_BYTES
 
 
+@checked_fields
 @dataclass(frozen=True)
 class LaneChoice:
     """What an encoder may choose where a transformer codes; the archive records it.

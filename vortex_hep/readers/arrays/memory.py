@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.arrays import cut
-from vortex_hep.core.schema import Cluster, Member, TableData, TableSpec, TreeSource, VarBytes
+from vortex_hep.core.schema import (
+    MOST_ROWS,
+    Cluster,
+    Member,
+    TableData,
+    TableSpec,
+    TreeSource,
+    Unread,
+    VarBytes,
+)
 from vortex_hep.errors import NotFoundError, UnsupportedFeatureError, UnsupportedTypeError
 from vortex_hep.readers.arrays.awkward_tables import awkward_tables
 from vortex_hep.readers.kinds import ReadCluster, RestoreOptions
@@ -47,7 +56,10 @@ class ArraysTree:
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges that cover the tree, each near ``target_bytes`` raw."""
         size = sum(_size(c) for t in self._data.values() for c in t.columns.values())
-        step = max(1, int(target_bytes * self.num_entries / max(1, size)))
+        entries = self.num_entries
+        rows = max((t.num_rows for t in self._data.values()), default=0)
+        step = int(target_bytes * entries / max(1, size))
+        step = max(1, min(step, MOST_ROWS * entries // max(rows, entries, 1)))
         return [
             (start, min(start + step, self.num_entries))
             for start in range(0, self.num_entries, step)
@@ -86,6 +98,10 @@ class MemorySource:
 
     def notes(self) -> list[str]:
         """Nothing unusual."""
+        return []
+
+    def unread(self) -> list[Unread]:
+        """Nothing."""
         return []
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.schema import TreeSource, Unread
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.core.storage.ranges import ByteSource
 from vortex_hep.errors import NotFoundError, SourceError
@@ -208,6 +208,10 @@ class HDF5FileSource:
             f"{good} of {good + bad} sampled chunks re-encode exactly, the rest is stored as it is:"
             f" about +{extra / 1e6:.3g} MB"
         )
+
+    def unread(self) -> list[Unread]:
+        """Data sets that are kept as bytes."""
+        return [Unread(name, "", why) for why, names in self._reasons.items() for name in names]
 
     def notes(self) -> list[str]:
         """What users should know of how the file was taken."""

@@ -15,6 +15,7 @@ from vortex_hep.core.schema import Cluster
 from vortex_hep.core.storage.atomic import atomic_output
 from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
+from vortex_hep.readers.hepmc.leshouches.events import BlockLayout, write_blocks
 from vortex_hep.readers.hepmc.packed.packing import make_packer
 from vortex_hep.readers.hepmc.source import TREE
 from vortex_hep.readers.hepmc.tables.headrows import unpack_bytes
@@ -22,6 +23,8 @@ from vortex_hep.readers.hepmc.tables.layout import TextLayout
 from vortex_hep.readers.hepmc.tables.writing import write_events
 from vortex_hep.readers.kinds import ReadCluster
 
+#: Versions of the description of a text.
+_VERSIONS = (1, 2, BlockLayout.format_version)
 #: Particles that are written at once.
 _BATCH_ROWS = 1 << 15
 
@@ -85,7 +88,11 @@ def _restore(
     read_cluster: ReadCluster, path: str, *, exact: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     document = _document(blobs, path)
-    layout = TextLayout.unpack(document["layout"])
+    layout: TextLayout | BlockLayout
+    if document["version"] == BlockLayout.format_version:
+        layout = BlockLayout.unpack(document["layout"])
+    else:
+        layout = TextLayout.unpack(document["layout"])
     packing = dict(document["packing"])
     size, crc32, wanted = 0, 0, (int(document["size"]), int(document["crc32"]))
     with atomic_output(path, overwrite=overwrite) as raw:
@@ -115,7 +122,7 @@ def _document(blobs: Mapping[str, bytes], path: str) -> dict[str, Any]:
     document = json.loads(blobs["hepmc/layout"])
     if not isinstance(document, dict):
         raise CorruptionError("blob 'hepmc/layout' is not a JSON object", path=path)
-    if document.get("version") != 1:
+    if document.get("version") not in _VERSIONS:
         raise UnsupportedVersionError(
             f"unsupported version {document.get('version')!r} of the blob 'hepmc/layout'",
             path=path, hint="update vortex_hep",
@@ -142,7 +149,7 @@ def _batches(cluster: Cluster) -> Iterator[tuple[int, int]]:
 
 
 def _text(
-    layout: TextLayout, blobs: Mapping[str, bytes], ranges: Sequence[tuple[int, int]],
+    layout: TextLayout | BlockLayout, blobs: Mapping[str, bytes], ranges: Sequence[tuple[int, int]],
     read_cluster: ReadCluster,
 ) -> Iterator[bytes]:  # fmt: skip
     """All that the file held, in pieces."""
@@ -158,7 +165,10 @@ def _text(
                 for name, table in whole.items()
             }
             before = unpack_bytes(cluster[""].columns["before"])
-            events = write_events(layout, cluster, start + low)
+            if isinstance(layout, BlockLayout):
+                events = write_blocks(layout, cluster, start + low)
+            else:
+                events = write_events(layout, cluster, start + low)
             yield b"".join(part for both in zip(before, events, strict=True) for part in both)
     yield from _pieces(blobs, "foot")
     yield from _pieces(blobs, "suffix")

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.arrays import join_tables
-from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource
+from vortex_hep.core.schema import Cluster, Member, TableData, TreeSource, Unread
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import SourceError
+from vortex_hep.readers.hepmc.leshouches.events import BlockLayout, infer_blocks, read_blocks
+from vortex_hep.readers.hepmc.packed.finding import LES_HOUCHES
 from vortex_hep.readers.hepmc.packed.packing import describe, find_exact, packed_adler32
 from vortex_hep.readers.hepmc.packed.stream import GZIP, PLAIN, Stream
 from vortex_hep.readers.hepmc.tables.infer import infer_layout
-from vortex_hep.readers.hepmc.tables.layout import dump
+from vortex_hep.readers.hepmc.tables.layout import TextLayout, dump
 from vortex_hep.readers.hepmc.tables.reading import read_events, unix_lines
 
 #: Name of the only tree.
@@ -32,8 +34,11 @@ _BLOB = 1 << 24
 _BATCH = 1 << 22
 #: Bytes of columns that a byte of text becomes, about.
 _SHRINKAGE = 0.45
-_BOUNDARY = re.compile(rb"\n(?:E |HepMC::)")
-_LONGEST = len(b"\nHepMC::")
+#: Where events begin and end; those of HepMC, and blocks of Les Houches events.
+_LINES = re.compile(rb"\n(?:E |HepMC::)")
+_BLOCKS = re.compile(rb"\n(?:<event[ >]|</LesHouchesEvents)")
+_BEGINS = (b"\nE ", b"\n<event>", b"\n<event ")
+_LONGEST = len(b"\n</LesHouchesEvents")
 
 
 class EventIndex:
@@ -44,6 +49,8 @@ class EventIndex:
     stream : Stream
     start, stop : int, int or None
         The text; None for the end of the stream, which is then found.
+    boundary : pattern
+        Where events begin and end.
 
     Attributes
     ----------
@@ -55,7 +62,9 @@ class EventIndex:
         Of the whole stream, as all other attributes found in one pass.
     """
 
-    def __init__(self, stream: Stream, start: int, stop: int | None) -> None:
+    def __init__(
+        self, stream: Stream, start: int, stop: int | None, boundary: re.Pattern[bytes] = _LINES
+    ) -> None:
         starts, stops = array("q"), array("q")
         inside = False
         first_line = b""
@@ -70,15 +79,15 @@ class EventIndex:
                 first_line += piece
             text = tail + piece
             base = at - len(tail)
-            for found in _BOUNDARY.finditer(text):
+            for found in boundary.finditer(text):
                 place = base + found.start() + 1
                 if inside:
                     stops.append(place)
-                inside = found[0] == b"\nE "
+                inside = found[0] in _BEGINS
                 if inside:
                     starts.append(place)
             end = at + len(piece)
-            tail = self._tail(text)
+            tail = self._tail(text, boundary)
         if inside:
             stops.append(end)
         self.start, self.stop = start, end
@@ -97,11 +106,11 @@ class EventIndex:
                 at += len(piece)
 
     @staticmethod
-    def _tail(text: bytes) -> bytes:
+    def _tail(text: bytes, boundary: re.Pattern[bytes]) -> bytes:
         """The end of a piece, in which a boundary may begin that goes on in the next piece."""
         place = text.rfind(b"\n", max(0, len(text) - _LONGEST + 1))
         # Not one that was found already.
-        return b"" if place < 0 or _BOUNDARY.match(text, place) else text[place:]
+        return b"" if place < 0 or boundary.match(text, place) else text[place:]
 
 
 class HepmcTree:
@@ -115,7 +124,11 @@ class HepmcTree:
         self._stream = stream
         self._index = index
         self.num_entries = len(index.starts)
-        self.layout = infer_layout(version, index.crlf, self._sample())
+        self.layout: TextLayout | BlockLayout
+        if version == LES_HOUCHES:
+            self.layout = infer_blocks(index.crlf, self._sample())
+        else:
+            self.layout = infer_layout(version, index.crlf, self._sample())
         self.tables = self.layout.tables()
         self.kept_as_text: set[int] = set()
 
@@ -176,6 +189,8 @@ class HepmcTree:
             raise SourceError("the file has changed while it was read", path=self._path, tree=TREE)
         events = [text[a - low : b - low] for a, b in zip(starts, stops, strict=True)]
         before = [text[a - low : b - low] for a, b in zip(begins, starts, strict=True)]
+        if isinstance(self.layout, BlockLayout):
+            return read_blocks(self.layout, events, before, start)
         return read_events(self.layout, events, before, start)
 
     @property
@@ -215,7 +230,8 @@ class HepmcSource:
     ) -> None:
         self.path = path
         self._stream = stream
-        self._index = EventIndex(stream, text[0], text[1])
+        boundary = _BLOCKS if text[2] == LES_HOUCHES else _LINES
+        self._index = EventIndex(stream, text[0], text[1], boundary)
         if text[1] is not None and self._index.stop != text[1]:
             raise SourceError("the tar archive ends within a member", path=path)
         self._packing = describe(stream)
@@ -235,7 +251,7 @@ class HepmcSource:
         """The layout, and the bytes in front of the first event and behind the last."""
         index, stream = self._index, self._stream
         document = {
-            "version": 1,
+            "version": self._tree.layout.format_version,
             "layout": self._tree.layout.pack(),
             "packing": self._packing,
             "size": stream.size,
@@ -254,6 +270,10 @@ class HepmcSource:
             end = stream.packed_end
             tail = stream.source.read_ranges([(end, stream.source.size - end)])[0]
             yield "hepmc/tail", bytes(tail)
+
+    def unread(self) -> list[Unread]:
+        """Nothing: what is kept as text is part of its event's columns."""
+        return []
 
     def notes(self) -> list[str]:
         """What of the text is kept as such, of all that was read so far."""

@@ -7,34 +7,48 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vortex_hep.core.schema import Unread
 from vortex_hep.core.storage.identity import Identity, identity_of
 from vortex_hep.errors import NotFoundError, SourceError, UnsupportedTypeError
 from vortex_hep.readers.conventions import alice
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.directories import DIRECTORY_CLASSES, Entry, RootRecords
+from vortex_hep.readers.root.file.fixed import Unnamed, merged, unnamed_records
+from vortex_hep.readers.root.file.objects import read_object, read_streamers, tree_headers
+from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.source import RNTupleSource
-from vortex_hep.readers.root.ttree.orphans import has_orphan_baskets, hides_tree
+from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker, basket_places
 from vortex_hep.readers.root.ttree.ttree import TTreeSource
 
-TREE_CLASSES = (b"TTree", b"TNtuple", b"TNtupleD")
 RNTUPLE_CLASSES = (b"ROOT::RNTuple", b"ROOT::Experimental::RNTuple")
-_NOT_OBJECTS = (*TREE_CLASSES, *DIRECTORY_CLASSES, *RNTUPLE_CLASSES)
 #: Bytes that are read at a time of what follows the file's end.
 _PIECE = 1 << 24
+#: How ROOT writes the first object of a class that starts with these letters (kNewClassTag).
+_BRANCH_TAG = b"\xff\xff\xff\xffTBranch"
+#: A tag of blocks that ROOT compressed before 2002, and uproot does not decompress.
+_OLD_BLOCK = b"CS"
 
 
 class NotPresentableError(ValueError):
     """The file's trees cannot be presented as tables, though the file may be sound."""
 
 
+class _NotUnderstoodError(ValueError):
+    """One tree cannot be presented as tables."""
+
+
 @dataclass
 class TreeRecord:
-    """A TTree key: its object's bytes, and the source that reads it, if it owns baskets."""
+    """A TTree key: its object's bytes, and the source that reads it, if it owns baskets.
+
+    ``headers`` is how many classes are derived from one another above TTree.
+    """
 
     entry: Entry
     name: str
     payload: bytes
+    headers: int
     at_branches: int
     branches: list[StreamedBranch]
     source: TTreeSource | None
@@ -60,6 +74,10 @@ class RootContents:
         What reads the trees, by name.
     left_out : set of int
         Numbers of the entries of ``records`` that are not asked for.
+    left : dict of int to str
+        Numbers of the entries that stay where they are, and why.
+    fixed : list of (offset, size)
+        What else stays where it is, and these entries: they may name it by its place.
 
     Raises
     ------
@@ -76,80 +94,136 @@ class RootContents:
         self.tree_records: list[TreeRecord] = []
         self.ntuple_records: list[tuple[Entry, RNTupleSource]] = []
         self.left_out: set[int] = set()
+        self.left: dict[int, str] = {}
+        self.fixed: list[tuple[int, int]] = []
         self.sources: dict[str, TTreeSource | RNTupleSource] = {}
+        self._prepare_streamers()
+        self._headers = {
+            name: tree_headers(file, name)
+            for name in {entry.key.class_name for entry in self.records.entries}
+            - {*DIRECTORY_CLASSES, *RNTUPLE_CLASSES}
+        }
+        self._trees = [
+            number
+            for number, entry in enumerate(self.records.entries)
+            if self._is_tree(entry) or entry.key.class_name in RNTUPLE_CLASSES
+        ]
         self._check_presentable()
         self._find_trees(trees)
-        self._find_hidden_trees()
+        self._fix()
 
     @property
     def identity(self) -> Identity:
         """Size and checksum of the file."""
         return identity_of(self.records.reader)
 
+    def unread(self) -> list[Unread]:
+        """Trees and branches that no column presents, and why."""
+        out = []
+        for number in self._trees:
+            if number in self.left:
+                entry = self.records.entries[number]
+                out.append(Unread(entry.path, "", self.left[number]))
+        for record in self.tree_records:
+            if record.source is not None:
+                out += [
+                    Unread(record.name, plan.name, plan.interpretation)
+                    for plan in record.source.plans
+                    if plan.kind == layout.LEFT
+                ]
+        return out
+
+    def _is_tree(self, entry: Entry) -> bool:
+        return self._headers.get(entry.key.class_name) is not None
+
+    def _prepare_streamers(self) -> None:
+        key = self.records.info_key
+        if key is None:
+            return
+        record = self.records.reader.read(key.seek, key.nbytes)
+        if bytes(record[key.keylen : key.keylen + 2]) == _OLD_BLOCK:
+            read_streamers(self._file, key, self.records.object_bytes(key))
+
     def _check_presentable(self) -> None:
-        """Raise NotPresentableError where the lists of keys do not tell all that is in the file."""
-        for directory in self.records.directories:
-            if directory.header.seek_keys == 0:
-                # What such a file holds, ROOT finds by going through its records.
-                where = f"folder {directory.path!r}" if directory.path else "the file"
-                msg = f"{where} has no list of keys, as if the job that wrote it had died"
-                raise NotPresentableError(msg)
+        """Note what cannot be written elsewhere; raise NotPresentableError if that is all."""
+        if self.records.directories[0].header.seek_keys == 0:
+            # What such a file holds, ROOT finds by going through its records.
+            msg = "the file has no list of keys, as if the job that wrote it had died"
+            raise NotPresentableError(msg)
         if not self.records.entries:
             msg = "its list of keys is empty"
             raise NotPresentableError(msg)
-        trees: set[tuple[str, int]] = set()
-        for entry in self.records.entries:
+        first: dict[tuple[str, int], int] = {}
+        for number in self._trees:
+            entry = self.records.entries[number]
+            before = first.setdefault((entry.path, entry.key.cycle), number)
+            if before != number:
+                reason = f"there are two trees {entry.path!r} of cycle {entry.key.cycle}"
+                self.left[before] = self.left[number] = reason
+        for number, entry in enumerate(self.records.entries):
             key = entry.key
-            if key.class_name in (*TREE_CLASSES, *RNTUPLE_CLASSES):
-                if (entry.path, key.cycle) in trees:
-                    msg = f"there are two trees {entry.path!r} of cycle {key.cycle}"
-                    raise NotPresentableError(msg)
-                trees.add((entry.path, key.cycle))
             if key.class_name not in DIRECTORY_CLASSES and len(key.pack()) != key.keylen:
-                msg = f"the list of keys describes {entry.path!r} differently than its record"
-                raise NotPresentableError(msg)
+                self.left[number] = "the list of keys describes it differently than its record"
 
     def _find_trees(self, wanted: Sequence[str] | None) -> None:
-        found = [e for e in self.records.entries if e.key.class_name in TREE_CLASSES]
-        # The newest cycle of a name is the tree; older ones are backups that share its baskets.
-        found.sort(key=lambda entry: (entry.path, -entry.key.cycle))
-        order = {id(entry): i for i, entry in enumerate(self.records.entries)}
-        newest: dict[str, int] = {}
-        for entry in found:
-            newest.setdefault(entry.path, order[id(entry)])
-        found.sort(key=lambda entry: (newest[entry.path], -entry.key.cycle))
+        by_path: dict[str, list[int]] = {}
+        for number in self._trees:
+            by_path.setdefault(self.records.entries[number].path, []).append(number)
+        known = {}
+        for path, numbers in by_path.items():
+            # The newest cycle of a name is the tree; older ones are backups that share its baskets.
+            numbers.sort(key=lambda number: -self.records.entries[number].key.cycle)
+            for place, number in enumerate(numbers):
+                cycle = self.records.entries[number].key.cycle
+                known[number] = path if place == 0 else f"{path};{cycle}"
+        for path in sorted(by_path, key=lambda path: by_path[path][0]):
+            asked = [
+                number
+                for number in by_path[path]
+                if wanted is None or path in wanted or known[number] in wanted
+            ]
+            self.left_out |= set(by_path[path]) - set(asked)
+            self._open_cycles(asked, known)
+        self._check_found(wanted, known)
+
+    def _open_cycles(self, numbers: Sequence[int], names: dict[int, str]) -> None:
+        """Open the cycles of one tree: all of them, or, as they share baskets, none."""
+        entries = self.records.entries
+        reason = next((self.left[number] for number in numbers if number in self.left), None)
+        trees: list[TreeRecord] = []
+        ntuples: list[tuple[Entry, RNTupleSource]] = []
         owned: set[int] = set()
-        sources: dict[str, TTreeSource | RNTupleSource] = {}
-        for entry in found:
-            name = (
-                entry.path
-                if order[id(entry)] == newest[entry.path]
-                else (f"{entry.path};{entry.key.cycle}")
-            )
-            if wanted is not None and entry.path not in wanted and name not in wanted:
-                self.left_out.add(order[id(entry)])
-                continue
-            record = self._open_tree(entry, name, owned)
-            self.tree_records.append(record)
-            if record.source is not None:
-                sources[name] = record.source
-        for number, entry in enumerate(self.records.entries):
-            if entry.key.class_name in RNTUPLE_CLASSES:
-                if wanted is not None and entry.path not in wanted:
-                    self.left_out.add(number)
-                else:
-                    sources[entry.path] = self._open_ntuple(entry, entry.path in sources)
+        if len(numbers) > 1 and any(not self._is_tree(entries[number]) for number in numbers):
+            reason = f"there are several cycles of RNTuple {entries[numbers[0]].path!r}"
+        if reason is None:
+            try:
+                for number in numbers:
+                    if self._is_tree(entries[number]):
+                        trees.append(self._open_tree(entries[number], names[number], owned))
+                    else:
+                        ntuples.append((entries[number], self._open_ntuple(entries[number])))
+            except _NotUnderstoodError as error:
+                reason = " ".join(str(error).split())
+        if reason is not None:
+            self.left.update(dict.fromkeys(numbers, reason))
+            return
+        self.tree_records += trees
+        self.ntuple_records += ntuples
+        self.sources |= {tree.name: tree.source for tree in trees if tree.source is not None}
+        self.sources |= {entry.path: source for entry, source in ntuples}
+
+    def _check_found(self, wanted: Sequence[str] | None, names: dict[int, str]) -> None:
+        left = {names[number]: self.left[number] for number in self._trees if number in self.left}
         for name in wanted or ():
-            if name not in sources:
+            if name in left:
+                raise NotPresentableError(left[name])
+            if name not in self.sources:
                 raise self._no_tree(name)
-        self.sources = sources
+        if left and not self.sources:
+            raise NotPresentableError(next(iter(left.values())))
 
     def _no_tree(self, name: str) -> NotFoundError:
-        known = dict.fromkeys(
-            entry.path
-            for entry in self.records.entries
-            if entry.key.class_name in (*TREE_CLASSES, *RNTUPLE_CLASSES)
-        )
+        known = dict.fromkeys(self.records.entries[number].path for number in self._trees)
         near = difflib.get_close_matches(name, list(known), 3)
         return NotFoundError(
             f"no such tree; the file has {', '.join(known) or 'none'}", path=self.path, tree=name,
@@ -158,59 +232,106 @@ class RootContents:
 
     def _open_tree(self, entry: Entry, name: str, owned: set[int]) -> TreeRecord:
         key = entry.key
+        headers = self._headers[key.class_name] or 0
         payload = self.records.object_bytes(key)
         try:
-            tree = self._file.root_directory[f"{entry.path};{key.cycle}"]
+            tree = read_object(self._file, key, payload)
             at_branches = int(tree.member("fBranches")._cursor.index)
             branches = TreeWalker(payload, key.keylen).walk(at_branches)
         except Exception as error:
-            # Of an unknown class or version, or compressed as ROOT did before 2010.
+            # Of an unknown class or version.
             msg = f"tree {name!r} is not understood: {error}"
-            raise NotPresentableError(msg) from error
+            raise _NotUnderstoodError(msg) from error
         seeks = {seek for seek, _ in basket_places(payload, branches)}
         if owned and seeks and seeks <= owned:
-            return TreeRecord(entry, name, payload, at_branches, branches, None)
+            return TreeRecord(entry, name, payload, headers, at_branches, branches, None)
         try:
             source = TTreeSource(name, tree, self.records.reader, payload, branches, key.name)
         except UnsupportedTypeError as error:
             msg = f"tree {name!r}: {error.message}"
-            raise NotPresentableError(msg) from error
+            raise _NotUnderstoodError(msg) from error
         source.family = alice.family_of(name)
         owned |= seeks
-        return TreeRecord(entry, name, payload, at_branches, branches, source)
+        return TreeRecord(entry, name, payload, headers, at_branches, branches, source)
 
-    def _open_ntuple(self, entry: Entry, known: bool) -> RNTupleSource:
-        if known:
-            msg = f"several cycles of RNTuple {entry.path!r}"
-            raise NotPresentableError(msg)
+    def _open_ntuple(self, entry: Entry) -> RNTupleSource:
+        payload = self.records.object_bytes(entry.key)
         try:
-            ntuple = self._file.root_directory[f"{entry.path};{entry.key.cycle}"]
-            payload = self.records.object_bytes(entry.key)
-            source = RNTupleSource(entry.path, ntuple, self.records.reader, payload)
+            ntuple = read_object(self._file, entry.key, payload)
+            return RNTupleSource(entry.path, ntuple, self.records.reader, payload)
         except SourceError:
             raise
         except Exception as error:
             msg = f"RNTuple {entry.path!r} is not understood: {error}"
-            raise NotPresentableError(msg) from error
-        self.ntuple_records.append((entry, source))
-        return source
+            raise _NotUnderstoodError(msg) from error
+
+    def _fix(self) -> None:
+        """Find what has to stay where it is, because something names it by its place."""
+        unnamed = list(unnamed_records(self.records.reader, self._named(), self.records.header.end))
+        if any(record.class_name == b"TBasket" for record in unnamed):
+            self._find_hidden_trees()
+        lost = any(d.header.seek_keys == 0 for d in self.records.directories)
+        here = any(
+            plan.kind == layout.LEFT and not branch.file_name
+            for record in self.tree_records
+            if record.source is not None
+            for plan, branch in zip(record.source.plans, record.branches, strict=True)
+        )
+        attributes = any(source.has_attributes for _, source in self.ntuple_records)
+        if not (self.left or here or attributes or (lost and unnamed)):
+            return
+        blobs = self._blobs_in_use(unnamed)
+        places = [(r.offset, r.size) for r in unnamed if r.offset not in blobs]
+        keys = [self.records.entries[number].key for number in self.left]
+        self.fixed = merged([*places, *((key.seek, key.nbytes) for key in keys)])
+
+    def _named(self) -> list[tuple[int, int]]:
+        """Offset and size of all records that the file's lists and its trees name."""
+        records = self.records
+        named = [(0, records.header.begin), (records.header.seek_free, records.header.nbytes_free)]
+        named += [(e.key.seek, e.key.nbytes) for e in records.entries]
+        named += [(d.key.seek, d.key.nbytes) for d in records.directories]
+        named += [(d.list_key.seek, d.list_key.nbytes) for d in records.directories if d.list_key]
+        if records.info_key is not None:
+            named.append((records.info_key.seek, records.info_key.nbytes))
+        for record in self.tree_records:
+            if record.source is None:
+                continue
+            for plan in record.source.plans:
+                named += [(ref.seek, ref.nbytes) for ref in plan.baskets if ref.embedded is None]
+        return named
+
+    def _blobs_in_use(self, unnamed: Sequence[Unnamed]) -> set[int]:
+        """Offsets of RBlobs whose pages are all written anew, or that no RNTuple needs."""
+        blobs = [record for record in unnamed if record.class_name == b"RBlob"]
+        attributes = any(source.has_attributes for _, source in self.ntuple_records)
+        left = {self.records.entries[number].key.class_name for number in self.left}
+        if not attributes and left.isdisjoint(RNTUPLE_CLASSES):
+            return {record.offset for record in blobs}
+        pages = merged(place for _, source in self.ntuple_records for place in source.places())
+        out = set()
+        for record in blobs:
+            key, _ = Key.unpack(self.records.reader.read(record.offset, min(record.size, 256)))
+            start, stop = record.offset + key.keylen, record.offset + record.size
+            if any(offset <= start and stop <= offset + size for offset, size in pages):
+                out.add(record.offset)
+        return out
 
     def _find_hidden_trees(self) -> None:
-        records = self.records
-        known = [(0, records.header.begin), (records.header.seek_free, records.header.nbytes_free)]
-        known += [(e.key.seek, e.key.nbytes) for e in records.entries]
-        known += [(d.key.seek, d.key.nbytes) for d in records.directories]
-        known += [(d.list_key.seek, d.list_key.nbytes) for d in records.directories if d.list_key]
-        if records.info_key is not None:
-            known.append((records.info_key.seek, records.info_key.nbytes))
-        for record in self.tree_records:
-            known += basket_places(record.payload, record.branches)
-        if not has_orphan_baskets(records.reader, known, records.header.end):
-            return
-        for path, class_name, _, payload in self.objects():
-            if hides_tree(payload):
-                msg = f"object {path!r} of class {class_name} holds a tree"
-                raise NotPresentableError(msg)
+        """Let objects stay that hold a tree, for it names baskets by their offsets."""
+        for number, entry in enumerate(self.records.entries):
+            if self._is_object(number) and number not in self.left:
+                payload = self.records.object_bytes(entry.key)
+                if _BRANCH_TAG in payload:
+                    class_name = entry.key.class_name.decode("latin-1")
+                    self.left[number] = f"object {entry.path!r} of class {class_name} holds a tree"
+
+    def _is_object(self, number: int) -> bool:
+        """Whether an entry is no tree, RNTuple or folder, and is asked for."""
+        class_name = self.records.entries[number].key.class_name
+        return not (
+            number in self.left_out or number in self._trees or class_name in DIRECTORY_CLASSES
+        )
 
     def tail(self) -> Iterator[bytes]:
         """What lies behind the end that the file names, in pieces."""
@@ -219,10 +340,14 @@ class RootContents:
             yield bytes(reader.read(start, min(_PIECE, reader.size - start)))
 
     def objects(self) -> Iterator[tuple[str, str, int, bytes]]:
-        """Path, class, cycle and uncompressed bytes of all objects that are not trees."""
+        """Path, class, cycle and bytes of all objects that are not presented as trees.
+
+        Their bytes are uncompressed, but for what stays where it is.
+        """
         for number, entry in enumerate(self.records.entries):
-            key = entry.key
-            if key.class_name in _NOT_OBJECTS or number in self.left_out:
-                continue
-            payload = self.records.object_bytes(key)
-            yield entry.path, key.class_name.decode("latin-1"), key.cycle, payload
+            key, class_name = entry.key, entry.key.class_name.decode("latin-1")
+            if number in self.left and number not in self.left_out:
+                record = self.records.reader.read(key.seek, key.nbytes)
+                yield entry.path, class_name, key.cycle, bytes(record[key.keylen :])
+            elif self._is_object(number):
+                yield entry.path, class_name, key.cycle, self.records.object_bytes(key)

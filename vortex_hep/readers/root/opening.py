@@ -17,6 +17,10 @@ from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.urlsource import UrlSource
 from vortex_hep.readers.root.rootfile import RootFileSource
 
+#: What uproot reads of a file is not kept for files that are opened later: a restored file has the
+#: identifier of its original.
+_NO_CACHES = {"object_cache": None, "array_cache": None}
+
 
 def open_file(
     source: Any, *, trees: Sequence[str] | None, exact: bool = False
@@ -89,7 +93,7 @@ def _open(source: Any) -> tuple[Any, str, bool]:
             raise MissingError("no such file", path=path)
     try:
         # Not by mapping it into memory: all that was touched of a file counts as the process's.
-        return uproot.open({place: None}, handler=UrlSource).file, path, True
+        return uproot.open({place: None}, handler=UrlSource, **_NO_CACHES).file, path, True
     except VortexError:
         raise
     except Exception as error:

@@ -14,15 +14,18 @@ from vortex_hep.readers.root.file.rootwriter import BlobWriter, Reserved, RootWr
 from vortex_hep.readers.root.file.sinks import AppendedBaskets, AppendedPages, original
 from vortex_hep.readers.root.file.tkey import START_BIG_FILE, DirectoryHeader, FileHeader, Key
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple, write_envelopes
-from vortex_hep.readers.root.skeleton import Skeleton, read_blobs, unpack_key
+from vortex_hep.readers.root.skeleton import NOT_OBJECTS, Skeleton, read_blobs, unpack_key
 from vortex_hep.readers.root.ttree.fill import TreeFiller
 from vortex_hep.readers.root.ttree.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
 
-#: What records of a restored file are compressed with unless told otherwise.
-DEFAULT_COMPRESSION = "zstd:5"
+#: What records of a restored file are compressed with unless told otherwise: what each was, so that
+#: a restored file is no larger than the one that was compressed.
+DEFAULT_COMPRESSION = "original"
 #: Room for what else the file holds, when guessing whether it stays below 2 GB.
 _MARGIN = 100_000_000
+#: Bytes of a folder's record, at most, beside its names.
+_FOLDER_ROOM = 256
 
 
 def restore_root(
@@ -61,8 +64,8 @@ def restore_root(
 
     Notes
     -----
-    Every basket holds the same entries as before, and its uncompressed bytes are the same. A basket
-    written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
+    The file's header names the compression that was asked for, or the original's. Every basket
+    holds the same entries as before, and its uncompressed bytes are the same. A basket written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
     skeleton = read_blobs(blobs if isinstance(blobs, Mapping) else dict(blobs))
@@ -79,6 +82,7 @@ class _FileRestorer:
         self._trees = skeleton.trees
         self._ntuples = skeleton.ntuples
         self._tail = skeleton.tail
+        self._fixed = skeleton.fixed
         self._writer = writer
         self._how = how
         file = self._info["file"]
@@ -106,7 +110,7 @@ class _FileRestorer:
                 filler = TreeFiller(tree, self._basket_sink(tree, directory))
                 filler.run(ranges_of(tree, trees), read_cluster)
                 placed += filler.placed
-                at = tree_zip_bytes(tree.data, tree.class_name)
+                at = tree_zip_bytes(tree.data, tree.headers)
                 if at is not None:
                     number_at(tree.data, at)[0] += filler.zip_bytes
             key = unpack_key(item["key"])
@@ -119,7 +123,8 @@ class _FileRestorer:
         self._finish_directories()
         header = FileHeader(
             file["version"], file["begin"], 0, 0, 0, 0, file["nbytes_name"], file["units"],
-            file["compress"], seek_info, nbytes_info, file["uuid_version"],
+            file["compress"] if self._how is None else self._how.code,
+            seek_info, nbytes_info, file["uuid_version"],
             bytes.fromhex(file["uuid"]),
         )  # fmt: skip
         self._writer.finish(header, self._directories[0][0])
@@ -160,6 +165,8 @@ class _FileRestorer:
         for item in self._info["directories"]:
             key = unpack_key(item.get("own", item["key"]))
             parent = self._directories[item["parent"]][0].seek if item["parent"] >= 0 else 0
+            # A folder's record names its own place.
+            self._writer.make_room(key.keylen + _FOLDER_ROOM + len(item["prefix"]))
             header = DirectoryHeader(
                 item["version"], item["created"], item["modified"], 0, item["nbytes_name"],
                 self._writer.position, parent, 0, bytes.fromhex(item["rest"]),
@@ -169,6 +176,8 @@ class _FileRestorer:
             # The root directory's key names no directory above it.
             placed = self._writer.append(replace(key, objlen=len(content)), content, parent)
             self._directories.append((placed, header, prefix))
+            if len(self._directories) == 1:
+                self._writer.keep_free(self._fixed)
         for number, item in enumerate(self._info["keys"]):
             if "is_directory" in item:
                 key, placed = unpack_key(item["key"]), self._directories[item["is_directory"]][0]
@@ -179,7 +188,12 @@ class _FileRestorer:
         """Write all other objects; returns place and size of the streamer info."""
         position = 0
         for number, item in enumerate(self._info["keys"]):
-            if not item.keys().isdisjoint(("tree", "ntuple", "is_directory")):
+            if "fixed" in item:
+                seek, nbytes = item["fixed"]
+                parent = self._directories[item["directory"]][0].seek
+                key = replace(unpack_key(item["key"]), nbytes=nbytes, seek=seek, directory=parent)
+                self._keys[number] = key
+            if not item.keys().isdisjoint(NOT_OBJECTS):
                 continue
             key = unpack_key(item["key"])
             data = self._objects[position : position + key.objlen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vortex_hep.core.schema import TreeSource
+from vortex_hep.core.schema import TreeSource, Unread
 from vortex_hep.core.storage.identity import Identity
 from vortex_hep.readers.conventions.bundles import bundled
 from vortex_hep.readers.root.contents import RootContents
@@ -58,6 +58,15 @@ class RootFileSource:
         """Path, class, cycle and uncompressed bytes of all objects that are not trees."""
         return self._contents.objects()
 
+    def fixed(self) -> list[tuple[int, int]]:
+        """Ranges (offset, size) that a restored file has at the same place."""
+        return self._contents.fixed
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the file, fewer where it ends before."""
+        reader = self._contents.records.reader
+        return bytes(reader.read(offset, max(0, min(size, reader.size - offset))))
+
     def tail(self) -> Iterator[bytes]:
         """Bytes behind the end that the file's header states, in pieces."""
         return self._contents.tail()
@@ -91,8 +100,17 @@ class RootFileSource:
         return (self._exact or Exact(self._contents)).forecast()
 
     def notes(self) -> list[str]:
-        """What came of the promise to restore the file byte for byte, if it was made."""
-        return [] if self._exact is None else self._exact.notes()
+        """What is in no column; what came of the promise to restore the file byte for byte."""
+        out = [unread.text for unread in self.unread()]
+        return out if self._exact is None else [*out, *self._exact.notes()]
+
+    def regret(self) -> str | None:
+        """Say that a file which is to come back byte for byte is smaller when carried whole."""
+        return None if self._exact is None else self._exact.regret()
+
+    def unread(self) -> list[Unread]:
+        """Trees and branches that no column presents, and why."""
+        return self._contents.unread()
 
     def close(self) -> None:
         """Close the file, if it was opened here."""

@@ -14,6 +14,8 @@ Blobs:
     embedded baskets are cleared; each fBasketEntry is XORed with that of the branch before it.
 ``root/ntuple/N/envelopes``, ``root/ntuple/N/extra``
     Header, footer and page lists of an RNTuple, without the places of pages; unused bits of pages.
+``root/fixed/N``
+    Records that keep their place: of what is not understood, and may name others by offset.
 ``root/tail/N``
     What follows the end of the file that its header names: a job that died leaves such.
 ``root/tree/N/plan``, ``root/tree/N/baskets``, ``root/tree/N/extra``
@@ -32,8 +34,10 @@ import numpy as np
 
 from vortex_hep.errors import CorruptionError, UnsupportedVersionError, VortexError
 from vortex_hep.readers.root.contents import RootContents, TreeRecord
-from vortex_hep.readers.root.file.tkey import Key
+from vortex_hep.readers.root.file.fixed import FixedRecords, fixed_blobs
+from vortex_hep.readers.root.file.tkey import FileHeader, Key
 from vortex_hep.readers.root.rntuple.fill import StoredNTuple, pack_ntuple, unpack_ntuple
+from vortex_hep.readers.root.rntuple.schema import OTHER
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.basket_log import BASKET_FIELDS
 from vortex_hep.readers.root.ttree.plan_blobs import (
@@ -46,6 +50,10 @@ from vortex_hep.readers.root.ttree.stored import StoredTree, number_at, table
 from vortex_hep.readers.root.ttree.streamed import StreamedBranch, TreeWalker, tree_zip_bytes
 
 VERSION = 1
+#: Of a skeleton with records that keep their place, or branches whose baskets do.
+_VERSION_FIXED = 2
+#: Marks of keys whose objects are not among ``root/objects``.
+NOT_OBJECTS = ("tree", "ntuple", "is_directory", "fixed")
 #: fBasketSeek of a basket that is written anew, in a cleared tree object.
 _PRESENT = 1
 
@@ -76,7 +84,9 @@ def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
         if number in source.left_out:
             continue
         item: dict[str, Any] = {"directory": entry.directory, "key": pack_key(entry.key)}
-        if id(entry) in trees:
+        if number in source.left:
+            item["fixed"] = [entry.key.seek, entry.key.nbytes]
+        elif id(entry) in trees:
             item["tree"] = trees[id(entry)]
         elif id(entry) in ntuples:
             item["ntuple"] = ntuples[id(entry)]
@@ -104,18 +114,10 @@ def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
         item, more = pack_ntuple(ntuple)
         described_ntuples.append(item)
         blobs += [(f"root/ntuple/{number}/{name}", data) for name, data in more]
-    header = records.header
+    version = _VERSION_FIXED if _needs_newer(source) else VERSION
     skeleton = {
-        "version": VERSION,
-        "file": {
-            "version": header.version,
-            "begin": header.begin,
-            "nbytes_name": header.nbytes_name,
-            "units": header.units,
-            "compress": header.compress,
-            "uuid_version": header.uuid_version,
-            "uuid": header.uuid.hex(),
-        },
+        "version": version,
+        "file": _describe_header(records.header),
         "directories": [
             {
                 "key": pack_key(d.key),
@@ -136,11 +138,41 @@ def write_blobs(source: RootContents) -> Iterator[tuple[str, bytes]]:
         "info": info,
         "trees": described,
         "ntuples": described_ntuples,
+        **({} if version == VERSION else {"fixed": source.fixed}),
     }
     yield "root/skeleton", json.dumps(skeleton, separators=(",", ":")).encode("ascii")
     yield "root/objects", b"".join(objects)
     yield from blobs
+    yield from fixed_blobs(records.reader, source.fixed)
     yield from ((f"root/tail/{number}", piece) for number, piece in enumerate(source.tail()))
+
+
+def _describe_header(header: FileHeader) -> dict[str, Any]:
+    return {
+        "version": header.version,
+        "begin": header.begin,
+        "nbytes_name": header.nbytes_name,
+        "units": header.units,
+        "compress": header.compress,
+        "uuid_version": header.uuid_version,
+        "uuid": header.uuid.hex(),
+    }
+
+
+def _needs_newer(source: RootContents) -> bool:
+    """Whether readers of before :data:`_VERSION_FIXED` would take the file for another."""
+    plans = (
+        plan
+        for record in source.tree_records
+        if record.source is not None
+        for plan in record.source.plans
+    )
+    columns = (column for _, ntuple in source.ntuple_records for column in ntuple.columns)
+    return (
+        bool(source.fixed)
+        or any(plan.kind == layout.LEFT for plan in plans)
+        or any(column.late or column.role == OTHER for column in columns)
+    )
 
 
 def _differ(a: Key, b: Key) -> bool:
@@ -155,10 +187,15 @@ def _write_tree(
         "class": record.entry.key.class_name.decode("latin-1"),
         "at_branches": record.at_branches,
     }
+    if record.headers > 1:
+        item["headers"] = record.headers
     if record.source is None:
         item["shared"] = True
         numbers = _numbers_by_seek(source)
-        return item, [("object", _clear_shared(record, numbers))]
+        left = _left_of(record, numbers)
+        if left:
+            item["left"] = sorted(left)
+        return item, [("object", _clear_shared(record, numbers, left))]
     tree = record.source
     tree.complete_log()
     item["entries"] = tree.num_entries
@@ -208,10 +245,22 @@ def _numbers_by_seek(source: RootContents) -> dict[int, int]:
     return out
 
 
-def _clear_shared(record: TreeRecord, numbers: Mapping[int, int]) -> bytes:
+def _left_of(record: TreeRecord, numbers: Mapping[int, int]) -> frozenset[int]:
+    """Branches of an older cycle whose baskets are not among those that are written anew."""
+    out = set()
+    for number, branch in enumerate(record.branches):
+        seeks = table(bytearray(record.payload), branch, "seek")[: branch.write_basket].tolist()
+        if branch.file_name or any(seek and seek not in numbers for seek in seeks):
+            out.add(number)
+    return frozenset(out)
+
+
+def _clear_shared(record: TreeRecord, numbers: Mapping[int, int], left: frozenset[int]) -> bytes:
     """An older cycle of a tree, with basket numbers (from 1) in place of offsets."""
     data = bytearray(record.payload)
-    for branch in record.branches:
+    for number, branch in enumerate(record.branches):
+        if number in left:
+            continue
         seeks = table(data, branch, "seek")
         count = branch.write_basket
         seeks[:] = [numbers[s] + 1 if s and i < count else 0 for i, s in enumerate(seeks.tolist())]
@@ -226,6 +275,8 @@ def _clear(record: TreeRecord) -> bytes:
     data = bytearray(record.payload)
     zipped = 0
     for plan, branch in zip(tree.plans, tree.branches, strict=True):
+        if plan.kind == layout.LEFT:
+            continue
         free = [ref for ref in plan.baskets if ref.embedded is None]
         nbytes = sum(ref.nbytes for ref in free)
         zipped += nbytes
@@ -236,7 +287,7 @@ def _clear(record: TreeRecord) -> bytes:
         seeks = table(data, branch, "seek")
         seeks[:] = 0
         seeks[[ref.index for ref in free]] = _PRESENT
-        if plan.kind in (layout.STORED, layout.NONE):
+        if not plan.has_columns:
             continue
         for ref in plan.baskets:
             basket = ref.embedded
@@ -246,7 +297,7 @@ def _clear(record: TreeRecord) -> bytes:
             if tree.log.fields[tree.log.row(plan.number, ref), 0]:
                 size = 4 * basket.header.nev
                 data[basket.offsets : basket.offsets + size] = bytes(size)
-    at = tree_zip_bytes(data, record.entry.key.class_name.decode("latin-1"))
+    at = tree_zip_bytes(data, record.headers)
     if at is not None:
         number_at(data, at)[0] -= zipped
     _xor_entries(data, tree.branches, reverse=True)
@@ -271,6 +322,7 @@ class Skeleton:
     trees: list[StoredTree]
     ntuples: list[StoredNTuple]
     tail: list[bytes]
+    fixed: FixedRecords
 
 
 def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
@@ -282,8 +334,9 @@ def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
     """
     try:
         info = json.loads(blobs["root/skeleton"])
-        if info["version"] != VERSION:
-            msg = f"remainder of version {info['version']}; this release reads version {VERSION}"
+        if info["version"] not in (VERSION, _VERSION_FIXED):
+            known = f"versions up to {_VERSION_FIXED}"
+            msg = f"remainder of version {info['version']}; this release reads {known}"
             raise UnsupportedVersionError(msg, hint="install a newer vortex_hep")
         keys = {item["tree"]: item["key"] for item in info["keys"] if "tree" in item}
         trees = [
@@ -298,7 +351,9 @@ def read_blobs(blobs: Mapping[str, bytes]) -> Skeleton:
         ]
         pieces = sum(name.startswith("root/tail/") for name in blobs)
         tail = [blobs[f"root/tail/{number}"] for number in range(pieces)]
-        return Skeleton(info, blobs["root/objects"], trees, ntuples, tail)
+        places = [(int(offset), int(size)) for offset, size in info.get("fixed", ())]
+        fixed = FixedRecords(places, blobs)
+        return Skeleton(info, blobs["root/objects"], trees, ntuples, tail, fixed)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, VortexError):
             raise
@@ -312,9 +367,11 @@ def _read_tree(
     prefix = f"root/tree/{number}/"
     data = bytearray(blobs[prefix + "object"])
     branches = TreeWalker(data, key.keylen).walk(item["at_branches"])
+    headers = item.get("headers", 0 if item["class"] == "TTree" else 1)
     tree = StoredTree(
-        item["name"], item["class"], item.get("shared", False), data, branches,
+        item["name"], headers, item.get("shared", False), data, branches,
         [], 0, item.get("bytes", 0), np.empty((0, len(BASKET_FIELDS)), np.int64), {}, {}, {},
+        frozenset(item.get("left", ())),
     )  # fmt: skip
     if tree.shared:
         return tree
@@ -326,6 +383,8 @@ def _read_tree(
     names = layout.unique_names(paths, [branch.name for branch in branches])
     tree.plans = unpack_plans(item["plan"], blobs[prefix + "plan"], names, item["tables"])
     for plan, branch in zip(tree.plans, branches, strict=True):
+        if plan.kind == layout.LEFT:
+            continue
         plan.key_names = (branch.name.encode("utf-8", "surrogateescape"), key.name)
         tables = [table(data, branch, which).tolist() for which in ("bytes", "entry", "seek")]
         plan.baskets = layout.find_baskets(branch, *tables)

@@ -13,9 +13,9 @@ import numpy as np
 
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.compress import compress_file
+from vortex_hep.archive.report import CompressReport
 from vortex_hep.archive.restore import restore
 from vortex_hep.archive.verify import verify
-from vortex_hep.archive.write import CompressReport
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter
 from vortex_hep.errors import TruncatedError, VortexError
 from vortex_hep.models.model import Model

@@ -18,8 +18,9 @@ from vortex_hep.core.schema import Array
 
 DEFLATE, SHUFFLE, FLETCHER32, SZIP = 1, 2, 3, 4
 _NAMES = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset",
-          32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd",
-          32026: "blosc2"}  # fmt: skip
+          307: "bzip2", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle",
+          32013: "zfp", 32015: "zstd", 32017: "sz", 32018: "fcidecomp", 32024: "sz3",
+          32026: "blosc2", 32028: "sperr"}  # fmt: skip
 
 
 class FilterError(ValueError):

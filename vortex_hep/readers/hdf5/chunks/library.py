@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import struct
 import threading
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s, h5z
+from h5py import h5d, h5f, h5p, h5s, h5z
 
 from vortex_hep.core.schema import Array
 from vortex_hep.readers.hdf5.chunks.filters import FilterError
@@ -18,6 +19,13 @@ from vortex_hep.readers.hdf5.chunks.filters import FilterError
 _BOTH = h5z.FILTER_CONFIG_ENCODE_ENABLED | h5z.FILTER_CONFIG_DECODE_ENABLED
 #: Chunks, and bytes of chunks, that one file in memory is used for.
 _SLOTS, _SLOT_BYTES = 64, 1 << 26
+#: Filters from here on are not part of the library.
+_FIRST_PLUGIN = 256
+#: Numbers that stand for filters until their own are put in: no filter has them.
+_STANDINS = range(65000, 65500)
+#: A filter in an object header: number, bytes of its name, flags, number of parameters
+#: (HDF5 File Format Specification, IV.A.2.l).
+_FILTER = struct.Struct("<HHHH")
 
 _numbers = itertools.count()
 
@@ -27,6 +35,20 @@ def file_in_memory() -> h5py.File:
     # The library takes two files of one name for the same, even in memory.
     name = f"vortex-{next(_numbers)}"
     return h5py.File(name, "w", driver="core", backing_store=False)
+
+
+def _image_of(file: h5py.File) -> bytes:
+    file.flush()
+    return bytes(file.id.get_file_image())
+
+
+def _file_of_image(image: bytes) -> h5py.File:
+    """Open the bytes of a file, to be written to in memory."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(backing_store=False)
+    access.set_file_image(image)
+    name = f"vortex-{next(_numbers)}".encode()
+    return h5py.File(h5f.open(name, h5f.ACC_RDWR, fapl=access))
 
 
 def filter_works(number: int) -> bool:
@@ -66,6 +88,7 @@ class LibraryCodec:
         self._file: Any = None
         self._dataset: Any = None
         self._used = 0
+        self._image: bytes | None = None
 
     def works(self) -> bool:
         """Whether the library makes a dataset of this type with these filters."""
@@ -83,11 +106,55 @@ class LibraryCodec:
         """
         if self._dataset is None or self._used == self._slots:
             self.close()
-            self._file = file_in_memory()
-            space = h5s.create_simple((self._chunk[0] * self._slots, *self._chunk[1:]))
-            self._dataset = h5d.create(self._file.id, b"chunk", self._type, space, self._properties)
+            if self._image is None:
+                self._image = self._make_image()
+            self._file = _file_of_image(self._image)
+            self._dataset = h5d.open(self._file.id, b"chunk")
         self._used += 1
         return (self._chunk[0] * (self._used - 1), *(0 for _ in self._chunk[1:]))
+
+    def _make_image(self) -> bytes:
+        """Bytes of a file with a dataset that has the very filters of the source's.
+
+        A plugin is told of every dataset that is made, and then sets its parameters: those of a
+        dataset that exists already it takes for what a user asked for, and makes other ones of
+        them. So that it is told of none, filters that nothing knows stand in for it, and its
+        number is put into the file afterwards.
+
+        Raises
+        ------
+        ValueError
+            The filters of the dataset that was made are not those of the source's.
+        """
+        own = self._properties.copy()
+        wanted = [own.get_filter(k)[:3] for k in range(own.get_nfilters())]
+        standins = dict(zip(range(len(wanted)), _STANDINS, strict=False))
+        own.remove_filter(h5z.FILTER_ALL)
+        # Without it the dataset's header has no checksum, which would have to be made anew.
+        own.set_attr_creation_order(0)
+        for k, (number, flags, values) in enumerate(wanted):
+            if number < _FIRST_PLUGIN:
+                own.set_filter(number, flags, values)
+            else:
+                own.set_filter(standins[k], h5z.FLAG_OPTIONAL, values)
+        space = h5s.create_simple((self._chunk[0] * self._slots, *self._chunk[1:]))
+        with file_in_memory() as file:
+            h5d.create(file.id, b"chunk", self._type, space, own)
+            image = _image_of(file)
+        for k, (number, flags, values) in enumerate(wanted):
+            if number >= _FIRST_PLUGIN:
+                old = _FILTER.pack(standins[k], 0, h5z.FLAG_OPTIONAL, len(values))
+                if image.count(old) != 1:
+                    msg = f"filter {number} has no place of its own"
+                    raise ValueError(msg)
+                image = image.replace(old, _FILTER.pack(number, 0, flags, len(values)))
+        with _file_of_image(image) as file:
+            made = h5d.open(file.id, b"chunk").get_create_plist()
+            found = [made.get_filter(k)[:3] for k in range(made.get_nfilters())]
+        if found != wanted:
+            msg = f"filters {found} instead of {wanted}"
+            raise ValueError(msg)
+        return image
 
     def _spaces(self, start: tuple[int, ...]) -> tuple[Any, Any]:
         """Dataspaces of a chunk in memory and in the file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from h5py import h5t
 
 from vortex_hep.core.schema import MAX_COMPONENTS, Array
 
-_COMPLEX = getattr(h5t, "COMPLEX", -100)
+#: Class of complex numbers, where the library at hand has it.
+COMPLEX = getattr(h5t, "COMPLEX", -100)
 _IEEE = {
     2: ("<f2", h5t.IEEE_F16LE.get_fields()),
     4: ("<f4", h5t.IEEE_F32LE.get_fields()),
@@ -42,6 +43,8 @@ class ElementPart:
         Whether the bytes of an item are in big-endian order.
     typename : str
         Type as users are told it.
+    type_id : h5py TypeID, optional
+        Of an item, where the part was cut from a type: a number, or several bytes that are one.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ElementPart:
     strides: tuple[int, ...] = ()
     swapped: bool = False
     typename: str = ""
+    type_id: Any = field(default=None, compare=False, repr=False)
 
 
 def parts_of(type_id: Any) -> list[ElementPart] | None:
@@ -89,9 +93,11 @@ def _cut(type_id: Any) -> list[ElementPart] | None:
         return _cut_compound(type_id)
     if kind == h5t.ARRAY:
         return _cut_array(type_id)
-    if kind == _COMPLEX:
+    if kind == COMPLEX:
         half = _cut(type_id.get_super())
-        return None if half is None else [_repeated(p, (2,), (size // 2,)) for p in half]
+        if half is None:
+            return None
+        return [replace(_repeated(p, (2,), (size // 2,)), type_id=type_id) for p in half]
     return [_scalar(type_id, kind, size)]
 
 
@@ -131,7 +137,7 @@ def _repeated(part: ElementPart, dims: tuple[int, ...], strides: tuple[int, ...]
 
 def _scalar(type_id: Any, kind: int, size: int) -> ElementPart:
     if kind == h5t.ENUM:
-        base = _scalar(type_id.get_super(), h5t.INTEGER, size)
+        base = replace(_scalar(type_id.get_super(), h5t.INTEGER, size), type_id=type_id)
         if size == 1 and _is_bool(type_id):
             return replace(base, dtype="|b1", typename="bool")
         return replace(base, typename=f"enum {base.typename}")
@@ -143,15 +149,16 @@ def _scalar(type_id: Any, kind: int, size: int) -> ElementPart:
             swapped = order == h5t.ORDER_BE and size > 1
             dtype = _number(type_id, kind, size)
     if dtype is not None:
-        names = {h5t.BITFIELD: f"bitfield{8 * size}"}
-        return ElementPart(
-            "", dtype, swapped=swapped, typename=names.get(kind, np.dtype(dtype).name)
-        )
+        typename = f"bitfield{8 * size}" if kind == h5t.BITFIELD else np.dtype(dtype).name
+        if kind == h5t.FLOAT and dtype[1] == "u":
+            typename = f"float of {8 * size} bits, not IEEE"
+        return ElementPart("", dtype, swapped=swapped, typename=typename, type_id=type_id)
     names = {
         h5t.STRING: "string", h5t.OPAQUE: "opaque", h5t.REFERENCE: "reference",
         h5t.TIME: "time", h5t.FLOAT: "float", h5t.INTEGER: "integer", h5t.BITFIELD: "bitfield",
     }  # fmt: skip
-    return ElementPart("", "|u1", 0, (size,), (1,), typename=f"{names.get(kind, 'bytes')}[{size}]")
+    typename = f"{names.get(kind, 'bytes')}[{size}]"
+    return ElementPart("", "|u1", 0, (size,), (1,), typename=typename, type_id=type_id)
 
 
 def _number(type_id: Any, kind: int, size: int) -> str:
@@ -240,6 +247,31 @@ def insert(records: Array, part: ElementPart, column: Array) -> None:
     """Put a column into records; the inverse of :func:`extract`."""
     view, native = _items(records, part)
     view[...] = np.ascontiguousarray(column).view(native).reshape(view.shape)
+
+
+def convert_items(items: Array, stored: Any, wanted: Any) -> Array:
+    """Convert items, bytes of shape (..., size), as the HDF5 library does.
+
+    Parameters
+    ----------
+    items : uint8 array
+    stored, wanted : h5py TypeID
+
+    Returns
+    -------
+    uint8 array, shape (..., size of the wanted type)
+
+    Raises
+    ------
+    OSError, TypeError, ValueError
+        The library has no such conversion.
+    """
+    count = items.size // items.shape[-1]
+    width = wanted.get_size()
+    buffer = np.zeros(count * max(items.shape[-1], width), np.uint8)
+    buffer[: items.size] = items.reshape(-1)
+    h5t.convert(stored, wanted, count, buffer)
+    return buffer[: count * width].reshape(*items.shape[:-1], width)
 
 
 def pack_part(part: ElementPart, column: str) -> list[Any]:

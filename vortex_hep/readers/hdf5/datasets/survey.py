@@ -14,7 +14,7 @@ from h5py import h5d, h5i, h5o, h5s, h5t
 from vortex_hep.core.schema import Array
 from vortex_hep.errors import SourceError
 from vortex_hep.readers.hdf5.chunks.encoding import ChunkEncoding
-from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterPipeline
+from vortex_hep.readers.hdf5.chunks.filters import Filter, FilterError, FilterPipeline
 from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout, pieces_of, rows_of
 from vortex_hep.readers.hdf5.chunks.library import LibraryCodec, file_in_memory, filter_works
 from vortex_hep.readers.hdf5.chunks.recordtype import parts_of, readable
@@ -23,6 +23,8 @@ from vortex_hep.readers.hdf5.chunks.recordtype import parts_of, readable
 MAX_BLOCK = 1 << 28
 #: A dataset may claim so many times the bytes that were ever written to it, beyond a few.
 _SPARSE, _FEW_BYTES = 4, 1 << 26
+#: Chunks on which filters of the library are tried.
+_TRIED = 3
 
 UNKNOWN, HOLE, KEPT = 0, 1, 2
 
@@ -165,7 +167,7 @@ def _look(dataset: Any, name: bytes, path: str, file_size: int) -> StoredDataset
     index = _chunks(dataset, layout) if chunked else _pieces(dataset, layout)
     _check_index(index, layout, path, file_size)
     if not pipeline.plain:
-        _check_codec(LibraryCodec(type_id, properties, layout.chunk, layout.chunk_bytes))
+        _check_codec(dataset, type_id, layout, index)
     if not len(index) or _sparse(layout, len(index)):
         raise NotColumnsError("" if not len(index) else "nearly all of it was never written")
     if chunked:
@@ -209,13 +211,49 @@ def _check_size(layout: DatasetLayout) -> None:
         raise NotColumnsError(msg)
 
 
-def _check_codec(codec: LibraryCodec) -> None:
+def _check_codec(dataset: Any, type_id: Any, layout: DatasetLayout, index: Array) -> None:
+    """Try filters of the library on some chunks: there and back, as h5py reads them.
+
+    Where not one comes back, columns would only be stored beside the chunks.
+    """
+    codec = LibraryCodec(type_id, dataset.get_create_plist(), layout.chunk, layout.chunk_bytes)
     try:
         if not codec.works():
             msg = "the installed HDF5 library can read such data, but not write it"
             raise NotColumnsError(msg)
+        picks = sorted({len(index) * k // _TRIED for k in range(_TRIED)}) if len(index) else []
+        found = [_comes_back(dataset, type_id, layout, codec, index[k]) for k in picks]
+        if found and not any(found):
+            names = ", ".join(f.name for f in layout.pipeline.filters)
+            msg = f"its filters ({names}) do not give back the chunks that they are given"
+            raise NotColumnsError(msg)
     finally:
         codec.close()
+
+
+def _comes_back(
+    dataset: Any, type_id: Any, layout: DatasetLayout, codec: LibraryCodec, row: Array
+) -> bool:
+    number, mask = int(row[0]), int(row[3])
+    start, inside = layout.start(number), layout.inside(number)
+    try:
+        _, raw = dataset.read_direct_chunk(start)
+        cells = codec.decode(raw, mask)
+        space = dataset.get_space()
+        space.select_hyperslab(start, inside)
+        known = np.zeros((*inside, layout.size), np.uint8)
+        dataset.read(h5s.create_simple(inside), space, known.reshape(-1), mtype=type_id)
+    except Exception:  # noqa: BLE001
+        # A damaged chunk says nothing of the filters; reading it will say where it is.
+        return True
+    within = cells.reshape(*layout.chunk, layout.size)[tuple(slice(n) for n in inside)]
+    if not np.array_equal(within, known):
+        return False
+    try:
+        made, again = codec.encode(cells)
+        return np.array_equal(codec.decode(again, made), cells)
+    except FilterError:
+        return False
 
 
 def _sparse(layout: DatasetLayout, chunks: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vortex_hep.core.schema import Array, Cluster, ColumnSpec, TableData, TableSpec
+from vortex_hep.core.schema import MOST_ROWS, Array, Cluster, ColumnSpec, TableData, TableSpec
 from vortex_hep.errors import NotFoundError
 from vortex_hep.readers.hdf5.chunks.layout import DatasetLayout
 from vortex_hep.readers.hdf5.chunks.recordtype import extract
@@ -76,7 +76,7 @@ class HDF5TreeSource:
         They end where chunks of the largest dataset do, if those are not much larger.
         """
         width = sum(d.layout.row_bytes * self._filled.get(d.name, 1.0) for d in self.datasets)
-        rows = max(1, int(target_bytes / max(width, 1e-3)))
+        rows = max(1, min(int(target_bytes / max(width, 1e-3)), MOST_ROWS))
         block = max(self.datasets, key=lambda d: d.layout.row_bytes).layout.block_rows
         if block <= rows:
             rows = rows // block * block

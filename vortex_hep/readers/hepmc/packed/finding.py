@@ -25,21 +25,42 @@ LISTINGS = {
     b"HepMC::IO_ExtendedAscii-START_EVENT_LISTING": 2,
     b"HepMC::IO_Ascii-START_EVENT_LISTING": 2,
 }
+#: What is said of Les Houches events in place of a version.
+LES_HOUCHES = 1
 #: Bytes of text in which a listing has to begin.
 HEAD = 1024
 _START = re.compile(rb"\s*HepMC::(?:Version\b|[A-Za-z0-9_]+-START_EVENT_LISTING)")
+_BLOCKS = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<LesHouchesEvents[\s>]", re.DOTALL)
 _LISTING = re.compile(b"|".join(re.escape(name) for name in LISTINGS))
+_EVENT = re.compile(rb"^E ([^\n]*)\n", re.MULTILINE)
+#: Bytes of text in which an event is looked for; numbers that stand on its first line in version 3,
+#: besides a position. Version 2 has ten at least.
+_FIRST_EVENT, _TOKENS3 = 1 << 16, 3
 _BLOCK = 512
 #: How far to look for text in tar archives.
 _MOST_MEMBERS, _FARTHEST = 1000, 1 << 28
 
 
 def version_of(text: bytes) -> int:
-    """Version of HepMC whose lines a text has, by its beginning; 0 if it is no such text."""
+    """Version of HepMC whose lines a text has, by its beginning; 0 if it is no such text.
+
+    That of Les Houches events is :data:`LES_HOUCHES`.
+    """
+    if _BLOCKS.match(text, 0, HEAD):
+        return LES_HOUCHES
     if not _START.match(text):
         return 0
     found = _LISTING.search(text, 0, HEAD)
     return LISTINGS[found[0]] if found else 0
+
+
+def _by_lines(version: int, text: bytes) -> int:
+    """Version whose lines an event has: some programs put those of 3 in the brackets of 2."""
+    found = _EVENT.search(text)
+    if found is None or version == LES_HOUCHES:
+        return version
+    tokens = found[1].split()
+    return 3 if len(tokens) <= _TOKENS3 or b"@" in tokens else 2
 
 
 def is_hepmc(head: bytes) -> bool:
@@ -82,8 +103,10 @@ def find_text(stream: Stream) -> tuple[int, int | None, int]:
     """
     head = stream.read(0, max(HEAD, _BLOCK))
     version = version_of(head)
-    if version or not _is_tar(head):
-        return 0, None, version
+    if version:
+        return 0, None, _by_lines(version, stream.read(0, _FIRST_EVENT))
+    if not _is_tar(head):
+        return 0, None, 0
     try:
         with tarfile.open(fileobj=cast("Any", StreamFile(stream)), mode="r:") as archive:
             for number, member in enumerate(archive):
@@ -94,7 +117,9 @@ def find_text(stream: Stream) -> tuple[int, int | None, int]:
                 start = member.offset_data
                 version = version_of(stream.read(start, start + min(HEAD, member.size)))
                 if version:
-                    return start, start + member.size, version
+                    stop = start + member.size
+                    first = stream.read(start, min(stop, start + _FIRST_EVENT))
+                    return start, stop, _by_lines(version, first)
     except tarfile.TarError:
         pass
     return 0, None, 0

@@ -60,6 +60,8 @@ class HeadRows:
         Lines that are kept as they are, by event.
     runs : dict of int to list of (event, run, place)
         By key.
+    weights : list of list of list
+        Values of the weights of every vertex, by event; empty where no dialect has any.
     """
 
     shapes: list[int] = field(default_factory=list)
@@ -67,6 +69,7 @@ class HeadRows:
     runs: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     scalars: dict[str, list[Any]] = field(default_factory=dict)
     lists: dict[int, list[list[Any]]] = field(default_factory=dict)
+    weights: list[list[list[Any]]] = field(default_factory=list)
 
 
 def read_heads(layout: TextLayout, text: bytes, heads: Heads, good: Array) -> HeadRows:

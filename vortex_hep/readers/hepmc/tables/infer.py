@@ -12,6 +12,7 @@ from vortex_hep.core.schema import Array
 from vortex_hep.readers.hepmc.tables.layout import FIXED_TABLES, LineKey, TextLayout
 from vortex_hep.readers.hepmc.text import tokens
 from vortex_hep.readers.hepmc.text.cells import Style
+from vortex_hep.readers.hepmc.text.dialect import find_dialect
 from vortex_hep.readers.hepmc.text.lines import OF_PARTICLE, OF_VERTEX, PREFIXES, Heads, find_heads
 from vortex_hep.readers.hepmc.text.numbers import MAX_PRECISION
 
@@ -38,11 +39,14 @@ def infer_layout(version: int, crlf: bool, texts: Sequence[bytes]) -> TextLayout
     texts : sequence of bytes
         Events, their lines ending with a line feed.
     """
+    dialect = find_dialect(version, texts)
+    if not dialect.usual:
+        texts = [dialect.plain(t).text for t in texts]
     text = np.frombuffer(b"".join(texts), np.uint8)
     stops = np.cumsum([len(t) for t in texts], dtype=np.int64)
     starts = stops - np.array([len(t) for t in texts], np.int64)
     heads = find_heads(text, starts, stops)
-    layout = TextLayout(version, crlf, *_styles(version, texts))
+    layout = TextLayout(version, crlf, *_styles(version, texts), dialect=dialect)
     _find_keys(layout, text, heads)
     return layout
 

@@ -16,6 +16,7 @@ from vortex_hep.core.text import fault_of
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hepmc.text import tokens
 from vortex_hep.readers.hepmc.text.cells import Style
+from vortex_hep.readers.hepmc.text.dialect import Dialect
 from vortex_hep.readers.hepmc.text.lines import PREFIXES
 from vortex_hep.readers.hepmc.text.numbers import MAX_PRECISION
 
@@ -120,6 +121,8 @@ class TextLayout:
     keys : list of LineKey
     shapes : list of list of int
         Sequences of keys (numbers) that heads have, the most frequent first.
+    dialect : Dialect
+        How lines are written otherwise than HepMC writes them.
     """
 
     version: int
@@ -129,6 +132,13 @@ class TextLayout:
     positions: Style
     keys: list[LineKey] = field(default_factory=list)
     shapes: list[list[int]] = field(default_factory=list)
+    dialect: Dialect = field(default_factory=Dialect)
+
+    @property
+    def format_version(self) -> int:
+        """Version of the description that this layout needs: 2 with types that 1 has not."""
+        kinds = [k for key in self.keys for k in (*key.kinds, key.tail)]
+        return 2 if "num" in kinds or not self.dialect.usual else 1
 
     def tables(self) -> tuple[TableSpec, ...]:
         """Tables of the tree."""
@@ -173,8 +183,13 @@ class TextLayout:
             "particles": self._particles(runs["particles"]),
             "positions": places,
             "odd": odd,
+            "vertex_weights": self._weights(),
         }
         return tuple(TableSpec(n, tuple(c), jagged=n != "") for n, c in named.items() if c)
+
+    def _weights(self) -> list[ColumnSpec]:
+        kind = self.dialect.weights
+        return tokens.columns(kind, "vertex_weights_value") if kind else []
 
     def _vertices(self) -> list[ColumnSpec]:
         out = [
@@ -193,6 +208,8 @@ class TextLayout:
         ]
         if self.version == 3:
             return [*out, ColumnSpec("vertices_line", "|b1", title="has a line, needing none")]
+        if self.dialect.weights:
+            out.append(ColumnSpec("vertices_weights", "<i4", title="number of weights"))
         return [
             *out,
             ColumnSpec("vertices_orphans", "<i4", title="particles from no vertex in front"),
@@ -237,7 +254,11 @@ class TextLayout:
 
     def pack(self) -> dict[str, Any]:
         """Write as JSON values."""
-        return asdict(self) | {
+        document = asdict(self)
+        del document["dialect"]
+        if not self.dialect.usual:
+            document["dialect"] = self.dialect.pack()
+        return document | {
             "momenta": list(self.momenta),
             "angles": list(self.angles),
             "positions": list(self.positions),
@@ -262,12 +283,19 @@ class TextLayout:
             known = version in _EVENT_NAMES
             if not known or any(not 0 <= k < len(keys) for shape in shapes for k in shape):
                 raise ValueError("unknown version, or key out of range")  # noqa: TRY301
-            return cls(version, bool(document["crlf"]), momenta, angles, places, keys, shapes)
+            dialect = Dialect()
+            if "dialect" in document:
+                dialect = Dialect.unpack(document["dialect"])
+                if dialect.weights and not _KIND.fullmatch(dialect.weights):
+                    raise ValueError("invalid type of weights")  # noqa: TRY301
+            return cls(
+                version, bool(document["crlf"]), momenta, angles, places, keys, shapes, dialect
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptionError(f"invalid layout of the text: {fault_of(error)}") from error
 
 
-_KIND = re.compile(r"=.*|text|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
+_KIND = re.compile(r"=.*|text|num|int:<i[48]|dec:(?:[0-9]|1[0-4])z?|dbl:[0-9]{1,2}z?|gen:1[57]")
 
 
 def _key(document: Any) -> LineKey:

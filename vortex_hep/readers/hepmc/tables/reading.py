@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -44,6 +45,7 @@ from vortex_hep.readers.hepmc.tables.writing import write_events
 from vortex_hep.readers.hepmc.text import body2, body3, tokens
 from vortex_hep.readers.hepmc.text.body3 import NONE
 from vortex_hep.readers.hepmc.text.cells import Cells, Style, printed_cell, to_decimals, to_doubles
+from vortex_hep.readers.hepmc.text.dialect import PlainEvent
 from vortex_hep.readers.hepmc.text.lines import Heads, find_heads, read_values
 
 _ALONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
@@ -75,7 +77,7 @@ def read_events(
     """
     plain = [unix_lines(e, crlf=layout.crlf) for e in events]
     good = np.array([p is not None for p in plain], np.bool_)
-    texts = [p or b"" for p in plain]
+    texts = [layout.dialect.plain(p or b"") for p in plain]
     while True:
         cluster = _read(layout, texts, good, events, before, entry)
         try:
@@ -90,7 +92,7 @@ def read_events(
 
 
 def _make_sense(
-    layout: TextLayout, texts: list[bytes], good: Array, events: Sequence[bytes], entry: int
+    layout: TextLayout, texts: list[PlainEvent], good: Array, events: Sequence[bytes], entry: int
 ) -> Array:
     """Tell, one by one, the events whose rows can be written; none if all of them can."""
     out = np.zeros(len(good), np.bool_)
@@ -106,14 +108,16 @@ def _make_sense(
 
 
 def _read(
-    layout: TextLayout, plain: list[bytes], good: Array, events: Sequence[bytes],
+    layout: TextLayout, plain: list[PlainEvent], good: Array, events: Sequence[bytes],
     before: Sequence[bytes], entry: int,
 ) -> Cluster:  # fmt: skip
-    whole = b"".join(p if g else b"" for p, g in zip(plain, good, strict=True))
+    weights = _read_weights(layout, plain, good)
+    whole = b"".join(p.text if g else b"" for p, g in zip(plain, good, strict=True))
     text = np.frombuffer(whole, np.uint8)
-    bounds = make_offsets([len(p) if g else 0 for p, g in zip(plain, good, strict=True)])
+    bounds = make_offsets([len(p.text) if g else 0 for p, g in zip(plain, good, strict=True)])
     heads = find_heads(text, bounds[:-1], bounds[1:])
     rows = read_heads(layout, whole, heads, good)
+    rows.weights = weights
     lines = int(np.count_nonzero(text == ord("\n"))) + 1
     kernels, cells = (body3, body3.MOMENTA) if layout.version == 3 else (body2, body2.CELLS)
     p = make_particles(lines, cells)
@@ -123,6 +127,35 @@ def _read(
     kernels.read_events(text, heads.stops, bounds[1:], precisions_of(layout), p, v, good, offsets)
     runs = _read_runs(layout, whole, text, heads, rows, v, offsets, good)
     return _assemble(layout, text, rows, runs, p, v, offsets, good, events, before, entry)
+
+
+def _read_weights(
+    layout: TextLayout, plain: list[PlainEvent], good: Array
+) -> list[list[list[Any]]]:
+    """Values of weights of vertices; ``good`` becomes False where one is of another type."""
+    kind = layout.dialect.weights
+    out: list[list[list[Any]]] = [[] for _ in plain]
+    if not kind:
+        return out
+    for k in np.flatnonzero(good).tolist():
+        out[k] = [[tokens.read(kind, t) for t in own] for own in plain[k].weights]
+        if any(v is None for own in out[k] for v in own):
+            good[k] = False
+    return out
+
+
+def _add_weights(layout: TextLayout, out: Cluster, rows: HeadRows, good: Array) -> None:
+    """Add the weights of vertices, which all have a line of their own."""
+    kept = [w if g else [] for w, g in zip(rows.weights, good, strict=True)]
+    counts = [len(own) for event in kept for own in event]
+    out["vertices"].columns["vertices_weights"] = np.array(counts, np.int32)
+    flat = [values for event in kept for own in event for values in own]
+    columns = {
+        spec.name: make_column(spec, [v[k] for v in flat])
+        for k, spec in enumerate(tokens.columns(layout.dialect.weights, "vertex_weights_value"))
+    }
+    offsets = make_offsets([sum(map(len, event)) for event in kept])
+    out["vertex_weights"] = TableData(offsets, columns)
 
 
 def _read_runs(
@@ -274,6 +307,8 @@ def _assemble(
         },
     )
     _add_runs(layout, out, runs)
+    if layout.dialect.weights:
+        _add_weights(layout, out, rows, good)
     _add_heads(layout, out, rows, good, events, before, entry)
     specs = {t.name: t for t in layout.tables()}
     for name, table in out.items():
@@ -310,10 +345,25 @@ def _numbers(
         event = int(np.searchsorted(table.offsets, row, "right")) - 1
         a, b = where[row].tolist()
         token = printed_cell(cells, row, style.precision) if cells.kinds[row] else None
+        _set_value(table, name, row, style, text[a:b].tobytes() if token is None else token)
         # Positions have negative codes, so that both kinds of rows go into one table.
         local = CODES * (row - int(table.offsets[event]))
         place = local + code if code >= 0 else ~(local + ~code)
         odd.append((event, place, text[a:b].tobytes() if token is None else token))
+
+
+def _set_value(table: TableData, name: str, row: int, style: Style, token: bytes) -> None:
+    """Give a column the value of a number that is printed in another way, as near as it can be."""
+    try:
+        value = float(token)
+    except ValueError:
+        return
+    if not style.decimal:
+        table.columns[name][row] = value  # type: ignore[index]
+    elif math.isfinite(value):
+        mantissa, _, exponent = f"{value:.{style.precision}e}".partition("e")
+        table.columns[name][row] = int(mantissa.replace(".", ""))  # type: ignore[index]
+        table.columns[f"{name}_exp"][row] = int(exponent)  # type: ignore[index]
 
 
 def _add_runs(layout: TextLayout, out: Cluster, runs: dict[int, tuple[Array, list[Any]]]) -> None:

@@ -40,6 +40,7 @@ from vortex_hep.readers.hepmc.tables.structure import (
 )
 from vortex_hep.readers.hepmc.text import body2, body3, tokens
 from vortex_hep.readers.hepmc.text.cells import Style, from_decimals, from_doubles
+from vortex_hep.readers.hepmc.text.dialect import PlainEvent
 from vortex_hep.readers.hepmc.text.lines import write_attributes
 
 #: Bytes that ``A``, a number, a value and the ends of line and tokens need at most.
@@ -65,14 +66,36 @@ def write_events(layout: TextLayout, cluster: Cluster, entry: int) -> list[bytes
     bodies = _bodies(layout, cluster)
     heads = write_heads(layout, cluster, _runs(layout, cluster))
     texts = unpack_bytes(cluster[""].columns["text"])
+    weights = _weights(layout, cluster)
     out = []
-    for head, body, text in zip(heads, bodies, texts, strict=True):
+    for head, body, text, own in zip(heads, bodies, texts, weights, strict=True):
         if text:
             out.append(text)
         else:
-            event = head + body
+            event = layout.dialect.written(PlainEvent(head + body, own))
             out.append(event.replace(b"\n", b"\r\n") if layout.crlf else event)
     return out
+
+
+def _weights(layout: TextLayout, cluster: Cluster) -> list[list[list[bytes]]]:
+    """Weights of every vertex as text, by event."""
+    kind, vertices = layout.dialect.weights, cluster["vertices"]
+    events = len(vertices.offsets) - 1
+    if not kind:
+        return [[] for _ in range(events)]
+    table = cluster["vertex_weights"]
+    names = [c.name for c in tokens.columns(kind, "vertex_weights_value")]
+    if names:
+        values = zip(*(values_of(table.columns[n]) for n in names), strict=True)
+        texts = [tokens.write(kind, v) for v in values]
+    else:
+        texts = [tokens.write(kind, ())] * table.num_rows
+    counts = np.asarray(vertices.columns["vertices_weights"])
+    ends = make_offsets(counts)
+    if len(counts) and (int(counts.min()) < 0 or int(ends[-1]) != len(texts)):
+        raise CorruptionError("weights of vertices are of another number", tree="events")
+    of_vertex = [texts[a:b] for a, b in pairwise(ends.tolist())]
+    return [of_vertex[a:b] for a, b in pairwise(vertices.offsets.tolist())]
 
 
 def _with_expected(layout: TextLayout, cluster: Cluster, entry: int) -> Cluster:

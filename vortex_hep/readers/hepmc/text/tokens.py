@@ -8,6 +8,7 @@ A type is written as text, ``kind`` or ``kind:argument``:
 ``dec:p``    ``"%.{p}e"`` with at most 15 digits: columns of all digits and of the exponent
 ``dbl:p``    ``"%.{p}e"`` with more digits: a column of doubles
 ``gen:p``    ``"%.{p}g"``: a column of doubles
+``num``      a number in a form of its own: columns of doubles and of the form
 ``text``     anything: a column of byte strings
 ===========  ===================================================================================
 
@@ -29,6 +30,10 @@ _NUMERIC = re.compile(rb"[-+]?[0-9.].*")
 #: Digits behind the point up to which decimals are kept as such, and not as doubles.
 LAST_DECIMAL = 14
 _SMALL = 1 << 30
+_NUMBER = re.compile(rb"-?[0-9]+(?:\.([0-9]*))?(?:([eE])[+-][0-9]{2,3})?")
+#: A form is the place of its letter here times :data:`_DIGITS`, and digits behind the point.
+_LETTERS = "fegEG"
+_DIGITS = 32
 
 
 def infer(tokens: Sequence[bytes]) -> str:
@@ -50,6 +55,7 @@ def _candidates(tokens: Sequence[bytes]) -> Iterable[str]:
         yield f"{kind}:{precision}z"
     yield "gen:15"
     yield "gen:17"
+    yield "num"
     yield "text"
 
 
@@ -72,6 +78,8 @@ def columns(kind: str, name: str) -> list[ColumnSpec]:
         return [ColumnSpec(name, dtype), ColumnSpec(f"{name}_exp", "<i2")]
     if what == "text":
         return [ColumnSpec(name, VARBYTES, interpretation="opaque")]
+    if what == "num":
+        return [ColumnSpec(name, "<f8"), ColumnSpec(f"{name}_form", "<i2")]
     return [ColumnSpec(name, "<f8")]
 
 
@@ -86,7 +94,9 @@ def _read(kind: str, token: bytes) -> tuple[Any, ...] | None:
         return () if token == kind[1:].encode("latin-1") else None
     if kind == "text":
         return (token,)
-    what, _, bare = split(kind)
+    if kind == "num":
+        return _read_number(token)
+    what, precision, bare = split(kind)
     if what == "int":
         if not _INTEGER.fullmatch(token):
             return None
@@ -95,7 +105,8 @@ def _read(kind: str, token: bytes) -> tuple[Any, ...] | None:
     if what == "dec":
         if bare and token == b"0":
             return 0, 0
-        if not _SCIENTIFIC.fullmatch(token):
+        found = _SCIENTIFIC.fullmatch(token)
+        if not found or len(found[1] or b"") != precision:
             return None
         mantissa, _, exponent = token.partition(b"e")
         values: tuple[Any, ...] = int(mantissa.replace(b".", b"")), int(exponent)
@@ -109,12 +120,31 @@ def _read(kind: str, token: bytes) -> tuple[Any, ...] | None:
     return values if write(kind, values) == token else None
 
 
+def _read_number(token: bytes) -> tuple[float, int] | None:
+    """Value and form of a number; None if no form prints it so."""
+    found = _NUMBER.fullmatch(token)
+    if not found:
+        return None
+    value, letter = float(token), (found[2] or b"f").decode()
+    places = len(found[1] or b"")
+    digits = len(token.partition(found[2] or b" ")[0].strip(b"-").replace(b".", b"").lstrip(b"0"))
+    general = {"f": "g", "e": "g", "E": "G"}[letter]
+    for way, size in ((letter, places), (general, digits)):
+        if size < _DIGITS and math.isfinite(value):
+            form = _LETTERS.index(way) * _DIGITS + size
+            if write("num", (value, form)) == token:
+                return value, form
+    return None
+
+
 def write(kind: str, values: Sequence[Any]) -> bytes:
     """Text of a token from its columns' values; the inverse of :func:`read`."""
     if kind.startswith("="):
         return kind[1:].encode("latin-1")
     if kind == "text":
         return bytes(values[0])
+    if kind == "num":
+        return f"{values[0]:.{values[1] % _DIGITS}{_LETTERS[values[1] // _DIGITS]}}".encode()
     what, precision, bare = split(kind)
     if what == "int":
         return b"%d" % values[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from vortex_hep.readers.root.rntuple.envelopes import walk_page_list
 from vortex_hep.readers.root.skeleton import Skeleton
 
 VERSION = 1
+#: Of a plan with folders that baskets name other than their trees do.
+_VERSION_FOLDERS = 2
 
 #: A record: number, place, size with its key (or a page's checksum), method and level.
 PLACE = np.dtype(
@@ -65,6 +68,8 @@ class Numbering:
             self.envelopes.append(at)
             at += 2 + len(ntuple.page_lists)
         self.count = at
+        #: Ranges (offset, size) that the remainder holds as they are.
+        self.fixed = skeleton.fixed.places
 
 
 @dataclass
@@ -78,11 +83,18 @@ class ExactPlan:
         Offsets of the directories' records.
     places : structured array
         By offset; records that lie within one another are kept.
+    fixed : sequence of (offset, size)
+        What the remainder holds as it is, at its place.
+    basket_directories : mapping of int to int
+        The folder's offset that keys of baskets name, by number of the tree, where it is not that
+        of the tree's folder.
     """
 
     identity: Identity
     directories: Sequence[int]
     places: Array
+    fixed: Sequence[tuple[int, int]] = ()
+    basket_directories: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def holes(self) -> Array:
@@ -92,7 +104,11 @@ class ExactPlan:
 
     def kept_ranges(self) -> list[tuple[int, int]]:
         """What is kept: ranges (start, stop) of the file between holes."""
-        return kept_ranges(self.holes, self.identity.size)
+        fixed = np.zeros(len(self.fixed), PLACE)
+        for number, (offset, size) in enumerate(self.fixed):
+            fixed["offset"][number], fixed["size"][number] = offset, size
+        holes = np.concatenate((self.holes, fixed))
+        return kept_ranges(holes[np.argsort(holes["offset"])], self.identity.size)
 
 
 def is_exact(blobs: Mapping[str, bytes]) -> bool:
@@ -102,11 +118,14 @@ def is_exact(blobs: Mapping[str, bytes]) -> bool:
 
 def pack_plan(plan: ExactPlan) -> Iterator[tuple[str, bytes]]:
     """Blobs of a plan."""
-    document = {
+    document: dict[str, Any] = {
         "version": VERSION,
         **plan.identity.document,
         "directories": list(plan.directories),
     }
+    if plan.basket_directories:
+        document["version"] = _VERSION_FOLDERS
+        document["basket_directories"] = sorted(plan.basket_directories.items())
     yield "root/exact/plan", json.dumps(document, separators=(",", ":")).encode()
     places = plan.places
     ends = np.concatenate([[0], places["offset"] + places["size"]])[:-1]
@@ -129,13 +148,15 @@ def unpack_plan(blobs: Mapping[str, bytes], numbering: Numbering) -> ExactPlan:
     """
     try:
         document = json.loads(blobs["root/exact/plan"])
-        if document["version"] != VERSION:
+        if document["version"] not in (VERSION, _VERSION_FOLDERS):
             msg = f"unsupported version {document['version']!r} of the blob 'root/exact/plan'"
             raise UnsupportedVersionError(msg, hint="update vortex_hep")
         plan = ExactPlan(
             Identity.parse(document),
             [int(seek) for seek in document["directories"]],
             _places(blobs["root/exact/places"]),
+            numbering.fixed,
+            {int(tree): int(seek) for tree, seek in document.get("basket_directories", ())},
         )
         _check(plan, numbering)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
@@ -164,6 +185,9 @@ def _places(blob: bytes) -> Array:
 
 def _check(plan: ExactPlan, numbering: Numbering) -> None:
     places, holes = plan.places, plan.holes
+    if any(offset + size > plan.identity.size for offset, size in plan.fixed):
+        msg = "a record is to stay outside the file"
+        raise ValueError(msg)
     if len(places) and (
         len(np.unique(places["item"])) != len(places)
         or not 0 <= int(places["item"].min()) <= int(places["item"].max()) < numbering.count

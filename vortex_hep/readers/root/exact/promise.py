@@ -12,6 +12,8 @@ from vortex_hep.readers.root.exact.proof import exact_blobs, survey_of
 _ENOUGH = 0.5
 #: Bytes that the place of a record takes, about.
 _PLACE_BYTES = 1
+#: Bytes by which the forecast may fail without a word.
+_MUCH = 10_000
 
 
 class Exact:
@@ -74,14 +76,27 @@ class Exact:
             yield name, blob
         self._kept = kept, identity.size
 
+    def regret(self) -> str | None:
+        """Say that the file is smaller when it is carried whole, where that came out."""
+        kept, size = self._kept or (0, 0)
+        if kept <= (1 - _ENOUGH) * size:
+            return None
+        return (
+            f"only {1 - kept / size:.0%} of its bytes come out the same when they are made again;"
+            " without exact=True (--exact) its trees are compressed and can be read"
+        )
+
     def notes(self) -> list[str]:
         """Return what came of it."""
         if self._kept is None:
             return []
         kept, size = self._kept
+        again = self._survey.share * self._survey.total
+        more = kept > 2 * (size - again) + _MUCH
         return [
             f"the file comes back byte for byte: {1 - kept / max(size, 1):.1%} of it is made anew,"
             f" {_bytes(kept)} of it are kept as they are"
+            + (", more than the sample let expect" if more else "")
         ]
 
 

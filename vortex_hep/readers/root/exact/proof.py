@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xxhash
@@ -18,10 +18,13 @@ from vortex_hep.readers.root.exact.recompress import Setting
 from vortex_hep.readers.root.exact.survey import Record, Survey
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.directories import Entry
+from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.envelopes import Anchor, walk_footer
 from vortex_hep.readers.root.rntuple.source import RNTupleSource
 from vortex_hep.readers.root.skeleton import read_blobs
 
+#: Bytes that hold the key of a basket, up to its class.
+_KEY_ROOM = 1 << 11
 #: Raw bytes of columns that are read at a time.
 _CLUSTER_BYTES = 1 << 24
 #: Bytes and number of records that are fetched at a time.
@@ -75,8 +78,9 @@ def exact_blobs(
     numbering = Numbering(skeleton)
     places = _places(source, numbering)
     directories = [directory.key.seek for directory in source.records.directories]
-    plan = ExactPlan(identity, directories, places)
     reader = source.records.reader
+    folders = _basket_directories(source, directories)
+    plan = ExactPlan(identity, directories, places, numbering.fixed, folders)
     apart = _apart(places)
     with _Judge(reader, survey, places, apart, numbering.count) as judge:
         Rebuilder(skeleton, numbering, plan, judge).run(
@@ -87,6 +91,22 @@ def exact_blobs(
     yield from pack_plan(plan)
     for number, piece in enumerate(pieces(plan.kept_ranges())):
         yield f"root/exact/kept/{number}", b"".join(reader.read_ranges(piece))
+
+
+def _basket_directories(source: RootContents, directories: Sequence[int]) -> dict[int, int]:
+    """Folders that the keys of baskets name, by number of the tree, where it is not the tree's."""
+    out = {}
+    for number, tree in enumerate(source.tree_records):
+        if tree.source is None:
+            continue
+        free = (r for plan in tree.source.plans for r in plan.baskets if r.embedded is None)
+        first = next(free, None)
+        if first is not None:
+            head = source.records.reader.read(first.seek, min(first.nbytes, _KEY_ROOM))
+            folder = Key.unpack(head)[0].directory
+            if folder != directories[tree.entry.directory]:
+                out[number] = folder
+    return out
 
 
 def _envelopes(

@@ -19,7 +19,7 @@ from vortex_hep.readers.root.exact.places import ExactPlan, Numbering
 from vortex_hep.readers.root.file.tkey import Key
 from vortex_hep.readers.root.rntuple.envelopes import seal_envelope
 from vortex_hep.readers.root.rntuple.fill import NTupleFiller, StoredNTuple
-from vortex_hep.readers.root.skeleton import Skeleton, unpack_key
+from vortex_hep.readers.root.skeleton import NOT_OBJECTS, Skeleton, unpack_key
 from vortex_hep.readers.root.ttree.fill import TreeFiller
 from vortex_hep.readers.root.ttree.stored import StoredTree, fill_shared, number_at, ranges_of
 from vortex_hep.readers.root.ttree.streamed import tree_zip_bytes
@@ -68,6 +68,7 @@ class Rebuilder:
     ) -> None:
         self._skeleton, self._numbering, self._sink = skeleton, numbering, sink
         self._directories = plan.directories
+        self._basket_directories = plan.basket_directories
         self._offsets = np.zeros(numbering.count, np.int64)
         self._sizes = np.zeros(numbering.count, np.int64)
         self._offsets[plan.places["item"]] = plan.places["offset"]
@@ -102,7 +103,7 @@ class Rebuilder:
         """Everything that is neither of a tree nor a directory."""
         position = 0
         for number, item in enumerate(self._skeleton.info["keys"]):
-            if item.keys().isdisjoint(("tree", "ntuple", "is_directory")):
+            if item.keys().isdisjoint(NOT_OBJECTS):
                 key = unpack_key(item["key"])
                 data = self._skeleton.objects[position : position + key.objlen]
                 position += key.objlen
@@ -138,12 +139,14 @@ class Rebuilder:
         else:
             first = self._numbering.baskets[number]
             last = first + len(tree.fields)
-            directory = self._directories[keys[position]["directory"]]
+            directory = self._basket_directories.get(
+                number, self._directories[keys[position]["directory"]]
+            )
             places = self._offsets[first:last], self._sizes[first:last]
             filler = TreeFiller(tree, _Baskets(tree, self._sink, first, directory, *places))
             filler.run(ranges_of(tree, trees), read_cluster)
             placed = filler.placed
-            at = tree_zip_bytes(tree.data, tree.class_name)
+            at = tree_zip_bytes(tree.data, tree.headers)
             if at is not None:
                 number_at(tree.data, at)[0] += filler.zip_bytes
         self._put_object(self._numbering.keys + position, keys[position], bytes(tree.data))

@@ -63,6 +63,10 @@ def restore_exact(
             image = _Image(out)
             for number, piece in enumerate(pieces(plan.kept_ranges())):
                 _put_kept(image, piece, blobs.get(f"root/exact/kept/{number}", b""), number)
+            for number, (offset, _) in enumerate(skeleton.fixed.places):
+                for part in skeleton.fixed.pieces(number):
+                    image.put(offset, part)
+                    offset += len(part)
             with _Holes(plan, numbering.count, image) as holes:
                 Rebuilder(skeleton, numbering, plan, holes).run(trees, read_cluster)
                 holes.finish()

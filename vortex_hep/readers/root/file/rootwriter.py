@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 
 from vortex_hep.core.storage.atomic import atomic_output
-from vortex_hep.errors import OutputError
+from vortex_hep.errors import CorruptionError, OutputError
 from vortex_hep.readers.root.file.compression import Compression, compress
-from vortex_hep.readers.root.file.tkey import START_BIG_FILE, FileHeader, Key
+from vortex_hep.readers.root.file.fixed import FixedRecords
+from vortex_hep.readers.root.file.tkey import BIG_KEY, START_BIG_FILE, FileHeader, Key
 
 #: TFree: fVersion, fFirst, fLast; with 64 bits above TFile::kStartBigFile.
 _FREE_SMALL = struct.Struct(">hii")
@@ -20,10 +21,13 @@ _FREE_BIG = struct.Struct(">hqq")
 _FREE_STEP = 1_000_000_000
 #: A gap is announced by a negative fNbytes in its first four bytes.
 _GAP = struct.Struct(">i")
-
+#: Largest gap: its size is a signed number of 32 bits.
+_MAX_GAP = 1 << 30
 
 #: Bytes of pages that one RBlob key may hold.
 _BLOB_SIZE = 1 << 26
+#: Bytes that the key of an RBlob may have.
+_BLOB_KEY_ROOM = 64
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class RootWriter:
         self._file = self._output.__enter__()
         self.position = 0
         self.gaps: list[Reserved] = []
+        self._fixed = FixedRecords((), {})
+        self._next_fixed = 0
 
     def __enter__(self) -> RootWriter:
         return self
@@ -73,6 +79,41 @@ class RootWriter:
             self._file.write(part)
             self.position += len(part)
 
+    def keep_free(self, fixed: FixedRecords) -> None:
+        """Write these records at their own places, and all that follows around them.
+
+        To be called when header and root directory are written, which no record can overlap.
+        """
+        self._fixed = fixed
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes can be appended before the next record that has its own place."""
+        if self._next_fixed == len(self._fixed.places):
+            return True
+        # What is left in front of it must have room for the size of a gap.
+        return self._fixed.places[self._next_fixed][0] - self.position - size >= _GAP.size
+
+    def make_room(self, size: int) -> None:
+        """Go on behind the records that have their own places, until ``size`` bytes fit."""
+        while not self.fits(size):
+            self._write_fixed()
+
+    def _write_fixed(self) -> None:
+        number, self._next_fixed = self._next_fixed, self._next_fixed + 1
+        offset = self._fixed.places[number][0]
+        if offset != self.position and offset - self.position < _GAP.size:
+            msg = f"no room for the record that is to stay at byte {offset}"
+            raise CorruptionError(msg, path=str(self.path))
+        while self.position < offset:
+            gap = Reserved(self.position, min(offset - self.position, _MAX_GAP))
+            if 0 < offset - gap.seek - gap.size < _GAP.size:
+                gap = Reserved(gap.seek, gap.size - _GAP.size)
+            self._file.write(_GAP.pack(-gap.size))
+            self.position += gap.size
+            self._file.seek(self.position)
+            self.gaps.append(gap)
+        self.write(*self._fixed.pieces(number))
+
     def overwrite(self, seek: int, data: bytes) -> None:
         """Replace bytes that were written before."""
         self._file.seek(seek)
@@ -81,12 +122,14 @@ class RootWriter:
 
     def reserve(self, size: int) -> Reserved:
         """Set space aside for one record."""
+        self.make_room(size)
         space = Reserved(self.position, size)
         self.write(bytes(size))
         return space
 
     def append(self, key: Key, content: bytes | memoryview, directory: int) -> Key:
         """Append a record: a key and what is stored behind it."""
+        self.make_room(key.keylen + BIG_KEY + len(content))
         key = replace(key, nbytes=key.keylen + len(content)).placed(self.position, directory)
         self.write(key.pack(), content)
         return key
@@ -104,6 +147,7 @@ class RootWriter:
         content = compress(data, how)
         key = replace(key, objlen=len(data))
         if space is None:
+            self.make_room(key.keylen + BIG_KEY + len(content))
             if self.position + key.keylen + len(content) > START_BIG_FILE and key.version <= 1000:
                 msg = f"object {key.name.decode('utf-8', 'replace')!r} would lie beyond 2 GB"
                 raise OutputError(msg, path=str(self.path))
@@ -123,6 +167,8 @@ class RootWriter:
 
     def finish(self, header: FileHeader, template: Key) -> None:
         """Write the list of free segments and the file header."""
+        while self._next_fixed < len(self._fixed.places):
+            self._write_fixed()
         key = replace(template, seek=0, directory=header.begin, cycle=1)
         key = replace(key, keylen=len(key.pack()))
         size = len(self._free(0)) + (16 if self.position > START_BIG_FILE - 1000 else 0)
@@ -143,7 +189,8 @@ class RootWriter:
         self.overwrite(0, header.pack())
 
     def _free(self, end: int) -> bytes:
-        segments = [(gap.seek, gap.seek + gap.size - 1) for gap in self.gaps]
+        gaps = sorted(self.gaps, key=lambda gap: gap.seek)
+        segments = [(gap.seek, gap.seek + gap.size - 1) for gap in gaps]
         last = START_BIG_FILE if end <= START_BIG_FILE else (end // _FREE_STEP + 1) * _FREE_STEP
         out = b""
         for first, stop in [*segments, (end, last)]:
@@ -172,9 +219,11 @@ class BlobWriter:
 
     def write(self, data: bytes) -> int:
         """Append bytes and return where they are."""
-        if self._key is not None and self._writer.position - self._start > _BLOB_SIZE:
+        full = self._key is not None and self._writer.position - self._start > _BLOB_SIZE
+        if full or not self._writer.fits(len(data)):
             self.close()
         if self._key is None:
+            self._writer.make_room(_BLOB_KEY_ROOM + len(data))
             key = Key(_BLOB_SIZE, 4, 0, 0, 0, 1, 0, 0, b"RBlob", b"", b"")
             key = replace(key, keylen=len(key.pack()), nbytes=_BLOB_SIZE + len(data))
             self._start = self._writer.position

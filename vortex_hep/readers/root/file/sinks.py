@@ -9,7 +9,7 @@ import xxhash
 
 from vortex_hep.readers.root.file.compression import Compression, compress
 from vortex_hep.readers.root.file.rootwriter import BlobWriter, RootWriter
-from vortex_hep.readers.root.file.tkey import Key
+from vortex_hep.readers.root.file.tkey import BIG_KEY, Key
 
 #: ROOT's default setting, zlib level 1.
 _DEFAULT_CODE = 101
@@ -83,6 +83,7 @@ class AppendedBaskets:
 
     def place(self, row: int, key: Key) -> Key:
         """Return the key at the end of the file."""
+        self._writer.make_room(key.nbytes + BIG_KEY)
         return key.placed(self._writer.position, self._directory)
 
     def put(self, row: int, branch: int, key: Key, rest: bytes, payload: bytes | memoryview) -> Key:

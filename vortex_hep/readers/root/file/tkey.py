@@ -15,6 +15,8 @@ _SEEKS_SMALL = struct.Struct(">ii")
 _SEEKS_BIG = struct.Struct(">qq")
 #: Added to the version of a record whose file offsets have 64 bits.
 BIG = 1000
+#: Bytes by which a key with 64-bit offsets is longer.
+BIG_KEY = _SEEKS_BIG.size - _SEEKS_SMALL.size
 #: Offsets above this need a 64-bit record (TFile::kStartBigFile).
 START_BIG_FILE = 2_000_000_000
 
@@ -101,9 +103,8 @@ class Key:
         """The same key at another place; it grows to 64-bit offsets where it must."""
         key = replace(self, seek=seek, directory=directory)
         if self.version <= BIG and max(seek + self.nbytes, directory) > START_BIG_FILE:
-            grown = _SEEKS_BIG.size - _SEEKS_SMALL.size
-            key = replace(key, version=self.version + BIG, keylen=self.keylen + grown)
-            key = replace(key, nbytes=key.nbytes + grown)
+            key = replace(key, version=self.version + BIG, keylen=self.keylen + BIG_KEY)
+            key = replace(key, nbytes=key.nbytes + BIG_KEY)
         return key
 
 
@@ -147,7 +148,8 @@ class FileHeader:
         if magic != b"root":
             msg = "file does not start with 'root'"
             raise ValueError(msg)
-        return cls(version % _BIG_FILE_VERSION, begin, *rest)
+        # Negative versions are of files that were small once and were read as if they were not.
+        return cls(version - _BIG_FILE_VERSION if big else version, begin, *rest)
 
     def pack(self) -> bytes:
         """The header as streamed, with 64-bit offsets where they are needed."""
@@ -156,7 +158,7 @@ class FileHeader:
             self.end, self.seek_free, self.nbytes_free, self.nfree, self.nbytes_name, self.units,
             self.compress, self.seek_info, self.nbytes_info, self.uuid_version, self.uuid,
         )  # fmt: skip
-        version = self.version + (_BIG_FILE_VERSION if big else 0)
+        version = self.version % _BIG_FILE_VERSION + _BIG_FILE_VERSION if big else self.version
         layout = _FILE_BIG if big else _FILE_SMALL
         return _FILE_START.pack(b"root", version, self.begin) + layout.pack(*rest)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xxhash
@@ -15,7 +16,8 @@ from vortex_hep.core.schema import Array
 from vortex_hep.errors import SourceError
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.compression import BlockError, decompress
-from vortex_hep.readers.root.rntuple.envelopes import ColumnPages, Page
+from vortex_hep.readers.root.rntuple.envelopes import Page
+from vortex_hep.readers.root.rntuple.pages import PageCodec
 from vortex_hep.readers.root.rntuple.schema import INDEX, LENGTHS, RColumn
 
 #: Bytes of XXH3-64 behind a page.
@@ -25,6 +27,26 @@ _BATCH = 1 << 25
 
 #: A column, and its elements from one to before another.
 Span = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class UsedPages:
+    """Pages of a column in a cluster, in the representation that the cluster has.
+
+    Parameters
+    ----------
+    pages : list of Page
+    physical : int
+        The physical column that these are of.
+    codec : PageCodec
+    late : int
+        Zeros in front, which no page holds.
+    """
+
+    pages: list[Page]
+    physical: int
+    codec: PageCodec
+    late: int = 0
 
 
 class PageCache:
@@ -38,7 +60,7 @@ class PageCache:
     columns : list of RColumn
     labels : list of str
         What errors call them.
-    clusters : list of list of ColumnPages
+    clusters : list of list of UsedPages
         Pages of each column in each cluster.
 
     Attributes
@@ -53,7 +75,7 @@ class PageCache:
         tree: str,
         columns: Sequence[RColumn],
         labels: Sequence[str],
-        clusters: Sequence[Sequence[ColumnPages]],
+        clusters: Sequence[Sequence[UsedPages]],
     ) -> None:
         self._reader, self._tree = reader, tree
         self._columns, self._labels, self._clusters = columns, labels, clusters
@@ -66,7 +88,7 @@ class PageCache:
     def bytes_of(self, cluster: int, columns: Sequence[int]) -> int:
         """Uncompressed bytes of some columns of a cluster."""
         return sum(
-            self._columns[column].codec.size(page.elements)
+            self._clusters[cluster][column].codec.size(page.elements)
             for column in columns
             for page in self._clusters[cluster][column].pages
         )
@@ -76,10 +98,10 @@ class PageCache:
         return [(column, 0, self._starts(cluster, column)[-1]) for column in columns]
 
     def _starts(self, cluster: int, column: int) -> list[int]:
-        """First element of each page, and the number of elements."""
+        """First element of each page, and the number of elements, with those in no page."""
         found = self._first.get((cluster, column))
         if found is None:
-            found = [0]
+            found = [self._clusters[cluster][column].late]
             for page in self._clusters[cluster][column].pages:
                 found.append(found[-1] + page.elements)
             self._first[cluster, column] = found
@@ -95,7 +117,9 @@ class PageCache:
                 f"needs {high} elements of a cluster that has {starts[-1]}",
                 path=self._reader.path, tree=self._tree, branch=self._labels[column],
             )  # fmt: skip
-        first = bisect_right(starts, low) - 1
+        if high <= starts[0]:
+            return range(0)
+        first = max(0, bisect_right(starts, low) - 1)
         stop = first + 1
         while starts[stop] < high:
             stop += 1
@@ -127,7 +151,8 @@ class PageCache:
             yield self._decode(cluster, column, number, page, data)
 
     def _decode(self, cluster: int, column: int, number: int, page: Page, raw: memoryview) -> Array:
-        codec = self._columns[column].codec
+        used = self._clusters[cluster][column]
+        codec = used.codec
         path, branch = self._reader.path, self._labels[column]
         data = raw[: page.size]
         if page.has_checksum:
@@ -147,7 +172,7 @@ class PageCache:
         rebuilt = codec.encode(items)
         if rebuilt != plain:
             unequal = np.frombuffer(rebuilt, np.uint8) != np.frombuffer(plain, np.uint8)
-            self.raw_ends[cluster, column, number] = plain[int(np.argmax(unequal)) :]
+            self.raw_ends[cluster, used.physical, number] = plain[int(np.argmax(unequal)) :]
         self._seen[cluster, column] = self._seen.get((cluster, column), 0) | 1 << number
         return items
 
@@ -155,13 +180,15 @@ class PageCache:
         """Some elements of a column, whose pages were fetched."""
         column, low, high = span
         starts = self._starts(cluster, column)
+        dtype = self._columns[column].codec.dtype
         parts = []
+        if low < starts[0]:
+            parts.append(np.zeros(min(high, starts[0]) - low, dtype))
         for number in self._overlapping(cluster, span):
             at = starts[number]
             parts.append(self._pages[cluster, column][number][max(0, low - at) : high - at])
         if len(parts) == 1:
             return parts[0]
-        dtype = self._columns[column].codec.dtype
         return np.concatenate(parts) if parts else np.empty(0, dtype)
 
     def keep(self, cluster: int, spans: Sequence[Span]) -> None:
@@ -187,7 +214,7 @@ class PageCache:
                     if seen >> number & 1:
                         continue
                     batch.append((column, number))
-                    size += self._columns[column].codec.size(page.elements)
+                    size += pages.codec.size(page.elements)
                     if size >= _BATCH:
                         self._check(cluster, batch)
                         batch, size = [], 0

@@ -46,7 +46,11 @@ class Page:
 
 @dataclass
 class ColumnPages:
-    """Pages of one column in one cluster; ``at_settings`` is where its compression stands."""
+    """Pages of one column in one cluster.
+
+    ``at_settings`` is where its compression stands; -1 where another representation of the column
+    is used in the cluster, or the column came later.
+    """
 
     pages: list[Page]
     at_settings: int
@@ -150,7 +154,7 @@ def walk_page_list(data: bytes | bytearray) -> PageList:
     Raises
     ------
     ValueError
-        Its layout is unsupported: other locators, suppressed columns, sharded clusters.
+        Its layout is unsupported: other locators, sharded clusters.
     """
     out = PageList()
     position = _ENVELOPE.size + _CHECKSUM.size
@@ -176,11 +180,17 @@ def walk_page_list(data: bytes | bytearray) -> PageList:
                     raise ValueError(msg)
                 found.append(Page(position, abs(elements), elements < 0, size, offset))
                 position += _PAGE.size
-            first, settings = _COLUMN_END.unpack_from(data, position)
-            if first < 0:
-                msg = "suppressed column"
+            (first,) = _FRAME_SIZE.unpack_from(data, position)
+            if first < 0:  # suppressed: there are no settings
+                settings = 0
+            if first < 0 and found:
+                msg = "pages of a suppressed column"
                 raise ValueError(msg)
-            cluster.append(ColumnPages(found, position + 8, settings))
+            at_settings = -1
+            if first >= 0:
+                at_settings = position + 8
+                _, settings = _COLUMN_END.unpack_from(data, position)
+            cluster.append(ColumnPages(found, at_settings, settings))
             position = stop
         out.clusters.append(cluster)
         position = end
@@ -199,7 +209,7 @@ def walk_footer(data: bytes | bytearray) -> list[ClusterGroup]:
     position = _ENVELOPE.size + _FOOTER.size
     (size,) = _FRAME_SIZE.unpack_from(data, position)
     position += size  # schema extension
-    count, position, end = _list(data, position)
+    count, position, _ = _list(data, position)
     out = []
     for _ in range(count):
         size = _GROUP.unpack_from(data, position)[0]
@@ -210,12 +220,15 @@ def walk_footer(data: bytes | bytearray) -> list[ClusterGroup]:
             raise ValueError(msg)
         out.append(ClusterGroup(at, length, stored, offset))
         position += size
-    if end < len(data) - _CHECKSUM.size:
-        count, *_ = _list(data, end)
-        if count:
-            msg = "linked attribute sets"
-            raise ValueError(msg)
     return out
+
+
+def has_attribute_sets(data: bytes | bytearray) -> bool:
+    """Whether a footer envelope names RNTuples of attributes, by their offsets."""
+    position = _ENVELOPE.size + _FOOTER.size
+    (size,) = _FRAME_SIZE.unpack_from(data, position)
+    _, _, end = _list(data, position + size)
+    return end < len(data) - _CHECKSUM.size and _list(data, end)[0] > 0
 
 
 def place_page(data: bytearray, page: Page, size: int, offset: int) -> None:
@@ -226,7 +239,8 @@ def place_page(data: bytearray, page: Page, size: int, offset: int) -> None:
 
 def place_settings(data: bytearray, column: ColumnPages, settings: int) -> None:
     """Write a column's compression settings."""
-    struct.pack_into("<I", data, column.at_settings, settings)
+    if column.at_settings >= 0:
+        struct.pack_into("<I", data, column.at_settings, settings)
 
 
 def place_group(data: bytearray, group: ClusterGroup, size: int, offset: int) -> None:

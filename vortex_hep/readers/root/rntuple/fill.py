@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,15 @@ from vortex_hep.readers.root.rntuple.envelopes import (
     walk_page_list,
 )
 from vortex_hep.readers.root.rntuple.pages import PageCodec
-from vortex_hep.readers.root.rntuple.schema import CHARS, DATA, INDEX, LENGTHS, RColumn, RTable
+from vortex_hep.readers.root.rntuple.schema import (
+    CHARS,
+    DATA,
+    INDEX,
+    LENGTHS,
+    OTHER,
+    RColumn,
+    RTable,
+)
 from vortex_hep.readers.root.ttree.decode import as_strings
 
 if TYPE_CHECKING:
@@ -58,7 +66,10 @@ def pack_ntuple(source: RNTupleSource) -> tuple[dict[str, Any], list[tuple[str, 
         "entries": source.num_entries,
         "tables": [[t.name, t.parent, t.index, t.counts] for t in source.rtables],
         "columns": [
-            [c.role, c.table, c.name, c.per_row, c.codec.code, c.codec.nbits, c.target]
+            [
+                *(c.role, c.table, c.name, c.per_row, c.codec.code, c.codec.nbits, c.target),
+                *((c.late,) if c.late else ()),
+            ]
             for c in source.columns
         ],
         "header": len(source.header),
@@ -92,11 +103,27 @@ def unpack_ntuple(item: Mapping[str, Any], envelopes: bytes, extra: bytes) -> St
         [bytearray(part) for part in parts[2:]],
         [RTable(*table) for table in item["tables"]],
         [
-            RColumn(role, table, name, per_row, PageCodec(code, nbits), target)
-            for role, table, name, per_row, code, nbits, target in item["columns"]
+            RColumn(role, table, name, per_row, PageCodec(code, nbits), *rest)
+            for role, table, name, per_row, code, nbits, *rest in item["columns"]
         ],
         raw_ends,
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A page to come.
+
+    Its cluster, physical column, number in both, page list, number in all, compression setting.
+    """
+
+    cluster: int
+    physical: int
+    number: int
+    page: Page
+    page_list: int
+    count: int
+    settings: int
 
 
 @dataclass
@@ -104,8 +131,9 @@ class _PageStream:
     """Elements of one column that wait for their page, and the pages to come."""
 
     column: RColumn
-    #: Cluster, number in it, page, its page list, its number in all, its compression setting.
-    pages: list[tuple[int, int, Page, int, int, int]]
+    #: Elements to come that no page holds.
+    late: int
+    pages: list[_Place] = field(default_factory=list)
     next: int = 0
     waiting: Array | None = None
     #: Cluster that ``base`` belongs to, and the last end offset in it.
@@ -135,13 +163,17 @@ class NTupleFiller:
     def __init__(self, ntuple: StoredNTuple, sink: PageSink) -> None:
         self._ntuple = ntuple
         self._sink = sink
-        self._streams = [_PageStream(column, []) for column in ntuple.columns]
+        self._streams = [_PageStream(column, column.late) for column in ntuple.columns]
         cluster = count = 0
         for number, data in enumerate(ntuple.page_lists):
             for columns in walk_page_list(data).clusters:
-                for stream, found in zip(self._streams, columns, strict=True):
+                for physical, found in enumerate(columns):
+                    column = ntuple.columns[physical]
+                    stream = self._streams[column.target if column.role == OTHER else physical]
                     for k, page in enumerate(found.pages):
-                        stream.pages.append((cluster, k, page, number, count, found.settings))
+                        stream.pages.append(
+                            _Place(cluster, physical, k, page, number, count, found.settings)
+                        )
                         count += 1
                 cluster += 1
 
@@ -153,10 +185,11 @@ class NTupleFiller:
         """Ask for the clusters one after the other and write the pages they complete."""
         for start, stop in ranges:
             cluster = read_cluster(self._ntuple.name, start, stop)
-            for number, stream in enumerate(self._streams):
-                self._feed(number, stream, self._elements(stream.column, cluster))
-        for number, stream in enumerate(self._streams):
-            self._feed(number, stream, np.empty(0, np.uint8))
+            for stream in self._streams:
+                if stream.column.role != OTHER:
+                    self._feed(stream, self._elements(stream.column, cluster))
+        for stream in self._streams:
+            self._feed(stream, np.empty(0, np.uint8))
             if stream.next < len(stream.pages) or (
                 stream.waiting is not None and len(stream.waiting)
             ):
@@ -184,34 +217,42 @@ class NTupleFiller:
             return data.content[int(data.offsets[0]) : int(data.offsets[-1])]
         return np.diff(data.offsets)
 
-    def _feed(self, number: int, stream: _PageStream, more: Array) -> None:
+    def _feed(self, stream: _PageStream, more: Array) -> None:
+        late = min(stream.late, len(more))
+        stream.late -= late
+        more = more[late:]
         if stream.waiting is not None and len(stream.waiting):
             more = np.concatenate((stream.waiting, more)) if len(more) else stream.waiting
         position = 0
         while stream.next < len(stream.pages):
-            page = stream.pages[stream.next][2]
+            page = stream.pages[stream.next].page
             if position + page.elements > len(more):
                 break
-            self._write(number, stream, more[position : position + page.elements])
+            self._write(stream, more[position : position + page.elements])
             position += page.elements
         # A copy: what waits must not keep the whole cluster in memory.
         stream.waiting = np.array(more[position:])
 
-    def _write(self, number: int, stream: _PageStream, items: Array) -> None:
-        cluster, k, page, page_list, count, settings = stream.pages[stream.next]
+    def _write(self, stream: _PageStream, items: Array) -> None:
+        place = stream.pages[stream.next]
+        cluster, page, codec = (
+            place.cluster, place.page, self._ntuple.columns[place.physical].codec
+        )  # fmt: skip
         stream.next += 1
         if stream.column.role in _COUNTED:
             if cluster != stream.cluster:
                 stream.cluster, stream.base = cluster, 0
             ends = np.cumsum(items) + stream.base
             stream.base = int(ends[-1]) if len(ends) else stream.base
-            items = ends.astype(stream.column.codec.dtype)
-        plain = stream.column.codec.encode(items)
-        end = self._ntuple.raw_ends.get((cluster, number, k))
+            items = ends.astype(codec.dtype)
+        plain = codec.encode(items)
+        end = self._ntuple.raw_ends.get((cluster, place.physical, place.number))
         if end is not None:
             plain = plain[: len(plain) - len(end)] + end
-        size, offset = self._sink.put(count, settings, plain, checksum=page.has_checksum)
-        place_page(self._ntuple.page_lists[page_list], page, size, offset)
+        size, offset = self._sink.put(
+            place.count, place.settings, plain, checksum=page.has_checksum
+        )
+        place_page(self._ntuple.page_lists[place.page_list], page, size, offset)
 
 
 def write_envelopes(

@@ -19,6 +19,8 @@ _DEFERRED = 1
 #: What a physical column holds: items of a column, numbers of rows of a table, or the lengths and
 #: the bytes of byte strings.
 DATA, INDEX, LENGTHS, CHARS = "data", "index", "lengths", "chars"
+#: Another representation of the column ``target``, which some clusters have in its place.
+OTHER = "other"
 
 
 @dataclass
@@ -43,6 +45,8 @@ class RColumn:
     per_row: int
     codec: PageCodec
     target: int = -1
+    #: Elements, all zero, that came before the column did: no page holds them.
+    late: int = 0
 
 
 class FieldWalker:
@@ -100,10 +104,7 @@ class FieldWalker:
         record = self._fields[number]
         role, flags = int(record.struct_role), int(record.flags)
         physical = self._of_field.get(number, [])
-        for column in physical:
-            if int(self._columns[column].flags) & _DEFERRED or self._columns[column].repr_idx:
-                msg = f"field {'.'.join(path)!r} was added late or has several representations"
-                raise ValueError(msg)
+        physical, others = self._representations(physical, path)
         if flags & _REPETITIVE:
             shape = (*shape, int(record.repetition))
         codes = [int(self._columns[column].type) for column in physical]
@@ -123,6 +124,44 @@ class FieldWalker:
         else:
             msg = f"field {'.'.join(path)!r} has the unsupported type {record.type_name!r}"
             raise ValueError(msg)
+        for first, other in others:
+            self._other(first, other, path)
+
+    def _representations(
+        self, physical: list[int], path: tuple[str, ...]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Columns of a field's first representation, and those that may stand in their place."""
+        by_number: dict[int, list[int]] = {}
+        for column in physical:
+            by_number.setdefault(int(self._columns[column].repr_idx), []).append(column)
+        first = by_number.pop(0, [])
+        if any(len(columns) != len(first) for columns in by_number.values()):
+            msg = f"field {'.'.join(path)!r} has representations of different numbers of columns"
+            raise ValueError(msg)
+        return first, [
+            pair for other in by_number.values() for pair in zip(first, other, strict=True)
+        ]
+
+    def _other(self, first: int, other: int, path: tuple[str, ...]) -> None:
+        column, codec = self.columns[first], self._codec(other, path)
+        counts = {column.codec.code, codec.code} <= INDEX_TYPES
+        if not counts and codec.dtype != column.codec.dtype:
+            msg = (
+                f"field {'.'.join(path)!r} is stored as {column.codec.dtype} in some clusters and"
+                f" as {codec.dtype} in others"
+            )
+            raise ValueError(msg)
+        self.columns[other] = RColumn(OTHER, column.table, "", column.per_row, codec, first)
+
+    def _late(self, column: int, table: int, path: tuple[str, ...]) -> int:
+        record = self._columns[column]
+        if not int(record.flags) & _DEFERRED:
+            return 0
+        late = int(record.first_element_index)
+        if late < 0 or (late and table):
+            msg = f"field {'.'.join(path)!r} was added late, within a collection"
+            raise ValueError(msg)
+        return late
 
     def _codec(self, column: int, path: tuple[str, ...]) -> PageCodec:
         codec = PageCodec(int(self._columns[column].type), int(self._columns[column].nbits))
@@ -150,7 +189,8 @@ class FieldWalker:
         per_row = 1
         for size in shape:
             per_row *= size
-        self.columns[column] = RColumn(DATA, table, name, per_row, codec)
+        late = self._late(column, table, path)
+        self.columns[column] = RColumn(DATA, table, name, per_row, codec, late=late)
 
     def _strings(
         self,
@@ -169,7 +209,11 @@ class FieldWalker:
             ColumnSpec(name, VARBYTES, (), record.type_name, record.field_desc, None, kind)
         )
         for column, role in zip(pair, (LENGTHS, CHARS), strict=True):
-            self.columns[column] = RColumn(role, table, name, 1, self._codec(column, path))
+            # No character came before the column did.
+            late = self._late(column, table, path) if role == LENGTHS else 0
+            self.columns[column] = RColumn(
+                role, table, name, 1, self._codec(column, path), late=late
+            )
 
     def _collection(
         self, column: int, table: int, path: tuple[str, ...], children: list[int]
@@ -181,7 +225,8 @@ class FieldWalker:
             counts = self._unique((*path, "size"))
             self.tables[own].counts = counts
             self.tables[table].columns.append(ColumnSpec(counts, "<u8", title="number of items"))
-        self.columns[column] = RColumn(INDEX, table, "", 1, self._codec(column, path), own)
+        late = self._late(column, table, path)
+        self.columns[column] = RColumn(INDEX, table, "", 1, self._codec(column, path), own, late)
         for child in children:
             self._items(child, own, path)
 

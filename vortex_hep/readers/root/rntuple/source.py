@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,25 @@ from vortex_hep.core.schema import Array, Cluster, Member, TableData, TableSpec,
 from vortex_hep.errors import NotFoundError, SourceError
 from vortex_hep.readers.root.file.bytesource import ByteReader
 from vortex_hep.readers.root.file.compression import BlockError, decompress
-from vortex_hep.readers.root.rntuple.cache import PAGE_CHECKSUM, PageCache, Span
+from vortex_hep.readers.root.rntuple.cache import PAGE_CHECKSUM, PageCache, Span, UsedPages
 from vortex_hep.readers.root.rntuple.envelopes import (
     Anchor,
     ColumnPages,
     Page,
     check_envelope,
+    has_attribute_sets,
     walk_footer,
     walk_page_list,
 )
-from vortex_hep.readers.root.rntuple.schema import CHARS, DATA, INDEX, LENGTHS, FieldWalker, RColumn
+from vortex_hep.readers.root.rntuple.schema import (
+    CHARS,
+    DATA,
+    INDEX,
+    LENGTHS,
+    OTHER,
+    FieldWalker,
+    RColumn,
+)
 from vortex_hep.readers.root.ttree.clusters import near_target
 
 #: Kinds of envelopes (specification, "Envelopes").
@@ -55,10 +65,13 @@ class RNTupleSource:
         anchor = Anchor.unpack(payload)
         self.header = self._envelope(*anchor.header, HEADER)
         self.footer = self._envelope(*anchor.footer, FOOTER)
+        self._envelopes = [anchor.header[:2], anchor.footer[:2]]
         self.page_lists = [
             self._envelope(group.offset, group.size, group.length, PAGE_LIST)
             for group in walk_footer(self.footer)
         ]
+        #: Whether it has RNTuples of attributes, which its footer names by their offsets.
+        self.has_attributes = has_attribute_sets(self.footer)
         walker = FieldWalker(
             ntuple.field_records, ntuple.column_records, ntuple.alias_column_records
         )
@@ -68,12 +81,44 @@ class RNTupleSource:
         self.tables: tuple[TableSpec, ...] = walker.specs()
         lists = [walk_page_list(data) for data in self.page_lists]
         self._pages: list[list[ColumnPages]] = [c for pages in lists for c in pages.clusters]
+        for columns in self._pages:
+            # Columns that came later are not in the lists of before.
+            missing = len(self.columns) - len(columns)
+            columns += [ColumnPages([], -1, 0) for _ in range(missing)]
         self.clusters: list[tuple[int, int]] = [e for pages in lists for e in pages.entries]
         self._check_clusters()
         self._depths = self._depths_of_tables()
-        labels = [column.name or self.rtables[column.target].name for column in self.columns]
-        self._labels = labels
-        self._cache = PageCache(reader, name, self.columns, labels, self._pages)
+        self._labels = [self._label(column) for column in self.columns]
+        used = [self._used(*cluster) for cluster in zip(self.clusters, self._pages, strict=True)]
+        self._cache = PageCache(reader, name, self.columns, self._labels, used)
+
+    def _label(self, column: RColumn) -> str:
+        if column.role == OTHER:
+            return self._label(self.columns[column.target])
+        return column.name or self.rtables[column.target].name
+
+    def _used(self, entries: tuple[int, int], columns: Sequence[ColumnPages]) -> list[UsedPages]:
+        """Of each column the pages that a cluster has, in whatever representation."""
+        used = [
+            UsedPages(found.pages, number, column.codec)
+            for number, (column, found) in enumerate(zip(self.columns, columns, strict=True))
+        ]
+        for number, column in enumerate(self.columns):
+            if column.role == OTHER and used[number].pages:
+                if used[column.target].pages:
+                    msg = f"column {self._labels[number]!r} has two representations in one cluster"
+                    raise ValueError(msg)
+                used[column.target] = used[number]
+                used[number] = replace(used[number], pages=[])
+        for number, column in enumerate(self.columns):
+            if column.late:
+                first, size = (n * column.per_row for n in entries)
+                late = min(max(column.late - first, 0), size)
+                if late + sum(page.elements for page in used[number].pages) != size:
+                    msg = f"column {self._labels[number]!r} came at element {column.late}, it says"
+                    raise ValueError(msg)
+                used[number] = replace(used[number], late=late)
+        return used
 
     def _depths_of_tables(self) -> list[int]:
         """How many tables are above each."""
@@ -100,7 +145,7 @@ class RNTupleSource:
     def _check_clusters(self) -> None:
         expected = 0
         for (first, entries), columns in zip(self.clusters, self._pages, strict=True):
-            if first != expected or len(columns) != len(self.columns):
+            if first != expected or len(columns) > len(self.columns):
                 msg = f"cluster at entry {first} with {len(columns)} columns"
                 raise ValueError(msg)
             expected = first + entries
@@ -118,6 +163,14 @@ class RNTupleSource:
                 msg, path=self._reader.path, tree=self.name, offset=page.offset, hint=hint
             )
 
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Offset and size of all envelopes and pages, pages with their checksums."""
+        yield from self._envelopes
+        yield from ((group.offset, group.size) for group in walk_footer(self.footer))
+        for _, column in self.each_column():
+            for page in column.pages:
+                yield page.offset, page.size + (PAGE_CHECKSUM if page.has_checksum else 0)
+
     def each_column(self) -> Iterator[tuple[RColumn, ColumnPages]]:
         """Physical columns and their pages, cluster by cluster."""
         for cluster in self._pages:
@@ -125,14 +178,19 @@ class RNTupleSource:
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
         """Entry ranges (start, stop) that cover the RNTuple, each near ``target_bytes`` raw."""
-        total = sum(
-            column.codec.size(page.elements)
-            for cluster in self._pages
-            for column, pages in zip(self.columns, cluster, strict=True)
-            for page in pages.pages
-        )
+        total = 0
+        rows = dict.fromkeys(self.columns, 0)
+        for column, pages in self.each_column():
+            elements = sum(page.elements for page in pages.pages)
+            total += column.codec.size(elements)
+            # A character of a string is no row.
+            rows[column] += (
+                elements // max(column.per_row, 1) if column.role in (DATA, INDEX) else 0
+            )
         bounds = [first for first, _ in self.clusters if first]
-        return near_target(bounds, self.num_entries, total, target_bytes)
+        return near_target(
+            bounds, self.num_entries, (total, max(rows.values(), default=0)), target_bytes
+        )
 
     def read(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Cluster:
         """Data of entries ``start`` to ``stop``; all columns, or only those named.
@@ -166,11 +224,11 @@ class RNTupleSource:
     def _needed(self, wanted: set[str], *, everything: bool) -> list[int]:
         """Physical columns behind the named ones, with the offsets above them."""
         if everything:
-            return list(range(len(self.columns)))
+            return [n for n, column in enumerate(self.columns) if column.role != OTHER]
         out: set[int] = set()
         for number, column in enumerate(self.columns):
-            hit = column.name in wanted
-            if column.target >= 0:
+            hit = column.name in wanted and column.role != OTHER
+            if column.role == INDEX:
                 hit = self.rtables[column.target].counts in wanted
             if hit:
                 out.add(number)
@@ -253,7 +311,7 @@ class RNTupleSource:
             data = TableData(rows - rows[0])
             for position, column in enumerate(self.columns):
                 name = column.name
-                if column.target >= 0 and column.table == number:
+                if column.role == INDEX and column.table == number:
                     name = self.rtables[column.target].counts
                     if name and name in wanted:
                         counts = np.diff(self._ends(cluster, position, rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from vortex_hep.core.schema import MOST_ROWS
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.layout import BranchPlan
 from vortex_hep.readers.root.ttree.streamed import StreamedBranch
@@ -23,27 +24,40 @@ def cluster_ranges(
     if entries == 0:
         return []
     weights: dict[int, int] = {}
-    total = 0
+    total = rows = 0
     for plan, branch in zip(plans, branches, strict=True):
-        if plan.kind in (layout.NONE, layout.STORED):
+        if not plan.has_columns:
             continue
         size = branch_bytes(plan, branch)
         total += size
+        rows = max(rows, size // max(plan.stride, 1) if plan.is_counted else entries)
         for ref in plan.baskets:
             weights[ref.start] = weights.get(ref.start, 0) + size
     common = sorted(
         start for start, weight in weights.items() if weight >= _COMMON * total and start > 0
     )
-    return near_target(common, entries, total, target_bytes)
+    return near_target(common, entries, (total, rows), target_bytes)
 
 
 def near_target(
-    common: Sequence[int], entries: int, total: int, target_bytes: int
+    common: Sequence[int], entries: int, size: tuple[int, int], target_bytes: int
 ) -> list[tuple[int, int]]:
-    """Ranges near ``target_bytes`` that keep to the ``common`` boundaries where they can."""
+    """Ranges near ``target_bytes`` that keep to the ``common`` boundaries where they can.
+
+    Parameters
+    ----------
+    common : sequence of int
+        Entries at which many columns have a boundary.
+    entries : int
+    size : (bytes, rows)
+        Of all entries: their bytes, and the rows of the table that has most.
+    target_bytes : int
+    """
     if entries == 0:
         return []
-    step = max(1, round(target_bytes * entries / max(total, 1)))
+    total, rows = size
+    step = round(target_bytes * entries / max(total, 1))
+    step = max(1, min(step, MOST_ROWS * entries // max(rows, entries)))
     bounds = [0]
     for stop in [*(start for start in common if start < entries), entries]:
         bounds += _split(bounds[-1], stop, step)

@@ -76,13 +76,11 @@ class TreeFiller:
         for start, stop in ranges:
             cluster = read_cluster(self._tree.name, start, stop)
             for plan in self._tree.plans:
-                if plan.kind not in (layout.NONE, layout.STORED):
+                if plan.has_columns:
                     self._feed(plan, cluster, start, stop)
         for plan in self._tree.plans:
             pending = self._pending[plan.number]
-            while plan.kind not in (layout.NONE, layout.STORED) and pending.next < len(
-                plan.baskets
-            ):
+            while plan.has_columns and pending.next < len(plan.baskets):
                 self._flush(plan)  # baskets without entries at the end
 
     def _feed(self, plan: BranchPlan, cluster: Cluster, start: int, stop: int) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.schema import COLUMN_DTYPES
-from vortex_hep.readers.root.file.tkey import pack_tstring
+from vortex_hep.readers.root.file.tkey import BIG_KEY, pack_tstring
 from vortex_hep.readers.root.records.records import Program
 from vortex_hep.readers.root.ttree.streamed import EmbeddedBasket, StreamedBranch
 
 #: Bytes of a basket's key and header beside its three strings (26 and 19).
 _BASKET_KEY_SIZE = 45
-#: Bytes that 64-bit offsets add to a key; some writers use them in small files too.
-_BIG_KEY = 8
 
 #: A branch without data of its own (the mother of split branches).
 NONE = "none"
@@ -31,6 +29,9 @@ OWN = "own"
 BYTES = "bytes"
 #: Baskets are kept as records of the file; there is no column.
 STORED = "stored"
+#: The tree's object names the baskets, but these stay where they are, or are in another file; there
+#: is no column.
+LEFT = "left"
 
 #: The entries are records that a program walks: objects, vectors, vectors of vectors.
 RECORDS = "records"
@@ -100,6 +101,11 @@ class BranchPlan:
         if self.program is None:
             return self.table
         return self.tables[self.program.outputs[part.output].level]
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether its data are in columns."""
+        return self.kind not in (NONE, STORED, LEFT)
 
     @property
     def rows_vary(self) -> bool:
@@ -205,7 +211,8 @@ def may_be_bytes(plan: BranchPlan, branch: StreamedBranch) -> tuple[int, int]:
     """What :func:`data_bytes` may be, as nothing was read yet: with short keys, or 64-bit ones."""
     size = data_bytes(plan, branch)
     free = sum(ref.embedded is None for ref in plan.baskets)
-    return size, size - _BIG_KEY * free
+    # Some writers use long keys in small files too.
+    return size, size - BIG_KEY * free
 
 
 def unique_names(paths: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ _KINDS = (
     layout.BYTES,
     layout.STORED,
     layout.RECORDS,
+    layout.LEFT,
 )
 _DTYPES = (*COLUMN_DTYPES, VARBYTES)
 #: Column of the basket fields that is stored as differences, and the one counted from the index.

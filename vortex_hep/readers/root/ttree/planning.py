@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core.schema import TableSpec
-from vortex_hep.errors import SourceError, UnsupportedTypeError
+from vortex_hep.errors import SourceError
 from vortex_hep.readers.root.ttree import layout
 from vortex_hep.readers.root.ttree.layout import BranchPlan
 from vortex_hep.readers.root.ttree.options import branch_options, counts_items, small_record
@@ -74,6 +74,9 @@ class TreeLayout:
             plan = BranchPlan(number, names[number], layout.BYTES)
             plan.key_names = (branch.name.encode("utf-8", "surrogateescape"), self._key_name)
             self._locate(plan, branch)
+            if plan.kind == layout.LEFT:
+                out.append([plan])
+                continue
             theirs = self._theirs[number] if number < len(self._theirs) else None
             if theirs is not None:
                 plan.counter = self._counter(number, theirs, numbers)
@@ -108,17 +111,22 @@ class TreeLayout:
         seeks = np.frombuffer(self._payload, ">i8", size, branch.at_basket_seek).tolist()
         where = {**self._where, "branch": plan.name}
         if branch.file_name and any(seeks):
-            msg = f"baskets are in another file, {branch.file_name.decode('utf-8', 'replace')}"
-            raise UnsupportedTypeError(msg, **where)
+            name = branch.file_name.decode("utf-8", "replace")
+            plan.kind, plan.interpretation = layout.LEFT, f"its baskets are in another file, {name}"
+            return
         try:
             plan.baskets = layout.find_baskets(branch, sizes, entries, seeks)
         except ValueError as error:
             raise SourceError(str(error), **where) from error
         for ref in plan.baskets:
             if ref.embedded is None and not 0 < ref.seek <= self._file_size - ref.nbytes:
-                msg = f"basket {ref.index} should end at byte {ref.seek + ref.nbytes}"
-                hint = f"the file has {self._file_size} bytes: truncated or damaged"
-                raise SourceError(msg, offset=ref.seek, hint=hint, **where)
+                plan.kind = layout.LEFT
+                plan.interpretation = (
+                    f"basket {ref.index} should end at byte {ref.seek + ref.nbytes}, but the file"
+                    f" has {self._file_size}: it is damaged"
+                )
+                plan.baskets = []
+                return
         if plan.baskets:
             plan.first, plan.stop = plan.baskets[0].start, plan.baskets[-1].stop
 

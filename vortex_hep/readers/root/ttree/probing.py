@@ -118,7 +118,7 @@ def _first_that_fits(
 ) -> BasketData | None:
     while True:
         plan = tree.plans[number]
-        if plan.kind in (layout.NONE, layout.STORED):
+        if not plan.has_columns:
             return None
         try:
             return decode(plan, ref, raw)

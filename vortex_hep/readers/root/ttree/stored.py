@@ -19,7 +19,8 @@ class StoredTree:
     """A tree as the remainder describes it, ready to be filled with baskets."""
 
     name: str
-    class_name: str
+    #: Headers of classes in front of that of TTree.
+    headers: int
     shared: bool
     data: bytearray
     branches: list[StreamedBranch]
@@ -30,6 +31,8 @@ class StoredTree:
     raw_tails: dict[int, bytes]
     raw_headers: dict[int, bytes]
     stored: dict[int, bytes]
+    #: Numbers of branches of a shared tree whose baskets are elsewhere.
+    left: frozenset[int] = frozenset()
 
 
 def table(data: bytearray, branch: StreamedBranch, which: str) -> Array:
@@ -76,8 +79,10 @@ def ranges_of(
 
 def fill_shared(tree: StoredTree, placed: Sequence[tuple[int, int]]) -> None:
     """Point an older cycle of a tree to the baskets that the newest one has written."""
-    for branch in tree.branches:
+    for number, branch in enumerate(tree.branches):
+        if number in tree.left:
+            continue
         seeks, sizes = table(tree.data, branch, "seek"), table(tree.data, branch, "bytes")
-        for index, number in enumerate(seeks.tolist()):
-            if number:
-                seeks[index], sizes[index] = placed[number - 1]
+        for index, basket in enumerate(seeks.tolist()):
+            if basket:
+                seeks[index], sizes[index] = placed[basket - 1]

@@ -265,11 +265,19 @@ class TreeWalker:
             raise ValueError(msg)
 
 
-def tree_zip_bytes(data: Sequence[int] | bytes | bytearray, class_name: str) -> int | None:
-    """Position of TTree::fZipBytes, or None where the tree is too old to have it as an integer."""
+def tree_zip_bytes(data: Sequence[int] | bytes | bytearray, headers: int) -> int | None:
+    """Position of TTree::fZipBytes, or None where the tree is too old to have it as an integer.
+
+    Parameters
+    ----------
+    data : bytes
+        The object.
+    headers : int
+        Classes derived from TTree whose headers stand in front of it.
+    """
     raw = bytes(data[:4096])
     try:
-        position = 0 if class_name == "TTree" else 6
+        position = 6 * headers
         (version,) = _U2.unpack_from(raw, position + 4)
         if version < 16:
             return None
@@ -283,9 +291,11 @@ def tree_zip_bytes(data: Sequence[int] | bytes | bytearray, class_name: str) -> 
 
 
 def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tuple[int, int]]:
-    """Offset and size of all baskets that a streamed tree names."""
+    """Offset and size of all baskets in its file that a streamed tree names."""
     out: list[tuple[int, int]] = []
     for branch in branches:
+        if branch.file_name:
+            continue
         count = max(min(branch.write_basket, branch.max_baskets), 0)
         seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
         sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()

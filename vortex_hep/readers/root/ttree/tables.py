@@ -142,7 +142,7 @@ def build_tables(plans: Sequence[BranchPlan]) -> tuple[TableSpec, ...]:
     counters: dict[str, str] = {}
     nested: dict[str, tuple[str, str]] = {}
     for plan in plans:
-        if plan.kind in (layout.NONE, layout.STORED):
+        if not plan.has_columns:
             continue
         if plan.kind == layout.BYTES:
             members.setdefault(plan.table, []).append(

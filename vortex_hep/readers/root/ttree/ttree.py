@@ -111,7 +111,7 @@ class TTreeSource:
         while True:
             plan = self.plans[number]
             digest = xxhash.xxh3_128()
-            if plan.kind in (layout.NONE, layout.STORED):
+            if not plan.has_columns:
                 return b""
             try:
                 for ref in plan.baskets:
@@ -149,7 +149,7 @@ class TTreeSource:
         for name in sorted((wanted or set()) - set(known)):
             msg = f"no column {name!r}"
             raise NotFoundError(msg, path=self._reader.path, tree=self.name)
-        plans = [plan for plan in self.plans if plan.kind not in (layout.NONE, layout.STORED)]
+        plans = [plan for plan in self.plans if plan.has_columns]
         if wanted is not None:
             plans = list({id(p): p for p in map(known.__getitem__, sorted(wanted))}.values())
             plans.sort(key=lambda plan: plan.number)
@@ -289,7 +289,7 @@ class TTreeSource:
     def complete_log(self) -> None:
         """Decode, and so check, every basket that no :meth:`read` has touched yet."""
         for plan in self.plans:
-            if plan.kind in (layout.NONE, layout.STORED):
+            if not plan.has_columns:
                 continue
             for ref in self.log.missing(plan.number):
                 self._decode(plan, ref, None)

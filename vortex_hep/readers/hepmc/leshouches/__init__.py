@@ -1,0 +1,1 @@
+"""Les Houches events: the blocks ``<event>`` of their text as rows, and back."""
