@@ -183,3 +183,18 @@ def test_layout_that_a_later_basket_contradicts(example_file, tmp_path, monkeypa
     vortex_hep.compress_file(example_file, again, model=Model({}), effort="fast")
     assert calls == ["Events", "settle", "Events", "Runs"]
     assert again.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["LZMA", "ZLIB", "ZSTD", "LZ4"])
+def test_a_restored_file_is_compressed_as_its_original(tmp_path, how):
+    source, archive = tmp_path / "in.root", tmp_path / "in.vxc"
+    with uproot.recreate(source, compression=getattr(uproot, how)(4)) as file:
+        file["t"] = {"x": np.random.default_rng(1).integers(0, 9, 5000)}
+    vortex_hep.compress_file(source, archive, model=vortex_hep.Model({}))
+    for number, (choice, code) in enumerate([(None, None), ("lzma:3", 203), ("none", 0)]):
+        out = tmp_path / f"{number}.root"
+        vortex_hep.restore(archive, out, compression=choice)
+        with uproot.open(out) as back, uproot.open(source) as first:
+            assert back.file.fCompress == (first.file.fCompress if code is None else code)
+        assert vortex_hep.verify(archive, against=out).ok
+    assert (tmp_path / "0.root").stat().st_size <= source.stat().st_size

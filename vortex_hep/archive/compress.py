@@ -24,8 +24,8 @@ from vortex_hep.core.options import (
     thread_count,
     tree_names,
 )
-from vortex_hep.core.progress import ProgressLike, progress_of
 from vortex_hep.core.schema import FileSource, TreeSource
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.errors import (
     LayoutError,
     OutputError,

@@ -15,8 +15,8 @@ from vortex_hep.archive.remainder import Remainder
 from vortex_hep.codec.container.container import KIND_ARCHIVE, KIND_WEIGHTS, ContainerReader
 from vortex_hep.codec.container.container_format import kind_with_article
 from vortex_hep.core import storage
+from vortex_hep.core.conversions import Conversion
 from vortex_hep.core.options import thread_count
-from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import (
     ChangedError,
     CorruptionError,
@@ -28,7 +28,7 @@ from vortex_hep.errors import (
 from vortex_hep.models.find import find_model, model_of
 from vortex_hep.models.model import Model
 from vortex_hep.nn.coding.engine import get_engine
-from vortex_hep.readers.kinds import column_values
+from vortex_hep.readers.kinds import conversions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -201,7 +201,7 @@ class Handle:
         self.path = str(self.reader.path)
         self._given = given
         self._model: Model | None = None
-        self._values: Mapping[str, Mapping[str, ColumnValues]] | None = None
+        self._values: Mapping[str, Mapping[str, Conversion]] | None = None
         try:
             self._check_kind()
             self.named_model = self.described("model", (dict, type(None)))
@@ -256,7 +256,7 @@ class Handle:
         """
         return Remainder(lambda: self.reader, self.described("remainder", list, []), self.path)
 
-    def values(self, tree: str) -> Mapping[str, ColumnValues]:
+    def values(self, tree: str) -> Mapping[str, Conversion]:
         """How columns of a tree, named as users know it, become values, where they do not as is.
 
         Raises
@@ -267,7 +267,7 @@ class Handle:
         if self._values is None:
             kind = str(self.described("source", dict, {}).get("kind"))
             try:
-                self._values = column_values(kind, self.remainder())
+                self._values = conversions(kind, self.remainder())
             except VortexError as error:
                 error.path = error.path or self.path
                 raise

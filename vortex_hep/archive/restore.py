@@ -15,9 +15,10 @@ from vortex_hep.archive.archive import Archive
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.core import storage
 from vortex_hep.core.options import checked_options
-from vortex_hep.core.progress import Progress, ProgressLike, progress_of
+from vortex_hep.core.progress import Progress
 from vortex_hep.core.schema import Cluster
 from vortex_hep.core.storage.atomic import output_error
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.errors import CorruptionError, MissingError, OutputError, UnsupportedFeatureError
 from vortex_hep.models.find import ModelLike
 

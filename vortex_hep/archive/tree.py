@@ -11,9 +11,9 @@ from vortex_hep.archive.handle import Handle
 from vortex_hep.archive.metadata import unpack_clusters, unpack_names, unpack_tables
 from vortex_hep.archive.view import ArchiveBranch, Filter, TreeView
 from vortex_hep.core import arrays as build
+from vortex_hep.core.conversions import Conversion
 from vortex_hep.core.schema import Cluster, Member, TableData
 from vortex_hep.core.text import fault_of
-from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import CorruptionError, VortexError
 from vortex_hep.models.model import CHUNK_TABLE
 from vortex_hep.nn.coding.treecoder import DecodedTable, TreeDecoder
@@ -73,11 +73,11 @@ class ArchiveTree(TreeView):
             for name in (self._decoder_now().needed(wanted) if wanted else ())
         }
 
-    def column_values(self) -> Mapping[str, ColumnValues]:
-        """How columns become values; see :meth:`TreeView.column_values`."""
+    def conversions(self) -> Mapping[str, Conversion]:
+        """How columns become values; see :meth:`TreeView.conversions`."""
         return self._handle.values(self.name)
 
-    def member_values(self, name: str) -> Mapping[str, ColumnValues]:
+    def member_conversions(self, name: str) -> Mapping[str, Conversion]:
         """How columns of one of the trees that are joined here become values."""
         return self._handle.values(name)
 
@@ -317,9 +317,9 @@ class MemberTree(TreeView):
             for table, data in whole.items()
         }
 
-    def column_values(self) -> Mapping[str, ColumnValues]:
-        """How columns become values; see :meth:`TreeView.column_values`."""
-        return self._tree.member_values(self.name)
+    def conversions(self) -> Mapping[str, Conversion]:
+        """How columns become values; see :meth:`TreeView.conversions`."""
+        return self._tree.member_conversions(self.name)
 
     def raw_bytes(self, names: Sequence[str]) -> int:
         """Bytes of branches as values; see :meth:`TreeView.raw_bytes`."""

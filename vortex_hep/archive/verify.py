@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from vortex_hep.archive.archive import Archive
 from vortex_hep.archive.archive import open as open_archive
 from vortex_hep.archive.report import VerifyReport
 from vortex_hep.core.options import checked_options
-from vortex_hep.core.progress import ProgressLike, Task, progress_of
+from vortex_hep.core.progress import Task
 from vortex_hep.core.schema import Cluster, FileSource, TreeSource, Unread
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.models.find import ModelLike
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class _AsSource:
     def __init__(self, archive: Archive, task: Task) -> None:
         self.path = archive.path
         self.kind = str(archive.source.get("kind"))
-        self.trees = {
+        self.trees: Mapping[str, TreeSource] = {
             name: cast("TreeSource", _Watched(tree, task)) for name, tree in archive.coded.items()
         }
         self.remainder = archive.remainder

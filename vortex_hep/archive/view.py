@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from vortex_hep.core import arrays as build
+from vortex_hep.core.conversions import Conversion, may_differ
 from vortex_hep.core.options import checked_options
 from vortex_hep.core.schema import Cluster, ColumnSpec, TableSpec
 from vortex_hep.core.sizes import byte_count
 from vortex_hep.core.text import html_table, near_misses, plural
-from vortex_hep.core.values import ColumnValues, may_differ
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 
 #: What to do about a tree or branch that is kept as bytes.
@@ -115,11 +115,11 @@ class TreeView(ABC):
             As in :meth:`arrays`.
         """
 
-    def column_values(self) -> Mapping[str, ColumnValues]:
+    def conversions(self) -> Mapping[str, Conversion]:
         """How columns become values, where they are not values as they are."""
         return {}
 
-    def read_values(
+    def read_converted(
         self, start: int, stop: int, columns: Sequence[str], others: Sequence[str] = ()
     ) -> Cluster:
         """Read entries as tables of values.
@@ -138,23 +138,23 @@ class TreeView(ABC):
         NotFoundError, CorruptionError, ModelMismatchError
             As in :meth:`arrays`.
         """
-        self._check_values(columns)
+        self._check_conversions(columns)
         found = self.read(start, stop, list(dict.fromkeys([*columns, *others])))
-        return self._as_values(found, columns)
+        return self._converted(found, columns)
 
-    def _values_of(self, names: Sequence[str]) -> dict[str, ColumnValues]:
+    def _conversions_of(self, names: Sequence[str]) -> dict[str, Conversion]:
         some = [n for n in names if may_differ(self._spec(n))]
         # What decides is in the remainder, which is not read for nothing.
-        known = self.column_values() if some else {}
+        known = self.conversions() if some else {}
         return {n: known[n] for n in some if n in known}
 
-    def _check_values(self, names: Sequence[str]) -> None:
-        for name, values in self._values_of(names).items():
+    def _check_conversions(self, names: Sequence[str]) -> None:
+        for name, values in self._conversions_of(names).items():
             if values.refusal:
                 values.of(np.zeros(0), path=self.path, tree=self.name, branch=name)
 
-    def _as_values(self, cluster: Cluster, names: Sequence[str]) -> Cluster:
-        for name, values in self._values_of(names).items():
+    def _converted(self, cluster: Cluster, names: Sequence[str]) -> Cluster:
+        for name, values in self._conversions_of(names).items():
             data = cluster[self._table_of[name].name]
             column = np.asarray(data.columns[name])
             data.columns[name] = values.of(
@@ -220,7 +220,7 @@ class TreeView(ABC):
         NotFoundError
             There is no such branch.
         """
-        cluster = self._as_values(build.empty_cluster(self.tables), names)
+        cluster = self._converted(build.empty_cluster(self.tables), names)
         placed = {n: (self._spec(n), self._table_of[n], cluster) for n in names}
         tables = {t.name: t for t in self.tables}
         return build.assemble(placed, 0, "ak", tables=tables)
@@ -285,7 +285,7 @@ class TreeView(ABC):
         start, stop = self.entry_range(entry_start, entry_stop)
         tables = {t.name: t for t in self.tables}
         counts = [c for n in names for _, c in build.lists_above(self._table_of[n], tables)]
-        columns = self.read_values(start, stop, names, counts)
+        columns = self.read_converted(start, stop, names, counts)
         placed = {n: (self._specs[n], self._table_of[n], columns) for n in names}
         return build.assemble(placed, stop - start, library, tables=tables)
 
@@ -367,7 +367,7 @@ class TreeView(ABC):
         """
         if expressions is None:
             found = self.keys(filter_name=filter_name)
-            refused = {n for n, v in self._values_of(found).items() if v.refusal}
+            refused = {n for n, v in self._conversions_of(found).items() if v.refusal}
             return [n for n in found if n not in refused]
         names = [expressions] if isinstance(expressions, str) else list(expressions)
         for name in names:

@@ -30,7 +30,8 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.site.site import Site
 from vortex_hep.batch.states import State
 from vortex_hep.core import storage
-from vortex_hep.core.progress import Progress, ProgressLike, progress_of
+from vortex_hep.core.progress import Progress
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
     OutputError,

@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         check_stdout(archive=True)
     if len(items) == 1 and items[0].error is None:
         _check_output(args, items[0])
-    work = _Work(args, items, load_model(args.model))
+    work = _Compressing(args, items, load_model(args.model))
     return run_each(args, items, work.compress)
 
 
@@ -196,7 +196,7 @@ def _show_forecast(args: argparse.Namespace, item: Item, model: Any) -> None:
         print(f"{item.source}: {_forecast(args, source, model)}", flush=True)
 
 
-class _Work:
+class _Compressing:
     """Compresses the files of one command, with one model."""
 
     def __init__(self, args: argparse.Namespace, items: list[Item], model: Any) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from vortex_hep.cli.common.many import Item, add_recursive, found_items, run_each
 from vortex_hep.cli.common.options import ARCHIVE_SUFFIX, add_command
-from vortex_hep.core.schema import Unread
 from vortex_hep.core.text import format_bytes, format_ratio, format_table, plural
 
 DESCRIPTION = """\
@@ -101,6 +100,8 @@ def archive_text(details: dict[str, Any], *, columns: bool) -> str:
     columns : bool
         Whether to list every column under its table.
     """
+    from vortex_hep.core.schema import Unread
+
     model = details["model"]
     if model["sha256"] is None:
         model_text = "none"

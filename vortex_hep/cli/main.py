@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from vortex_hep.cli import (
     bench,
+    completion,
     compress,
     compress_weights,
     decompress,
@@ -14,7 +15,7 @@ from vortex_hep.cli import (
     evaluate,
     example,
     info,
-    shell,
+    man,
     train,
     verify,
 )
@@ -70,7 +71,8 @@ COMMANDS = (
     jobs,
     example,
     demo,
-    shell,
+    completion,
+    man,
 )
 
 
@@ -80,8 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
-    # The demo runs other commands, and gets from here what parses them.
-    parser.set_defaults(program=PROGRAM, parse=parser.parse_args)
+    # The demo runs other commands, and gets from here what parses them; completion and manual pages
+    # are made of it.
+    parser.set_defaults(program=PROGRAM, parse=parser.parse_args, whole=parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND [options]", required=True)
     for module in COMMANDS:
         module.register(commands)

@@ -123,5 +123,5 @@ def checked_options(
 
 def checked_fields(kind: type[T]) -> type[T]:
     """Let a class that holds options say which there are; see :func:`checked_options`."""
-    kind.__init__ = checked_options(kind.__init__)  # type: ignore[misc]
+    kind.__init__ = checked_options(kind.__init__)  # type: ignore[method-assign]
     return kind

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, TypeAlias
-
-from vortex_hep.errors import UnsupportedTypeError
+from typing import Protocol
 
 
 class Task(Protocol):
@@ -99,33 +97,3 @@ class SilentProgress:
 
 #: Shared silent instance; it holds no state.
 SILENT: Progress = SilentProgress()
-
-#: What calls take as ``progress``: True shows it on standard error, False and None nowhere.
-ProgressLike: TypeAlias = Progress | bool | None
-
-
-def progress_of(progress: ProgressLike) -> Progress:
-    """Give the progress that a caller asks for.
-
-    Raises
-    ------
-    UnsupportedTypeError
-        It is something else.
-
-    Examples
-    --------
-    >>> progress_of(None) is progress_of(False) is SILENT
-    True
-    """
-    if progress is None or progress is False:
-        return SILENT
-    if progress is True:
-        from vortex_hep.core.terminal import terminal_progress
-
-        return terminal_progress()
-    if not hasattr(progress, "task"):
-        raise UnsupportedTypeError(
-            f"progress must be True, False or a Progress, not {type(progress).__name__}",
-            hint="True shows bars on standard error",
-        )
-    return progress

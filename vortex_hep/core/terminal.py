@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
-from vortex_hep.core.progress import Progress, Task
+from vortex_hep.core.progress import SILENT, Progress, Task
 from vortex_hep.core.text import format_bytes, format_duration
+from vortex_hep.errors import UnsupportedTypeError
 
 #: Seconds between two lines of one task where no bar can be drawn: the first comes soon, so that
 #: one knows how long it will take; a later one when a third of the time so far has passed again, or
@@ -131,3 +132,32 @@ def _interval(seconds: float) -> float:
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+#: What calls take as ``progress``: True shows it on standard error, False and None nowhere.
+ProgressLike: TypeAlias = Progress | bool | None
+
+
+def progress_of(progress: ProgressLike) -> Progress:
+    """Give the progress that a caller asks for.
+
+    Raises
+    ------
+    UnsupportedTypeError
+        It is something else.
+
+    Examples
+    --------
+    >>> progress_of(None) is progress_of(False) is SILENT
+    True
+    """
+    if progress is None or progress is False:
+        return SILENT
+    if progress is True:
+        return terminal_progress()
+    if not hasattr(progress, "task"):
+        raise UnsupportedTypeError(
+            f"progress must be True, False or a Progress, not {type(progress).__name__}",
+            hint="True shows bars on standard error",
+        )
+    return progress

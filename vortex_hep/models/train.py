@@ -24,8 +24,9 @@ from vortex_hep.core.options import (
     thread_count,
     tree_names,
 )
-from vortex_hep.core.progress import Progress, ProgressLike, progress_of
+from vortex_hep.core.progress import Progress
 from vortex_hep.core.schema import FileSource, TreeSource, VarBytes
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.errors import NotFoundError, UnsupportedTypeError
 from vortex_hep.models.find import model_of
 from vortex_hep.models.model import Model

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from vortex_hep.core.conversions import Conversion
 from vortex_hep.core.schema import Cluster, FileSource
 from vortex_hep.core.storage.identity import Identity
-from vortex_hep.core.values import ColumnValues
 
 #: Module of each kind of source (``FileSource.kind``), as archives name it.
 KINDS = {
@@ -125,9 +125,7 @@ def kind_module(kind: str) -> KindModule:
     return cast("KindModule", importlib.import_module(KINDS[kind]))
 
 
-def column_values(
-    kind: str, blobs: Mapping[str, bytes]
-) -> Mapping[str, Mapping[str, ColumnValues]]:
+def conversions(kind: str, blobs: Mapping[str, bytes]) -> Mapping[str, Mapping[str, Conversion]]:
     """How columns become values, by tree and column, where they are not values as they are.
 
     Parameters
@@ -143,8 +141,8 @@ def column_values(
     """
     if kind not in _VALUES:
         return {}
-    found = importlib.import_module(_VALUES[kind]).column_values(blobs)
-    return cast("Mapping[str, Mapping[str, ColumnValues]]", found)
+    found = importlib.import_module(_VALUES[kind]).conversions(blobs)
+    return cast("Mapping[str, Mapping[str, Conversion]]", found)
 
 
 def unit_of(kind: str) -> str:

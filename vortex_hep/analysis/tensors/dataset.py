@@ -231,7 +231,7 @@ class ArchiveDataset(IterableDataset[Batch]):
         for name in self._trees:
             wanted = {n: c for n, c in self._columns.items() if c.tree == name}
             branches = [c.spec.name for c in wanted.values()]
-            cluster = archive[name].read_values(start, stop, branches)
+            cluster = archive[name].read_converted(start, stop, branches)
             for full, column in wanted.items():
                 table = cluster[column.table]
                 # None of them is text, so all are arrays.
@@ -336,7 +336,7 @@ def _dtype_of(tree: TreeView, column: _Column) -> np.dtype[Any] | None:
     if column.spec.dtype == VARBYTES:
         return None
     name = column.spec.name
-    return np.asarray(tree.read_values(0, 0, [name])[column.table].columns[name]).dtype
+    return np.asarray(tree.read_converted(0, 0, [name])[column.table].columns[name]).dtype
 
 
 def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -15,8 +15,9 @@ from vortex_hep.batch.site.clients import client_of
 from vortex_hep.batch.states import Reason, reason_of
 from vortex_hep.batch.worker.modelbytes import model_bytes
 from vortex_hep.core import storage
-from vortex_hep.core.progress import Progress, ProgressLike, progress_of
+from vortex_hep.core.progress import Progress
 from vortex_hep.core.storage.failures import output_error
+from vortex_hep.core.terminal import ProgressLike, progress_of
 from vortex_hep.core.text import one_line
 from vortex_hep.errors import (
     OutputError,

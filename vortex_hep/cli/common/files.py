@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from vortex_hep.cli.common.options import STDIO, default_output
-from vortex_hep.core import storage
 from vortex_hep.errors import OutputError, SourceError
 
 
 def is_folder(path: str) -> bool:
     """Whether an output is a folder: it is there, or its name ends in a slash."""
+    from vortex_hep.core import storage
+
     return path.endswith("/") or (not storage.is_url(path) and Path(path).is_dir())
 
 
 def out_path(source: str, given: str | None, suffix: str) -> str:
     """The output for one source: as given, inside a folder as given, or named after the source."""
+    from vortex_hep.core import storage
+
     if given is None:
         return default_output(source, suffix)
     if is_folder(given):
@@ -49,6 +52,8 @@ def check_new(
     OutputError
         If ``path`` exists and may not be replaced, or its folder does not exist.
     """
+    from vortex_hep.core import storage
+
     storage.check_distinct(path, *inputs)
     if model is not None:
         storage.check_distinct(path, model, what="the model")
@@ -65,6 +70,8 @@ def check_new(
 
 def make_parent(path: str, given: str | None) -> None:
     """Make the folder of an output that goes into a folder which the user named."""
+    from vortex_hep.core import storage
+
     if given is not None and given != path:
         storage.make_folder(storage.parent(path))
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from vortex_hep.cli.common.files import is_folder
 from vortex_hep.cli.common.options import STDIO, default_output
 from vortex_hep.cli.common.running import exit_code_of
-from vortex_hep.core import storage
-from vortex_hep.core.storage.paths import same_file_key
 from vortex_hep.core.text import format_table, one_line, plural
 from vortex_hep.errors import SourceError, VortexError
 
@@ -69,6 +67,8 @@ def found_items(
     suffixes : sequence of str, optional
         Of files that are taken from folders; those of ROOT, HDF5 and HepMC files by default.
     """
+    from vortex_hep.core import storage
+
     items: list[Item] = []
     for source in sources:
         try:
@@ -79,6 +79,8 @@ def found_items(
 
 
 def _found(source: str, *, recursive: bool, suffixes: Sequence[str] | None) -> list[Item]:
+    from vortex_hep.core import storage
+
     if source == STDIO:
         return [Item(source, "stdin")]
     if storage.is_url(source):
@@ -117,6 +119,8 @@ def placed(items: Sequence[Item], output: str | None, suffix: str) -> list[Item]
     >>> [item.output for item in placed(two, None, ".vxc")]
     ['x.root.vxc', 'x.h5.vxc']
     """
+    from vortex_hep.core import storage
+
     if output is not None and not is_folder(output) and len(items) == 1:
         return [replace(items[0], output=output)]
     names = [item.source if output is None else item.relative for item in items]
@@ -149,6 +153,8 @@ def with_suffix(output: str, suffix: str, given: str | None) -> str:
     >>> with_suffix("o/x.vxc", ".root", "o/"), with_suffix("x.root.vxc", ".root", None)
     ('o/x.root', 'x.root')
     """
+    from vortex_hep.core import storage
+
     if given is not None and storage.is_url(output):
         name = with_suffix(storage.name(output), suffix, None)
         return storage.join(storage.parent(output), name)
@@ -158,6 +164,8 @@ def with_suffix(output: str, suffix: str, given: str | None) -> str:
 
 def check_outputs(args: argparse.Namespace, items: Sequence[Item]) -> None:
     """Refuse a command line that asks for two outputs of one name."""
+    from vortex_hep.core.storage.paths import same_file_key
+
     if args.output is not None and len(items) > 1 and not is_folder(args.output):
         args.usage_error(
             "several inputs would be written to one output: -o needs a folder, such as"

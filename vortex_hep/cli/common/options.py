@@ -19,7 +19,7 @@ STDIO = "-"
 class Parser(argparse.ArgumentParser):
     """A parser that says what a misspelt command, option or choice may have meant."""
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, as the base class does; wrong options are told by the command they stand in."""
         found, rest = self.parse_known_args(args, namespace)
         if rest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vortex_hep.core.progress import Progress, progress_of
+from vortex_hep.core.progress import Progress
+from vortex_hep.core.terminal import progress_of
 
 
 def progress_for(*, quiet: bool) -> Progress:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from h5py import h5d, h5t
 
+from vortex_hep.core.conversions import Conversion
 from vortex_hep.core.schema import Array
-from vortex_hep.core.values import ColumnValues
 from vortex_hep.errors import CorruptionError
 from vortex_hep.readers.hdf5.chunks.recordtype import (
     COMPLEX,
@@ -33,7 +33,7 @@ _BITFIELDS = (
 )  # fmt: skip
 
 
-def column_values(blobs: Mapping[str, bytes]) -> dict[str, dict[str, ColumnValues]]:
+def conversions(blobs: Mapping[str, bytes]) -> dict[str, dict[str, Conversion]]:
     """Find the columns whose values are not their items.
 
     Parameters
@@ -43,7 +43,7 @@ def column_values(blobs: Mapping[str, bytes]) -> dict[str, dict[str, ColumnValue
 
     Returns
     -------
-    dict of str to dict of str to ColumnValues
+    dict of str to dict of str to Conversion
         By tree and column.
 
     Raises
@@ -51,7 +51,7 @@ def column_values(blobs: Mapping[str, bytes]) -> dict[str, dict[str, ColumnValue
     CorruptionError
         The remainder is not that of an HDF5 file.
     """
-    out: dict[str, dict[str, ColumnValues]] = {}
+    out: dict[str, dict[str, Conversion]] = {}
     plan = read_plan(blobs)
     with skeleton_file(blobs) as file:
         for planned in plan.datasets:
@@ -70,7 +70,7 @@ def column_values(blobs: Mapping[str, bytes]) -> dict[str, dict[str, ColumnValue
     return out
 
 
-def values_of(part: ElementPart) -> ColumnValues | None:
+def values_of(part: ElementPart) -> Conversion | None:
     """How items of a part become values; None where they are values as they are.
 
     Parameters
@@ -80,7 +80,7 @@ def values_of(part: ElementPart) -> ColumnValues | None:
     """
     type_id = part.type_id
     if type_id.get_class() == h5t.REFERENCE:
-        return ColumnValues(
+        return Conversion(
             refusal=f"{part.typename} is a reference into the file, which vortex_hep.h5 follows"
         )
     try:
@@ -96,7 +96,7 @@ def values_of(part: ElementPart) -> ColumnValues | None:
         convert_items(np.zeros((1, type_id.get_size()), np.uint8), type_id, wanted)
     except (OSError, TypeError, ValueError, KeyError) as error:
         text = " ".join(str(error).split())
-        return ColumnValues(refusal=f"{part.typename} is no type that h5py reads: {text}")
+        return Conversion(refusal=f"{part.typename} is no type that h5py reads: {text}")
     return _converted(part, wanted, dtype)
 
 
@@ -120,7 +120,7 @@ def _item_axes(part: ElementPart, column: Array) -> tuple[int, ...]:
     return column.shape if single else column.shape[:-1]
 
 
-def _viewed(part: ElementPart, dtype: Any) -> ColumnValues:
+def _viewed(part: ElementPart, dtype: Any) -> Conversion:
     big = part.type_id.dtype.byteorder == ">" and part.dtype == "|u1"
 
     def view(column: Array) -> Array:
@@ -129,10 +129,10 @@ def _viewed(part: ElementPart, dtype: Any) -> ColumnValues:
         found: Array = flat.view(dtype.newbyteorder(">") if big else dtype).reshape(shape)
         return found.astype(dtype) if big else found
 
-    return ColumnValues(view)
+    return Conversion(view)
 
 
-def _converted(part: ElementPart, wanted: Any, dtype: Any) -> ColumnValues:
+def _converted(part: ElementPart, wanted: Any, dtype: Any) -> Conversion:
     type_id, width = part.type_id, np.dtype(part.dtype).itemsize
     size = type_id.get_size()
 
@@ -147,4 +147,4 @@ def _converted(part: ElementPart, wanted: Any, dtype: Any) -> ColumnValues:
             out[at : at + _STEP] = np.ascontiguousarray(made).reshape(-1).view(dtype)
         return out.reshape(_item_axes(part, column))
 
-    return ColumnValues(convert)
+    return Conversion(convert)

@@ -65,7 +65,8 @@ def restore_root(
     Notes
     -----
     The file's header names the compression that was asked for, or the original's. Every basket
-    holds the same entries as before, and its uncompressed bytes are the same. A basket written beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
+    holds the same entries as before, and its uncompressed bytes are the same. A basket written
+    beyond 2 GB gets a 64-bit key, whose length its entry offsets count.
     """
     how = Compression.parse(compression)
     skeleton = read_blobs(blobs if isinstance(blobs, Mapping) else dict(blobs))

@@ -281,8 +281,8 @@ def _clear(record: TreeRecord) -> bytes:
         nbytes = sum(ref.nbytes for ref in free)
         zipped += nbytes
         total = sum(int(tree.log.totals[tree.log.row(plan.number, ref)]) for ref in free)
-        number_at(data, branch.at_zip_bytes)[0] -= nbytes
-        number_at(data, branch.at_tot_bytes)[0] -= total
+        number_at(data, branch.at_zip_bytes, branch.total_dtype)[0] -= nbytes
+        number_at(data, branch.at_tot_bytes, branch.total_dtype)[0] -= total
         table(data, branch, "bytes")[:] = 0
         seeks = table(data, branch, "seek")
         seeks[:] = 0
@@ -308,7 +308,8 @@ def _xor_entries(data: bytearray, branches: Sequence[StreamedBranch], *, reverse
     """XOR each fBasketEntry with the one before it, where they are of one length."""
     pairs = list(itertools.pairwise(branches))
     for before, after in reversed(pairs) if reverse else pairs:
-        if before.max_baskets == after.max_baskets:
+        alike = before.entry_dtype == after.entry_dtype
+        if alike and before.max_baskets == after.max_baskets:
             entries = table(data, after, "entry")
             entries[:] ^= table(data, before, "entry")
 

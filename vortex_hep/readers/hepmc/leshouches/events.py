@@ -29,7 +29,7 @@ PARTICLE = (
 )  # fmt: skip
 #: ``version`` of a layout that is one of Les Houches events.
 VERSION = 1
-_LINES = 4000
+_LINES = 1500
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from vortex_hep.core.schema import ColumnSpec
@@ -27,6 +28,7 @@ from vortex_hep.readers.hepmc.text import tokens as plain_tokens
 
 #: All types there are.
 KIND = re.compile(r"int:<i[48]|\+?(?:[eEfF]:[0-9]{1,2}|p:0)|num|text")
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,17}")
 _FIELD = re.compile(rb"( *)([^ ]+)")
 _POINT = re.compile(rb"[-+]?[0-9]*\.([0-9]*)([eE][-+][0-9]{2,3})?")
 _MOST_DIGITS = 30
@@ -43,47 +45,79 @@ def columns(kind: str, name: str) -> list[ColumnSpec]:
 
 def read(kind: str, token: bytes) -> tuple[Any, ...] | None:
     """Values of a token, one per column; None if it is not of that type."""
-    if kind.startswith("int") or kind in ("num", "text"):
-        found = plain_tokens.read(kind, token)
-        return None if found is None else found[:-1]
-    try:
-        value = float(token)
-    except ValueError:
-        return None
-    return (value,) if math.isfinite(value) and write(kind, (value,)) == token else None
+    return reader_of(kind)(token)
 
 
 def write(kind: str, values: Sequence[Any]) -> bytes:
     """Text of a token from its columns' values; the inverse of :func:`read`."""
-    if kind.startswith("int") or kind in ("num", "text"):
-        return plain_tokens.write(kind, values)
-    value, plus = values[0], kind.startswith("+")
+    return writer_of(kind)(values)
+
+
+@cache
+def reader_of(kind: str) -> Callable[[bytes], tuple[Any, ...] | None]:
+    """What :func:`read` does with tokens of a type."""
+    if kind.startswith("int"):
+        most = 1 << 31 if kind == "int:<i4" else 1 << 63
+
+        def integer(token: bytes) -> tuple[Any, ...] | None:
+            value = int(token) if _INTEGER.fullmatch(token) else most
+            return (value,) if abs(value) < most else None
+
+        return integer
+    if kind in ("num", "text"):
+
+        def plain(token: bytes) -> tuple[Any, ...] | None:
+            found = plain_tokens.read(kind, token)
+            return None if found is None else found[:-1]
+
+        return plain
+    printed = writer_of(kind)
+
+    def number(token: bytes) -> tuple[Any, ...] | None:
+        try:
+            values = (float(token),)
+        except ValueError:
+            return None
+        return values if printed(values) == token else None
+
+    return number
+
+
+@cache
+def writer_of(kind: str) -> Callable[[Sequence[Any]], bytes]:
+    """What :func:`write` does with values of a type."""
+    if kind.startswith("int"):
+        return lambda values: b"%d" % values[0]
+    if kind in ("num", "text"):
+        return partial(plain_tokens.write, kind)
+    plus = "+" if kind.startswith("+") else ""
     letter, _, digits = kind.lstrip("+").partition(":")
     if letter == "F":
-        text = _fortran(value, int(digits))
-    elif letter == "p":
-        text = f"{value:.0f}."
-    else:
-        text = f"{value:.{int(digits)}{letter}}"
-    return (f"+{text}" if plus and not text.startswith("-") else text).encode()
+        return lambda values: _fortran(values[0], int(digits), plus)
+    form = f"%{plus}.0f." if letter == "p" else f"%{plus}.{digits}{letter}"
+    form_bytes = form.encode()
+    return lambda values: form_bytes % values[0]
 
 
-def _fortran(value: float, digits: int) -> str:
+def _fortran(value: float, digits: int, plus: str) -> bytes:
     mantissa, _, exponent = f"{abs(value):.{digits - 1}e}".partition("e")
-    sign = "-" if math.copysign(1, value) < 0 else ""
+    if not exponent:
+        return b""
+    sign = "-" if math.copysign(1, value) < 0 else plus
     power = int(exponent) + 1 if value else 0
-    return f"{sign}0.{mantissa.replace('.', '')}E{power:+03d}"
+    return f"{sign}0.{mantissa.replace('.', '')}E{power:+03d}".encode()
 
 
 def infer(found: Sequence[bytes]) -> str:
     """Return the narrowest type that all of the tokens (at least one) are of, or nearly all."""
     kinds = ["int:<i4", "int:<i8", *_doubles(found), "num"]
-    hits = {k: sum(read(k, t) is not None for t in found) for k in kinds}
-    for share in (1.0, _NEARLY):
-        for kind in kinds:
-            if hits[kind] >= share * len(found):
-                return kind
-    return "text"
+    hits = {}
+    for kind in kinds:
+        of_kind = reader_of(kind)
+        hits[kind] = sum(of_kind(t) is not None for t in found)
+        if hits[kind] == len(found):
+            return kind
+    return next((k for k in kinds if hits[k] >= _NEARLY * len(found)), "text")
 
 
 def _doubles(found: Sequence[bytes]) -> Iterable[str]:
@@ -127,19 +161,20 @@ class LineStyle:
         found = [m[2] for m in _FIELD.finditer(line)]
         if len(found) != len(self.kinds):
             return None
-        values = [read(k, t) for k, t in zip(self.kinds, found, strict=True)]
+        values = [reader_of(k)(t) for k, t in zip(self.kinds, found, strict=True)]
         known = [v for v in values if v is not None]
         return known if len(known) == len(values) and self.spaced(found) == line else None
 
     def join(self, values: Iterable[Sequence[Any]]) -> bytes:
         """Put a line together; the inverse of :meth:`split`."""
-        return self.spaced([write(k, v) for k, v in zip(self.kinds, values, strict=True)])
+        return self.spaced([writer_of(k)(v) for k, v in zip(self.kinds, values, strict=True)])
 
     def spaced(self, found: Sequence[bytes]) -> bytes:
         """Tokens with their blanks."""
-        out = []
-        for token, (gap, width) in zip(found, self.places, strict=True):
-            out.append(token.rjust(width) if width > len(token) else b" " * gap + token)
+        out = [
+            token.rjust(width) if width > len(token) else b" " * gap + token
+            for token, (gap, width) in zip(found, self.places, strict=True)
+        ]
         return b"".join(out) + self.end.encode("latin-1")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _MOST_KEYS = 512
 _MOST_SHAPES = 256
 #: Lines of more tokens end in a list.
 _MOST_TOKENS = 24
+#: The part of the momenta from which on it is many that are printed in another way.
+_MANY_ODD = 0.1
 _SCIENTIFIC = re.compile(rb"-?[0-9](?:\.([0-9]+))?e[+-][0-9]+")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.]+")
 
@@ -46,7 +49,10 @@ def infer_layout(version: int, crlf: bool, texts: Sequence[bytes]) -> TextLayout
     stops = np.cumsum([len(t) for t in texts], dtype=np.int64)
     starts = stops - np.array([len(t) for t in texts], np.int64)
     heads = find_heads(text, starts, stops)
-    layout = TextLayout(version, crlf, *_styles(version, texts), dialect=dialect)
+    styles = _styles(version, texts)
+    if _many_odd(version, texts, styles[0]):
+        dialect = replace(dialect, values=True)
+    layout = TextLayout(version, crlf, *styles, dialect=dialect)
     _find_keys(layout, text, heads)
     return layout
 
@@ -66,6 +72,23 @@ def _styles(version: int, texts: Sequence[bytes]) -> tuple[Style, Style, Style]:
         angles = Style(16, bare=False)
         return _style(particles, 4, 9), angles, _style(vertices, 5, 9)
     return _style(particles, 3, 8), _style(particles, 9, 11), _style(vertices, 3, 7)
+
+
+def _many_odd(version: int, texts: Sequence[bytes], style: Style) -> bool:
+    """Whether many momenta of some events are printed in another way than their style."""
+    start, seen, odd = (4 if version == 3 else 3), 0, 0
+    for text in texts:
+        for line in text.split(b"\n"):
+            if not line.startswith(b"P "):
+                continue
+            for token in line.split(b" ")[start : start + 5]:
+                found = _SCIENTIFIC.fullmatch(token)
+                usual = found is not None and len(found[1] or b"") == style.precision
+                odd += not usual and token != b"0"
+                seen += 1
+        if seen > _STYLE_LINES:
+            break
+    return odd > _MANY_ODD * seen
 
 
 def _style(lines: Sequence[Sequence[bytes]], start: int, stop: int) -> Style:

@@ -275,11 +275,13 @@ def _assemble(
         for k in range(2):
             particles[f"particles_flow{k + 1}"] = p.flow[:n_particles, k].copy()
     odd: list[tuple[int, int, bytes]] = []
+    # Version 1 of the description has zeros there.
+    values = layout.format_version > 1
     names = MOMENTA if layout.version == 3 else (*MOMENTA, *ANGLES)
     for k, name in enumerate(names):
         style = layout.momenta if name in MOMENTA else layout.angles
         cells = _cells_of(p, np.arange(n_particles), len(names), k, style)
-        _numbers(out["particles"], f"particles_{name}", cells, style, text, k, odd)
+        _numbers(out["particles"], f"particles_{name}", cells, style, text, k, odd, values=values)
     placed = v.placed[:n_vertices]
     place = place_numbers(placed)
     at_birth = np.where(birth == NONE, -1, place[vertex] if n_vertices else -1)
@@ -292,9 +294,12 @@ def _assemble(
         style = layout.positions
         cells = _cells_of(v, at_birth, len(PLACES), k, style)
         code = PLACE_CODE + k
-        _numbers(out["particles"], f"particles_{name}", cells, style, text, code, odd, told)
+        _numbers(
+            out["particles"], f"particles_{name}", cells, style, text, code, odd, told,
+            values=values,
+        )  # fmt: skip
         cells = _cells_of(v, place[alone], len(PLACES), k, style)
-        _numbers(out["positions"], f"positions_{name}", cells, style, text, ~k, odd)
+        _numbers(out["positions"], f"positions_{name}", cells, style, text, ~k, odd, values=values)
     unusual = placed.copy()
     unusual[firsts.vertices] ^= any_place(out["particles"], firsts.rows)
     vertices["vertices_place_unusual"] = unusual
@@ -331,7 +336,7 @@ def _cells_of(
 
 def _numbers(
     table: TableData, name: str, found: tuple[Cells, Array], style: Style, text: Array, code: int,
-    odd: list[tuple[int, int, bytes]], told: Array | None = None,
+    odd: list[tuple[int, int, bytes]], told: Array | None = None, *, values: bool,
 ) -> None:  # fmt: skip
     """Add the columns of a number; where a row is ``told``, what does not fit goes to ``odd``."""
     cells, where = found
@@ -345,7 +350,8 @@ def _numbers(
         event = int(np.searchsorted(table.offsets, row, "right")) - 1
         a, b = where[row].tolist()
         token = printed_cell(cells, row, style.precision) if cells.kinds[row] else None
-        _set_value(table, name, row, style, text[a:b].tobytes() if token is None else token)
+        if values:
+            _set_value(table, name, row, style, text[a:b].tobytes() if token is None else token)
         # Positions have negative codes, so that both kinds of rows go into one table.
         local = CODES * (row - int(table.offsets[event]))
         place = local + code if code >= 0 else ~(local + ~code)

@@ -59,17 +59,20 @@ class Dialect:
         Whether lines are those of HepMC 1.
     weights : str
         Type of the weights of vertices; empty if there are none.
+    values : bool
+        Whether many numbers of particles have no style, and columns have their values all the same.
     """
 
     widths: dict[str, list[list[int]]] = field(default_factory=dict)
     fortran: int = 0
     first: bool = False
     weights: str = ""
+    values: bool = False
 
     @property
     def usual(self) -> bool:
         """Whether there is nothing to turn."""
-        return not (self.widths or self.fortran or self.first or self.weights)
+        return not (self.widths or self.fortran or self.first or self.weights or self.values)
 
     def pack(self) -> dict[str, Any]:
         """Write as JSON values."""
@@ -94,7 +97,10 @@ class Dialect:
         if any(len(pair) != len(("integer", "number")) or min(pair) < 0 for pair in pairs):
             msg = "widths of fields are out of range"
             raise ValueError(msg)
-        return cls(widths, digits, bool(document["first"]), str(document["weights"]))
+        return cls(
+            widths, digits, bool(document["first"]), str(document["weights"]),
+            bool(document["values"]),
+        )  # fmt: skip
 
     def plain(self, text: bytes) -> PlainEvent:
         """Turn an event to the usual form; what has none is left as it is."""

@@ -204,8 +204,10 @@ class TreeFiller:
         branch = self._tree.branches[plan.number]
         seeks, sizes = self._tables[plan.number]
         seeks[ref.index], sizes[ref.index] = key.seek, key.nbytes
-        number_at(self._tree.data, branch.at_zip_bytes)[0] += key.nbytes
-        number_at(self._tree.data, branch.at_tot_bytes)[0] += key.keylen + key.objlen
+        number_at(self._tree.data, branch.at_zip_bytes, branch.total_dtype)[0] += key.nbytes
+        number_at(self._tree.data, branch.at_tot_bytes, branch.total_dtype)[0] += (
+            key.keylen + key.objlen
+        )
         self.zip_bytes += key.nbytes
         self.placed[row] = (key.seek, key.nbytes)
 

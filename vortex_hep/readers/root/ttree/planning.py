@@ -107,8 +107,12 @@ class TreeLayout:
     def _locate(self, plan: BranchPlan, branch: StreamedBranch) -> None:
         size = branch.max_baskets
         sizes = np.frombuffer(self._payload, ">i4", size, branch.at_basket_bytes).tolist()
-        entries = np.frombuffer(self._payload, ">i8", size, branch.at_basket_entry).tolist()
-        seeks = np.frombuffer(self._payload, ">i8", size, branch.at_basket_seek).tolist()
+        entries = np.frombuffer(
+            self._payload, branch.entry_dtype, size, branch.at_basket_entry
+        ).tolist()
+        seeks = np.frombuffer(
+            self._payload, branch.seek_dtype, size, branch.at_basket_seek
+        ).tolist()
         where = {**self._where, "branch": plan.name}
         if branch.file_name and any(seeks):
             name = branch.file_name.decode("utf-8", "replace")

@@ -37,17 +37,17 @@ class StoredTree:
 
 def table(data: bytearray, branch: StreamedBranch, which: str) -> Array:
     """One of a branch's basket tables, as a writable view of the tree's bytes."""
-    at = {
-        "bytes": branch.at_basket_bytes,
-        "entry": branch.at_basket_entry,
-        "seek": branch.at_basket_seek,
+    at, dtype = {
+        "bytes": (branch.at_basket_bytes, ">i4"),
+        "entry": (branch.at_basket_entry, branch.entry_dtype),
+        "seek": (branch.at_basket_seek, branch.seek_dtype),
     }[which]
-    return np.frombuffer(data, ">i4" if which == "bytes" else ">i8", branch.max_baskets, at)
+    return np.frombuffer(data, dtype, branch.max_baskets, at)
 
 
-def number_at(data: bytearray, position: int) -> Array:
-    """The 64-bit integer at ``position``, as a writable view of one item."""
-    return np.frombuffer(data, ">i8", 1, position)
+def number_at(data: bytearray, position: int, dtype: str = ">i8") -> Array:
+    """The number at ``position``, as a writable view of one item."""
+    return np.frombuffer(data, dtype, 1, position)
 
 
 class Stored(Protocol):

@@ -3,7 +3,7 @@
 A TTree object names its baskets by file offset and size, and holds unflushed baskets itself. To
 move a tree to another file only these places change, so this module locates them in the
 uncompressed bytes of the object; nothing else of it is touched, and lengths stay the same, so that
-ROOT's references between streamed objects stay valid. Layouts: ``TBranch`` versions 10 to 13,
+ROOT's references between streamed objects stay valid. Layouts: ``TBranch`` versions 6 to 13,
 ``TObjArray`` version 3, ``TBufferFile::WriteObjectClass`` tags.
 """
 
@@ -35,6 +35,14 @@ _BRANCH_START = struct.Struct(">iiiiq")
 _BRANCH_REST_10 = struct.Struct(">iiiqqq")
 _BRANCH_REST = struct.Struct(">iiiqqqq")
 _BRANCH_VERSIONS = range(10, 14)
+#: The same up to version 9 (``TBranch::Streamer``), which Geant4 still writes: fEntryNumber has 32
+#: bits, numbers of entries and bytes are real, and so are those of its tree.
+_OLD_START = struct.Struct(">iiiiiii")
+_OLD_SPLIT_LEVEL = struct.Struct(">i")
+_OLD_TOTALS = struct.Struct(">ddd")
+_OLD_VERSIONS = range(6, 10)
+#: What stands in front of a table of offsets that have 64 bits in an old branch.
+_WIDE_SEEKS = 2
 #: Classes whose first base, streamed first, is a TBranch.
 _DERIVED = (b"TBranchElement", b"TBranchObject", b"TBranchRef", b"TBranchSTL")
 
@@ -78,6 +86,10 @@ class StreamedBranch:
     at_basket_entry: int
     at_basket_seek: int
     file_name: bytes
+    #: Types of the tables, and of fTotBytes and fZipBytes.
+    entry_dtype: str = ">i8"
+    seek_dtype: str = ">i8"
+    total_dtype: str = ">i8"
     embedded: list[EmbeddedBasket] = field(default_factory=list)
 
 
@@ -107,7 +119,8 @@ class TreeWalker:
         """
         try:
             end = self._branch_array(at_branches, -1)
-            self._rest_of_tree(end)
+            if all(branch.total_dtype == ">i8" for branch in self.branches):
+                self._rest_of_tree(end)  # fBranchRef came later than branches of today
         except (struct.error, IndexError, ValueError) as error:
             msg = f"unknown layout of a streamed TTree: {error}"
             raise StreamedError(msg) from error
@@ -174,11 +187,47 @@ class TreeWalker:
             msg = f"branch of class {class_name.decode('latin-1')}"
             raise ValueError(msg)
         version, position, _ = self._counted(position)
-        if version not in _BRANCH_VERSIONS:
+        if version not in (*_BRANCH_VERSIONS, *_OLD_VERSIONS):
             msg = f"TBranch version {version}"
             raise ValueError(msg)
         _, named, position = self._counted(position)
         name, _ = unpack_tstring(self.data, self._tobject(named))
+        if version in _OLD_VERSIONS:
+            branch, position = self._old_fields(version, position)
+        else:
+            branch, position = self._fields(version, position)
+        branch.name = name.decode("utf-8", "surrogateescape")
+        branch.class_name, branch.parent = class_name, parent
+        self.branches.append(branch)
+        position = self._branch_array(position, len(self.branches) - 1)
+        _, _, position = self._counted(position)  # fLeaves
+        position = self._baskets(position, branch)
+        branch.at_basket_bytes, position = self._table(position, branch.max_baskets, 4)
+        width = np.dtype(branch.entry_dtype).itemsize
+        branch.at_basket_entry, position = self._table(position, branch.max_baskets, width)
+        if branch.total_dtype != ">i8" and self.data[position] == _WIDE_SEEKS:
+            branch.seek_dtype = ">i8"
+        width = np.dtype(branch.seek_dtype).itemsize
+        branch.at_basket_seek, position = self._table(position, branch.max_baskets, width)
+        branch.file_name, _ = unpack_tstring(self.data, position)
+
+    def _old_fields(self, version: int, position: int) -> tuple[StreamedBranch, int]:
+        """What stands in front of fBranches up to version 9."""
+        if version > 7:
+            _, _, position = self._counted(position)
+        start = _OLD_START.unpack_from(self.data, position)
+        compress, _, offset_len, write_basket, _, _, max_baskets = start
+        position += _OLD_START.size + (_OLD_SPLIT_LEVEL.size if version > 6 else 0)
+        entries, tot_bytes, _ = _OLD_TOTALS.unpack_from(self.data, position)
+        position += _OLD_TOTALS.size
+        branch = StreamedBranch(
+            "", b"", -1, compress, offset_len, write_basket, int(entries), int(tot_bytes),
+            max_baskets, position - 16, position - 8, -1, -1, -1, b"", ">i4", ">i4", ">f8",
+        )  # fmt: skip
+        return branch, position
+
+    def _fields(self, version: int, position: int) -> tuple[StreamedBranch, int]:
+        """What stands in front of fBranches from version 10 on."""
         _, _, position = self._counted(position)  # TAttFill
         compress, _, offset_len, write_basket, _ = _BRANCH_START.unpack_from(self.data, position)
         position += _BRANCH_START.size
@@ -188,18 +237,10 @@ class TreeWalker:
         fields = rest.unpack_from(self.data, position)
         position += rest.size
         branch = StreamedBranch(
-            name.decode("utf-8", "surrogateescape"), class_name, parent, compress, offset_len,
-            write_basket, fields[3], fields[-2], fields[1], position - 16, position - 8,
-            -1, -1, -1, b"",
+            "", b"", -1, compress, offset_len, write_basket, fields[3], fields[-2], fields[1],
+            position - 16, position - 8, -1, -1, -1, b"",
         )  # fmt: skip
-        self.branches.append(branch)
-        position = self._branch_array(position, len(self.branches) - 1)
-        _, _, position = self._counted(position)  # fLeaves
-        position = self._baskets(position, branch)
-        branch.at_basket_bytes, position = self._table(position, branch.max_baskets, 4)
-        branch.at_basket_entry, position = self._table(position, branch.max_baskets, 8)
-        branch.at_basket_seek, position = self._table(position, branch.max_baskets, 8)
-        branch.file_name, _ = unpack_tstring(self.data, position)
+        return branch, position
 
     def _table(self, position: int, size: int, width: int) -> tuple[int, int]:
         if self.data[position] == 0 and size:
@@ -297,7 +338,7 @@ def basket_places(payload: bytes, branches: Sequence[StreamedBranch]) -> list[tu
         if branch.file_name:
             continue
         count = max(min(branch.write_basket, branch.max_baskets), 0)
-        seeks = np.frombuffer(payload, ">i8", count, branch.at_basket_seek).tolist()
+        seeks = np.frombuffer(payload, branch.seek_dtype, count, branch.at_basket_seek).tolist()
         sizes = np.frombuffer(payload, ">i4", count, branch.at_basket_bytes).tolist()
         out += [(seek, size) for seek, size in zip(seeks, sizes, strict=True) if seek]
     return out

@@ -12,7 +12,7 @@ from vortex_hep.errors import UnsupportedTypeError
 
 
 @dataclass(frozen=True)
-class ColumnValues:
+class Conversion:
     """How items of a column become values.
 
     Parameters
