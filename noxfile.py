@@ -51,6 +51,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Which lines of the package the quick tests run; cheapest from Python 3.14 on."""
+    session.install(*DEVELOPMENT)
+    session.run(
+        "python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", "not slow", "--cov",
+        *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session(default=False)
 def reports(session: nox.Session) -> None:
     """Tables and plots must be those that the committed figures give."""
     session.install(*DEVELOPMENT)

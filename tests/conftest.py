@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 VARIABLE = "VORTEX_HEP_DATA"
+
+# Where several processes test, threads of torch that spin while they wait take the cores from the
+# others. Results do not depend on it, and tests of threads say how many.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # The same examples in every run, and no judgement by the clock: what fails on a busy machine must
@@ -79,3 +85,26 @@ def example_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("example") / "example.root"
     write_example(path, events=300, seed=7)
     return path
+
+
+@pytest.fixture(scope="session")
+def example_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model of files like the example: of all its tables, which depend on one another."""
+    import vortex_hep
+    from tests.shared import trained_once
+    from vortex_hep.testing.examples import write_example
+
+    def train() -> vortex_hep.Model:
+        path = tmp_path_factory.mktemp("train") / "train.root"
+        write_example(path, events=300, seed=8)
+        options = vortex_hep.TrainOptions(effort="fast", seconds=0.3, expected_rows=10**8)
+        return vortex_hep.train([path], options=options)
+
+    return trained_once(tmp_path_factory, "example", train)
+
+
+@pytest.fixture
+def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Event models learn in as few steps as make one: for tests of what is done with them."""
+    monkeypatch.setattr("vortex_hep.models.train._SPEND", {"fast": (60, 0.2)})
+    monkeypatch.setattr("vortex_hep.nn.event.training.fit._TRIAL_STEPS", 20)

@@ -39,12 +39,9 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def model(dataset):
+def model(example_model):
     """A model whose tables depend on one another."""
-    options = vortex_hep.TrainOptions(
-        effort="fast", seconds=0.3, tables=("(event)", "GenJet", "Muon"), expected_rows=10**7
-    )
-    return vortex_hep.train([dataset / "b.root"], options=options)
+    return example_model
 
 
 @pytest.fixture(scope="session")

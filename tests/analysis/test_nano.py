@@ -85,6 +85,7 @@ def test_ranges_of_entries(dataset, start, stop):
         assert ak.array_equal(events[path], expected[path], dtype_exact=True)
 
 
+@pytest.mark.slow
 def test_a_real_file_is_the_same(shared_data, make_archive, tmp_path):
     source = shared_data / "real" / "nanoaod" / "nano_tt_v12.root"
     make_archive(source, tmp_path / "x.vxc", cluster_bytes=500_000, threads=1)

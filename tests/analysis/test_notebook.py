@@ -43,6 +43,7 @@ def test_no_output_is_kept():
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_notebook_runs(tmp_path):

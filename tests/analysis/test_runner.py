@@ -53,6 +53,7 @@ def test_iterative(dataset, truth):
     assert_equal(run(iterative(), fileset(dataset, "vxc")), truth)
 
 
+@pytest.mark.slow
 def test_futures(dataset, truth):
     executor = processor.FuturesExecutor(workers=2, status=False)
     assert_equal(run(executor, fileset(dataset, "vxc")), truth)

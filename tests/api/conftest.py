@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import vortex_hep
-from vortex_hep.testing.examples import write_example
 
 from .files import write_odd, write_twins
 
@@ -34,7 +33,7 @@ def odd_file(tmp_path_factory):
 def twins_model(tmp_path_factory):
     """A small model of twins files."""
     path = write_twins(tmp_path_factory.mktemp("twins") / "train.root", 4000, 1)
-    options = vortex_hep.TrainOptions(effort="fast", seconds=3, expected_rows=10**7)
+    options = vortex_hep.TrainOptions(effort="fast", seconds=0.3, expected_rows=10**7)
     return vortex_hep.train([path], options=options)
 
 
@@ -53,12 +52,12 @@ def tiny_archive(tmp_path_factory, twins_model, twins_file):
 
 
 @pytest.fixture(scope="session")
-def example_model(tmp_path_factory):
-    """A model of files like the example."""
-    path = tmp_path_factory.mktemp("train") / "train.root"
-    write_example(path, events=300, seed=8)
-    options = vortex_hep.TrainOptions(effort="fast", seconds=2)
-    return vortex_hep.train([path], options=options)
+def plain_archive(tmp_path_factory):
+    """Bytes of a small archive without a network."""
+    folder = tmp_path_factory.mktemp("plain")
+    source = write_twins(folder / "twins.root", 60, 2)
+    vortex_hep.compress_file(source, folder / "a.vxc", model=vortex_hep.Model({}), threads=1)
+    return (folder / "a.vxc").read_bytes()
 
 
 @pytest.fixture(scope="session", params=["classical", "network", "not embedded"])

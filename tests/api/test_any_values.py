@@ -55,7 +55,7 @@ def write(path, events, seed, values, longest=5):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = write(tmp_path_factory.mktemp("any") / "train.root", 1500, 1, smooth)
-    options = vortex_hep.TrainOptions(effort="fast", seconds=6, expected_rows=10**8)
+    options = vortex_hep.TrainOptions(effort="fast", seconds=0.3, expected_rows=10**8)
     return vortex_hep.train([path], options=options)
 
 

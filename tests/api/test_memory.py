@@ -130,6 +130,7 @@ def test_a_structured_array_and_no_path(tmp_path, monkeypatch):
     assert bits(ak.to_numpy(read("arrays.vxc")["x"])) == array["x"].tobytes()
 
 
+@pytest.mark.slow
 def test_an_rntuple_and_a_ttree(shared_data, tmp_path):
     folder = shared_data / "real" / "nanoaod"
     for name in ("nano_dy_rntuple.root", "nano_dy.root"):
@@ -228,6 +229,7 @@ def write_hdf5(path):
             data[number * ROWS : (number + 1) * ROWS] = np.full((ROWS, 16), number, float)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is as Linux counts it")
 @pytest.mark.parametrize("write", [write_root, write_hdf5])
 def test_a_file_larger_than_the_memory_there_is(tmp_path, write):

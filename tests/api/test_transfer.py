@@ -43,6 +43,7 @@ def test_a_model_of_several_sources_serves_others(base, tmp_path):
     assert {c["name"]: c["coder"] for c in report.columns}["hits"] == "network"
 
 
+@pytest.mark.slow
 def test_fine_tuning_beats_both_the_old_model_and_a_short_training(base, tmp_path):
     few, other = jets(4_000, 4, scale=45.0), jets(20_000, 5, scale=45.0)
     short = TrainOptions(effort="fast", seconds=0.5, threads=2)

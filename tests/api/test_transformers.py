@@ -288,6 +288,7 @@ def test_values_that_training_never_saw(model, tmp_path):
     assert_same(columns_of(tmp_path / "a.vxc", model=model), data)
 
 
+@pytest.mark.slow
 def test_damage_raises(archive):
     """Flips in the whole file, and of payloads whose checksums were made to fit."""
     rng = np.random.default_rng(12)
@@ -364,6 +365,7 @@ def test_reading_imports_no_torch(archive, tmp_path):
     assert loaded(work, "torch", "uproot", "numba") == ["numba"]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_and_can_be_repeated(tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "_SNAPSHOT_EVERY", 0.0)
     data, own, run = arrays(17_000, 14), recipe(tmp_path, steps=20), tmp_path / "run.vxw"

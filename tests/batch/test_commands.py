@@ -55,6 +55,7 @@ def tree(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+@pytest.mark.slow
 def test_there_and_back(data, scheduler, capsys):
     where = ["--scheduler", scheduler, "--quiet"]
     fast = ["--model", "empty.vxm", "--effort", "fast"]

@@ -108,6 +108,7 @@ def test_a_file_that_kills_its_workers(faulty, tiny_file, tmp_path):
     whole_and_alone(source, output, names)
 
 
+@pytest.mark.slow
 def test_a_file_that_needs_too_much_memory(faulty, tiny_file, tmp_path):
     names = ["a", "b", "hungry"]
     source, output = make(tmp_path / "in", tiny_file, names), tmp_path / "out"
@@ -116,6 +117,7 @@ def test_a_file_that_needs_too_much_memory(faulty, tiny_file, tmp_path):
     whole_and_alone(source, output, ["a", "b"])
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed(tiny_file, tmp_path, faulty):
     """It dies between renaming and journal, with other files in work: its workers do, too."""
     names = [f"{n:02}" for n in range(8)]
@@ -149,6 +151,7 @@ def test_a_driver_that_is_killed(tiny_file, tmp_path, faulty):
     whole_and_alone(source, output, names)
 
 
+@pytest.mark.slow
 def test_interrupted(tiny_file, tmp_path):
     """Ctrl-C reaches all processes of a terminal; what stays is a journal to go on from."""
     names = [f"{n:02}" for n in range(40)]

@@ -56,6 +56,7 @@ def compress(tmp_path, small_disk, workers) -> Callable[[Path], JobSummary]:
     return run
 
 
+@pytest.mark.slow
 def test_no_space_for_outputs(compress, small_disk, tmp_path):
     journal = tmp_path / "job.sqlite"
     summary = compress(journal)
@@ -69,6 +70,7 @@ def test_no_space_for_outputs(compress, small_disk, tmp_path):
     assert (summary.done, summary.failed, summary.total.adopted) == (FILES, 0, 0)
 
 
+@pytest.mark.slow
 def test_no_space_for_the_journal(compress, small_disk, tmp_path):
     """It ends the job, as nothing can be recorded any more; the next run takes up what is there."""
     journal = small_disk / "vortex-job.sqlite"

@@ -167,6 +167,7 @@ def test_many_problems_are_counted(tree):
         find_inputs(["files.txt"])
 
 
+@pytest.mark.slow
 def test_a_long_list(tree):
     lines = "".join(f"root://eos.example.org//store/{n % 50}/{n}.root\n" for n in range(100_000))
     (tree / "files.txt").write_text(lines)

@@ -127,6 +127,7 @@ def test_inspect_of_no_or_several_files(folder, tmp_path, capsys):
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_report_is_beside_the_journal_or_where_it_is_wanted(folder, tmp_path, capsys):
     journal = str(folder / "deep" / "b.sqlite")
     assert main(["jobs", "report", journal]) == 0

@@ -105,6 +105,7 @@ def test_the_output_is_checked_first(files, seen, tmp_path):
     assert vortex_hep.Model.load(tmp_path / "m.vxm").classical == {"Events": ("run",)}
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_a_real_training_on_a_worker(files, xrootd: XrootdServer, workers):
     pytest.importorskip("torch", reason="needs the extra 'train'")

@@ -51,6 +51,7 @@ class Nobody:
     """A client that must not be needed."""
 
 
+@pytest.mark.slow
 def test_a_data_set_there_and_back(dataset, workers, tmp_path):
     source, output, back = dataset(6), tmp_path / "out", tmp_path / "back"
     seen: list[Outcome] = []
@@ -83,6 +84,7 @@ def test_a_data_set_there_and_back(dataset, workers, tmp_path):
     assert vortex_hep.verify(output / "set1/1.vxc", against=back / "set1/1.root").ok
 
 
+@pytest.mark.slow
 def test_what_no_longer_holds_is_done_again(dataset, workers, tmp_path):
     source, output = dataset(5), tmp_path / "out"
     run = {"model": MODEL, "output": output, "site": workers, "options": QUICK}

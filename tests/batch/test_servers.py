@@ -106,6 +106,7 @@ class Place:
 STEPS = {"answer": 1, "restart": 3, "away": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "loss"),
     [

@@ -48,6 +48,7 @@ def test_another_file_is_refused(tmp_path):
         checked(file, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_split_file_keeps_every_value(shared_data, tmp_path):
     dataset = BY_NAME["nanoaod-dimuon"]
     train, test = parts_of(dataset, shared_data, tmp_path)

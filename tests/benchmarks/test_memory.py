@@ -30,6 +30,7 @@ def test_files_are_of_their_kind(kind, tmp_path):
         assert not source.notes() or kind == "opaque"
 
 
+@pytest.mark.slow
 def test_every_step_is_measured_and_the_last_run_counts(tmp_path, monkeypatch):
     results = tmp_path / "results" / "memory.json"
     arguments = ["--kind", "hdf5", "--gigabytes", "1e-5", "--results", str(results)]

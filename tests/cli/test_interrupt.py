@@ -10,10 +10,11 @@ from tests.waiting import PATIENCE
 from vortex_hep.testing.examples import write_example
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["compress", "train"])
 def test_interrupt_leaves_no_output(tmp_path, command):
     source = tmp_path / "in.root"
-    write_example(source, events=1500, seed=3)
+    write_example(source, events=400, seed=3)
     process = subprocess.Popen(
         [sys.executable, "-m", "vortex_hep", command, str(source)],
         stderr=subprocess.PIPE,

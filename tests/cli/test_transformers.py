@@ -124,6 +124,7 @@ def test_lanes_that_cannot_be_are_one_line(model, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [source]
 
 
+@pytest.mark.slow
 def test_evaluate_with_a_transformer(model, tmp_path, capsys):
     source = dump(tmp_path / "in.bin", 2000, 4)
     options = ["--model", model, "--codecs", "zstd", "--levels", "quick", "--no-plot", "-q"]
@@ -217,6 +218,7 @@ def test_help_says_which_options_are_whose(capsys):
             assert words in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", [True, False])
 def test_interrupted_training_says_what_is_kept(folder, tmp_path, checkpoint):
     recipe = tmp_path / "long.yaml"

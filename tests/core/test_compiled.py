@@ -94,6 +94,7 @@ def run(folder, script=RUN, **variables):
     return int(value), int(hits), where
 
 
+@pytest.mark.slow
 def test_an_index_of_types_that_are_gone_is_stale(folder):
     assert run(folder)[0] == FIRST
     edit(folder, "shapes", "class Pair", "class Couple")
@@ -157,6 +158,7 @@ def test_fields_of_named_tuples_belong_to_a_signature():
     assert list(compiled._fields((outer, numba.int64))) == [("pair", "numbers"), ("a", "b")]
 
 
+@pytest.mark.slow
 def test_a_change_while_a_process_runs_is_not_taken_for_what_it_runs(folder):
     script = f"""
 from pathlib import Path
@@ -178,6 +180,7 @@ def test_the_cache_is_where_numba_puts_it(folder):
     assert not (folder / "small" / "__pycache__").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="folders of users are found in other ways")
 def test_installations_that_cannot_be_written(folder):
     (folder / "small" / "__pycache__").write_text("a file, not a folder")

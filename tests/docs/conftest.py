@@ -12,8 +12,6 @@ import pytest
 import vortex_hep
 from vortex_hep.testing.examples import write_example
 
-#: Tables of the example files that are learnt in a moment.
-TABLES = ("(event)", "GenJet", "Muon")
 #: Names under which guides have the example files.
 COPIES = {
     ("nano.vxc", "dy_1.vxc", "dy_2.vxc", "data/nano.vxc"): "c.vxc",
@@ -41,7 +39,7 @@ def _write_jets(path, jets=2000, tracks=8):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
+def prepared(tmp_path_factory, example_model):
     """Small files, their model and their archives.
 
     ``a.root``, ``b.root`` and ``c.root`` are NanoAOD-like, ``ttbar.vxm`` is a model of them;
@@ -56,10 +54,7 @@ def prepared(tmp_path_factory):
     for source in ("c.root", "jets.h5"):
         target = (folder / source).with_suffix(".vxc")
         vortex_hep.compress_file(folder / source, target, model=none, effort="fast", check=False)
-    options = vortex_hep.TrainOptions(
-        effort="fast", seconds=0.3, tables=TABLES, expected_rows=10**7
-    )
-    vortex_hep.train([folder / "a.root"], options=options).save(folder / "ttbar.vxm")
+    example_model.save(folder / "ttbar.vxm")
     for names, source in COPIES.items():
         for name in names:
             (folder / name).parent.mkdir(exist_ok=True)

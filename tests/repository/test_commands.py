@@ -9,8 +9,8 @@ from tests.repository.files import ROOT, read_yaml
 RUN = (ROOT / ".ci" / "run").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: Sessions that ``.ci/run`` does otherwise: it takes the tests from the README, and the program
-#: from the environment that the README makes.
-OTHERWISE = {"tests", "hooks", "build", "wheel"}
+#: from the environment that the README makes. Coverage is another run of tests that it has run.
+OTHERWISE = {"tests", "coverage", "hooks", "build", "wheel"}
 
 
 def nox_sessions():

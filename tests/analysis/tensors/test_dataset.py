@@ -138,6 +138,7 @@ def test_processes_share_the_entries(folder, shuffle, drop_last):
         assert sorted(found) == list(range(ROWS))
 
 
+@pytest.mark.slow
 def test_workers_share_the_entries_and_see_the_epoch(folder):
     data = jets(folder, batch=64, shuffle=True, buffer=100)
     loader = DataLoader(

@@ -17,7 +17,7 @@ from vortex_hep.codec.container import container_format as fmt
 from vortex_hep.codec.container.container import ContainerReader, ContainerWriter, xxh3
 from vortex_hep.core import zstd
 from vortex_hep.core.magic import MAGIC
-from vortex_hep.testing import check_cuts, check_flips
+from vortex_hep.testing import DamageOptions, check_cuts, check_flips
 
 PAYLOADS = [b"first payload", b"", bytes(range(40))]
 
@@ -57,7 +57,7 @@ def test_prefixes_of_a_file_longer_than_the_tail_are_truncated():
     check_cuts(LARGE, verify, sizes, errors=errors.TruncatedError)
 
 
-def test_every_flip_of_every_byte_of_a_small_file_is_noticed():
+def test_flips_of_every_byte_of_a_small_file_are_noticed():
     def expected(damage):
         if damage.position < len(MAGIC):
             return errors.CorruptionError, errors.NotVortexError
@@ -68,8 +68,15 @@ def test_every_flip_of_every_byte_of_a_small_file_is_noticed():
         if damage.position >= len(MAGIC):
             assert type(error) is errors.CorruptionError
 
-    masks = range(1, 256)
-    check_flips(SMALL, verify, masks=masks, every_mask=True, errors=expected, inspect=inspect)
+    options = DamageOptions(name="container", inspect=inspect)
+    masks = [1 << bit for bit in range(8)] + [0xFF, 0x5A]
+    check_flips(SMALL, verify, masks=masks, every_mask=True, errors=expected, options=options)
+    # Every mask falls on every part of the file, if not on every byte of it.
+    places = range(0, len(SMALL), 17)
+    check_flips(
+        SMALL, verify, places, masks=range(1, 256), every_mask=True, errors=expected,
+        options=options,
+    )  # fmt: skip
 
 
 def test_flips_in_a_file_longer_than_the_tail_are_noticed():

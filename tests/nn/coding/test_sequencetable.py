@@ -209,6 +209,7 @@ def test_every_prefix_is_refused(model, chunk, pool):
             decodes(model, chunk.payload[:size], pool)
 
 
+@pytest.mark.slow
 def test_flipped_bytes_raise_or_change_nothing_but_values(model, chunk, pool):
     """What still decodes is caught by the checksum of the data: no other exception, no hang."""
     _, sections = parts_of(chunk.payload)

@@ -135,6 +135,7 @@ def test_rows_of_hdf5_datasets(tmp_path):
     assert np.array_equal(served(loaders.test), np.arange(1600, 2000))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_what_one_process_reads(tmp_path, method):

@@ -100,6 +100,7 @@ def test_memory_needs_weights():
     assert not cut_of(model, 10).memory
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     rows=st.integers(0, 40), lane_rows=st.integers(1, 12), chunk=st.integers(1, 9),

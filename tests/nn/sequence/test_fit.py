@@ -105,6 +105,7 @@ def test_recipes_without_a_form_in_integers_are_refused_at_once():
     check_recipe(replace(RECIPE, transformer=replace(config, memory=False, eviction="strided")))
 
 
+@pytest.mark.slow
 def test_tables_have_files_and_labels_of_their_own(tmp_path):
     seen = Labels()
     fits = fit(

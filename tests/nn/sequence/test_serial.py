@@ -42,6 +42,7 @@ def test_every_prefix_raises(model):
             serial.load(payload[:size])
 
 
+@pytest.mark.slow
 def test_flipped_bytes_raise_nothing_but_our_own_errors(model):
     """What a flip leaves readable is told by the checksums around it."""
     payload = serial.dump(model)

@@ -213,6 +213,7 @@ def test_vectors_that_change_their_version(tmp_path, round_trip):
                 assert np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_tree_of_lists_may_flip(tmp_path):
     """The same data, or an error of ours; never another exception."""
     path = tmp_path / "flipped.root"
@@ -230,6 +231,7 @@ def test_every_byte_of_a_tree_of_lists_may_flip(tmp_path):
     check_flips(data, read, places, masks=[1 << bit for bit in range(8)], unnoticed="any")
 
 
+@pytest.mark.slow
 def test_collections_of_real_files(shared_data):
     name = shared_data / "real/root/PHYSLITE_example.root"
     with open_source(name) as source:

@@ -8,11 +8,11 @@ import pytest
 
 from vortex_hep.readers import compare_sources, open_source
 
+#: Files of which uproot cannot interpret some branches, or takes long over them, go through
+#: archives alone: tests/api/test_real_files.py.
 FILES = [
     "real/nanoaod/NanoAODv5_sample.root",
-    "real/nanoaod/nano_dy.root",
     "real/nanoaod/nano_tt_v12.root",
-    "real/nanoaod/nano_tt_v15.root",
     "real/nanoaod/open-data-example.root",
     "real/nanoaod/pfnano.root",
     "real/nanoaod/scouting_nano.root",
@@ -20,32 +20,31 @@ FILES = [
     "real/root/test_FCC_Winter2023.root",
     "real/root/uproot-HZZ-lzma.root",
     "real/root/uproot-Zmumu.root",
-    "real/root/uproot-issue513.root",
-    "real/root/PHYSLITE_example.root",
     "real/alice/AO2D_20200201_v0.root",
     "real/alice/CharmPbPb276PythiaMNR.root",
     "real/alice/PMD_PED.root",
     "real/alice/uproot-issue-85.root",
     "real/alice/uproot-issue187.root",
 ]
-#: uproot cannot interpret some branches of these, or takes long over them.
-ONLY_OURS = {
-    "real/root/uproot-issue513.root",
-    "real/root/PHYSLITE_example.root",
-    "real/nanoaod/nano_tt_v15.root",
-    "real/nanoaod/nano_dy.root",
-}
 
 
-@pytest.mark.parametrize("name", FILES)
+#: Those that take more than five seconds.
+SLOW = {
+    "real/nanoaod/NanoAODv5_sample.root", "real/nanoaod/pfnano.root",
+    "generated/nanoaod/ttbar_test.root",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in FILES]
+)
 def test_round_trip(shared_data, tmp_path, name, round_trip, assert_same_for_uproot):
     path, out = shared_data / name, tmp_path / "restored.root"
     round_trip(path, out, target=1 << 23)
     with open_source(path) as a, open_source(out) as b:
         assert a.kind == "root"
         assert compare_sources(a, b) == []
-    if name not in ONLY_OURS:
-        assert_same_for_uproot(path, out)
+    assert_same_for_uproot(path, out)
 
 
 def test_split_collections_share_a_table(shared_data):

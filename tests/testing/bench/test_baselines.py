@@ -65,6 +65,7 @@ def test_content_is_what_the_branches_hold(example_file):
     assert len(content.remainder.data) > 0
 
 
+@pytest.mark.slow
 def test_all_baselines_measure_the_same_content(example_file):
     content = load_content(str(example_file))
     found = list(measure_all(str(example_file), content, load_baskets(str(example_file)), (1, 2)))
@@ -82,6 +83,7 @@ def test_all_baselines_measure_the_same_content(example_file):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "setting"),
     [("nanoaod/pfnano.root", Compression("lzma", 9))],

@@ -65,6 +65,7 @@ def test_a_codec_that_lies_is_noticed(other_file, monkeypatch):
         evaluate([other_file], options=QUICK)
 
 
+@pytest.mark.slow
 def test_archives_with_a_model_and_byte_for_byte(tmp_path):
     """ROOT files restored in another layout say so; with ``exact`` they come back as they were."""
     path = tmp_path / "a.root"

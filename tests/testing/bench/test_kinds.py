@@ -53,6 +53,7 @@ def test_an_empty_file_has_nothing_to_measure(tmp_path):
         compare(path)
 
 
+@pytest.mark.slow
 def test_comparison_of_an_unknown_file(other_file):
     """The whole way, without a network to fit: archive, restored file, memory of each."""
     found = compare(other_file, threads=1)

@@ -249,6 +249,7 @@ def test_columns_of_other_tables_serve_with_an_own_one() -> None:
     assert {i.plan for i in f.predictor.inputs} == {"t", "other"}
 
 
+@pytest.mark.slow
 def test_many_relations_make_no_circle() -> None:
     columns = make_columns()
     for k, name in enumerate(formulas()):
