@@ -1,5 +1,7 @@
 """Tests of what makes calls pleasant: paths of models, progress, reports, errors, notebooks."""
 
+from typing import cast
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def test_a_model_is_a_path_wherever_there_is_one(folder):
     vortex_hep.compress_tree({"a": np.arange(5)}, "m.vxm", path="a.vxc")
     vortex_hep.exact_forecast("x.root", model="m.vxm")
     with pytest.raises(UnsupportedTypeError, match="model must be"):
-        vortex_hep.compress_file("x.root", "z.vxc", model=3)
+        vortex_hep.compress_file("x.root", "z.vxc", model=cast("str", 3))
     with pytest.raises(OutputError, match="the model"):
         vortex_hep.compress_file("x.root", "m.vxm", model="m.vxm", overwrite=True)
 
@@ -46,7 +48,7 @@ def test_progress_is_shown_if_it_is_asked_for(folder, capsys):
     vortex_hep.compress_file("x.root", "z.vxc", progress=False)
     assert capsys.readouterr() == ("", "")
     with pytest.raises(UnsupportedTypeError, match="progress must be"):
-        vortex_hep.verify("y.vxc", progress="yes")
+        vortex_hep.verify("y.vxc", progress=cast("bool", "yes"))
 
 
 @pytest.fixture

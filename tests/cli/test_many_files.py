@@ -113,7 +113,8 @@ class Stream(io.TextIOWrapper):
     """Standard input or output as a pipe or a terminal."""
 
     def __init__(self, content=b"", *, terminal=False):
-        super().__init__(io.BytesIO(content))
+        self.written = io.BytesIO(content)
+        super().__init__(self.written)
         self.terminal = terminal
 
     def isatty(self):
@@ -131,7 +132,7 @@ def through(monkeypatch):
             patch.setattr(sys, "stdout", out)
             assert main(words) == code
         out.flush()
-        return out.buffer.getvalue()
+        return out.written.getvalue()
 
     return run
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ CLUSTER = {
 SPECS = {c.name: c for t in TABLES.values() for c in t.columns}
 TABLE_OF = {c.name: t for t in TABLES.values() for c in t.columns}
 
-FORMS = {
+FORMS: dict[str, tuple[Any, Any]] = {
     "plain": ("n", [1, 2]),
     "lists": (["list", "J", ["list", "K", "K.y"]], [[[7], []], [[8, 9]]]),
     "records": (

@@ -1,4 +1,4 @@
-"""What the remainder of a ROOT file says of its trees: their cycles, and which are RNTuples."""
+"""Cycles of trees, and which are RNTuples, by the remainder of a ROOT file."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import h5py
@@ -61,8 +62,8 @@ def _as_h5py(archive, path):
                 continue
             if not is_dataset:
                 continue
-            wanted, error = _result(lambda name=name: right[name][()])
-            got, refused = _result(lambda name=name: found[name][()])
+            wanted, error = _result(partial(_whole, right, name))
+            got, refused = _result(partial(_whole, found, name))
             assert type(refused) is type(error), (name, refused, error)
             if error is None:
                 assert found[name].dtype == right[name].dtype, name
@@ -70,6 +71,10 @@ def _as_h5py(archive, path):
                     assert type(got) is type(wanted), name
                 if h5py.check_ref_dtype(right[name].dtype) is None:
                     _same(got, wanted, name)
+
+
+def _whole(file, name):
+    return file[name][()]
 
 
 def _field(values, name):
@@ -88,7 +93,7 @@ def _as_branches(archive, path):
         for planned in read_plan(found.blobs()).datasets:
             lay = planned.layout
             dataset = right[lay.path]
-            values, error = _result(lambda dataset=dataset: dataset[()])
+            values, error = _result(partial(_whole, {"": dataset}, ""))
             tree = found[planned.tree]
             refused = 0
             parts = parts_of(dataset.id.get_type()) or []

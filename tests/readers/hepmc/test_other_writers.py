@@ -58,7 +58,8 @@ def _first(text):
 
 def test_vertices_with_weights(check, text2):
     rng = np.random.default_rng(1)
-    counts, values = [], []
+    counts: list[int] = []
+    values: list[float] = []
 
     def weighted(found):
         own = rng.normal(size=rng.integers(0, 4))

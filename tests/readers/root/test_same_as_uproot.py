@@ -45,7 +45,8 @@ class SourceView(TreeView):
         super().__init__(source.name, "", source.num_entries, source.tables, branches)
 
     def cluster_ranges(self, target_bytes: int) -> list[tuple[int, int]]:
-        return self._source.cluster_ranges(target_bytes)
+        ranges: list[tuple[int, int]] = self._source.cluster_ranges(target_bytes)
+        return ranges
 
     def raw_bytes(self, names: Any) -> int:
         return len(names)
@@ -66,8 +67,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "root_file" not in metafunc.fixturenames:
         return
     folder = _data(metafunc.config)
-    names = [] if folder is None else _files(folder)
-    cases = [] if folder is None else sorted((folder.parent / "cases").glob("*.root"))
+    if folder is None:
+        metafunc.parametrize("root_file", [])
+        return
+    names, cases = _files(folder), sorted((folder.parent / "cases").glob("*.root"))
     metafunc.parametrize(
         "root_file",
         [

@@ -303,14 +303,7 @@ def _assemble(
     unusual = placed.copy()
     unusual[firsts.vertices] ^= any_place(out["particles"], firsts.rows)
     vertices["vertices_place_unusual"] = unusual
-    odd.sort()
-    out["odd"] = TableData(
-        make_offsets(np.bincount([o[0] for o in odd], minlength=len(events)).astype(np.int64)),
-        {
-            "odd_cell": np.array([o[1] for o in odd], np.int64),
-            "odd_text": pack_bytes([o[2] for o in odd]),
-        },
-    )
+    out["odd"] = _odd_table(odd, len(events))
     _add_runs(layout, out, runs)
     if layout.dialect.weights:
         _add_weights(layout, out, rows, good)
@@ -319,6 +312,18 @@ def _assemble(
     for name, table in out.items():
         table.columns = {c.name: table.columns[c.name] for c in specs[name].columns}
     return {name: out[name] for name in specs}
+
+
+def _odd_table(odd: list[tuple[int, int, bytes]], entries: int) -> TableData:
+    """Numbers of another style: their event, their cell in it, and their text."""
+    odd.sort()
+    return TableData(
+        make_offsets(np.bincount([o[0] for o in odd], minlength=entries).astype(np.int64)),
+        {
+            "odd_cell": np.array([o[1] for o in odd], np.int64),
+            "odd_text": pack_bytes([o[2] for o in odd]),
+        },
+    )
 
 
 def _cells_of(
