@@ -52,6 +52,7 @@ def test_every_prefix_is_refused(tiny_archive):
     assert 0 < max(cut) <= sound, "nothing is searched for in what is cut"
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_found(plain_archive):
     check_flips(plain_archive, read_everything, masks=(0x01, 0xFF, 0x80, 0x10))
 

@@ -57,6 +57,7 @@ def test_prefixes_of_a_file_longer_than_the_tail_are_truncated():
     check_cuts(LARGE, verify, sizes, errors=errors.TruncatedError)
 
 
+@pytest.mark.slow
 def test_flips_of_every_byte_of_a_small_file_are_noticed():
     def expected(damage):
         if damage.position < len(MAGIC):
