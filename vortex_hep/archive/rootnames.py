@@ -1,4 +1,4 @@
-"""What the remainder of a ROOT file says of its trees: their cycles, and which are RNTuples."""
+"""Cycles of the trees of a ROOT file, and which are RNTuples, as its remainder says."""
 
 from __future__ import annotations
 

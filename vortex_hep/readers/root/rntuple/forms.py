@@ -16,7 +16,7 @@ _LEAF = 0
 _IMPORTED = "_collection"
 
 
-class _UnboundError(ValueError):
+class _UnshownError(ValueError):
     """A form whose columns are not there."""
 
 
@@ -85,7 +85,7 @@ def _bind(
     if kind == "RecordArray":
         forms = [_bind(f, tables, columns, shape) for f in form["contents"]]
         if not forms:
-            raise _UnboundError(kind)
+            raise _UnshownError(kind)
         if form["fields"] is None:
             return ["pair", forms]
         return ["record", None, [list(pair) for pair in zip(form["fields"], forms, strict=True)]]
@@ -94,16 +94,16 @@ def _bind(
     column = columns[int(number)]
     if kind == "NumpyArray" and mark == "cardinality":
         if column.table or column.role != INDEX:
-            raise _UnboundError(key)
+            raise _UnshownError(key)
         return ["counts", tables[column.target].name, "<i8"]
     if kind == "NumpyArray":
         if column.role != DATA or not _is_alike(column, form["primitive"]):
-            raise _UnboundError(key)
+            raise _UnshownError(key)
         return column.name
     if column.role == LENGTHS and (form.get("parameters") or {}).get("__array__"):
         return column.name
     if column.role != INDEX or shape or kind not in ("ListOffsetArray", "IndexedOptionArray"):
-        raise _UnboundError(key)
+        raise _UnshownError(key)
     inside = _bind(form["content"], tables, columns, ())
     return ["list" if kind == "ListOffsetArray" else "option", tables[column.target].name, inside]
 
