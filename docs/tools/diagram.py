@@ -35,7 +35,7 @@ WRITING = (
 )
 #: From the file to the arrays, last step first.
 READING = (
-    Step("assemble", "core.arrays", "columns to Awkward or NumPy arrays"),
+    Step("Builder.layout", "core.branches", "columns to Awkward or NumPy arrays"),
     Step("TreeView.arrays", "archive.view", "names of branches, range of entries"),
     Step("ArchiveTree.read", "archive.tree", "which clusters and tables, and what is cached"),
     Step("TreeDecoder.decode", "nn.coding.treecoder", "tables in order of dependency; checksums"),

@@ -160,7 +160,8 @@ def compress_file(
         report = _write(file, out, model, how, selected)
         messages += file.notes()
         regret = getattr(file, "regret", lambda: None)()
-        if regret is not None and (origin := _path_of(source)) is not None:
+        worse = regret is not None and report.stored_bytes > _source_size(file)
+        if worse and (origin := _path_of(source)) is not None:
             _start_over(out)
             with open_whole(origin, trees=None, reason=regret) as whole:
                 report = _write(whole, out, Model({}), how, None)

@@ -294,8 +294,8 @@ def test_every_byte_of_the_places_counts(material, tmp_path):
 
 def test_what_is_newer_is_refused(material, tmp_path):
     blobs, *rest = material
-    with pytest.raises(UnsupportedVersionError, match=r"unsupported version 2.*update vortex_hep"):
-        restored((_plan(blobs, version=2), *rest), tmp_path / "out.root")
+    with pytest.raises(UnsupportedVersionError, match=r"unsupported version 3.*update vortex_hep"):
+        restored((_plan(blobs, version=3), *rest), tmp_path / "out.root")
     found = bytearray(blobs["root/exact/places"])
     count = len(found) // 26
     found[24 * count : 25 * count] = bytes([200]) * count

@@ -17,7 +17,7 @@ import uproot
 from vortex_hep.core import interpretations as values
 from vortex_hep.core.branches import Branch, Form, columns_of, is_short, unknown_reason
 from vortex_hep.core.schema import VARBYTES
-from vortex_hep.readers.root.ttree.layout import BYTES, NONE, STORED, BranchPart, BranchPlan
+from vortex_hep.readers.root.ttree.layout import BYTES, LEFT, NONE, STORED, BranchPart, BranchPlan
 from vortex_hep.readers.root.ttree.tables import covers
 
 
@@ -231,7 +231,7 @@ class BranchForms:
         out = []
         # Those below a branch come behind it, and what they are must be known first.
         for plan in reversed(plans):
-            form = self._form(plan, forms)
+            form = None if plan.kind == LEFT else self._form(plan, forms)
             forms[plan.number] = form
             path = self._paths[plan.number]
             if form is None:
