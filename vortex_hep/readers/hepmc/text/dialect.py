@@ -258,14 +258,21 @@ def _is_first(particle: list[bytes]) -> bool:
 
 
 def _find_widths(lines: Sequence[bytes]) -> dict[str, list[list[int]]]:
-    """Widths of fields, by first token of lines some of which are padded."""
+    """Widths of fields, by first token of lines most of which are padded.
+
+    A few lines with more blanks than one are no dialect: somebody has edited them.
+    """
     # For each token, without a point and with one, how often it takes so much with its blanks.
     found: dict[str, list[tuple[Counter[int], Counter[int]]]] = defaultdict(list)
     gaps: dict[str, list[tuple[set[int], set[int]]]] = defaultdict(list)
+    lines_of: Counter[str] = Counter()
+    padded: Counter[str] = Counter()
     for line in lines:
         key = _key(line)
         if key not in _PRINTED:
             continue
+        lines_of[key] += 1
+        padded[key] += b"  " in line
         for number, m in enumerate(_FIELD.finditer(line)):
             if number == len(found[key]):
                 found[key].append((Counter(), Counter()))
@@ -279,5 +286,5 @@ def _find_widths(lines: Sequence[bytes]) -> dict[str, list[list[int]]]:
             for counts, some in zip(found[key], [(set(), set()), *gaps[key][1:]], strict=True)
         ]
         for key in gaps
-        if any(g - {1} for some in gaps[key][1:] for g in some)
+        if 2 * padded[key] > lines_of[key]
     }
