@@ -160,8 +160,8 @@ def compress_file(
         report = _write(file, out, model, how, selected)
         messages += file.notes()
         regret = getattr(file, "regret", lambda: None)()
-        worse = regret is not None and report.stored_bytes > _source_size(file)
-        if worse and (origin := _path_of(source)) is not None:
+        origin = _path_of(source)
+        if regret and origin is not None and report.stored_bytes > _source_size(file):
             _start_over(out)
             with open_whole(origin, trees=None, reason=regret) as whole:
                 report = _write(whole, out, Model({}), how, None)

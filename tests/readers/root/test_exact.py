@@ -369,11 +369,11 @@ def test_old_zstd_is_made_again(size, level, digest):
 def in_a_folder(tmp_path):
     """A tree in a folder whose baskets' keys name the top folder, as those of some writers do."""
     path = tmp_path / "folder.root"
-    values = np.random.default_rng(1).integers(0, 1000, 5000, np.int32)
+    values = np.random.default_rng(1).integers(0, 1 << 30, (5, 5000), np.int32)
     with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
         file.mktree("folder/t", {"x": np.int32})
-        for _ in range(5):
-            file["folder/t"].extend({"x": values})
+        for some in values:
+            file["folder/t"].extend({"x": some})
     data = bytearray(path.read_bytes())
     with uproot.open(path) as file:
         seeks = file["folder/t/x"].member("fBasketSeek")[:5].tolist()
