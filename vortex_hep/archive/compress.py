@@ -161,7 +161,7 @@ def compress_file(
         messages += file.notes()
         regret = getattr(file, "regret", lambda: None)()
         origin = _path_of(source)
-        if regret and origin is not None and report.stored_bytes > _source_size(file):
+        if regret and origin is not None and report.stored_bytes > how.source_bytes:
             _start_over(out)
             with open_whole(origin, trees=None, reason=regret) as whole:
                 report = _write(whole, out, Model({}), how, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import Any
@@ -115,15 +115,26 @@ def _others(a: FileSource, b: FileSource) -> Iterator[str]:
 
 def _fixed(a: Any, b: Any) -> Iterator[str]:
     """Differences between what both files have at the same place."""
-    both = [
-        (max(low, other), min(low + size, other + length))
-        for low, size in a.fixed()
-        for other, length in b.fixed()
-    ]
-    for piece in pieces((start, stop) for start, stop in both if start < stop):
+    for piece in pieces(_common(a.fixed(), b.fixed())):
         for offset, size in piece:
             if a.bytes_at(offset, size) != b.bytes_at(offset, size):
                 yield f"bytes {offset} to {offset + size} differ"
+
+
+def _common(
+    first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """What ranges (offset, size) have in common, as (start, stop); both are in order."""
+    i = k = 0
+    while i < len(first) and k < len(second):
+        stops = [offset + size for offset, size in (first[i], second[k])]
+        start = max(first[i][0], second[k][0])
+        if start < min(stops):
+            yield start, min(stops)
+        if stops[0] < stops[1]:
+            i += 1
+        else:
+            k += 1
 
 
 def _objects(source: Any) -> dict[tuple[str, str, int], bytes]:

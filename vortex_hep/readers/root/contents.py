@@ -277,13 +277,16 @@ class RootContents:
             if record.source is not None
             for plan, branch in zip(record.source.plans, record.branches, strict=True)
         )
-        attributes = any(source.has_attributes for _, source in self.ntuple_records)
-        if not (self.left or here or attributes or (lost and unnamed)):
+        if not (self.left or here or self._has_attributes() or (lost and unnamed)):
             return
         blobs = self._blobs_in_use(unnamed)
         places = [(r.offset, r.size) for r in unnamed if r.offset not in blobs]
         keys = [self.records.entries[number].key for number in self.left]
         self.fixed = merged([*places, *((key.seek, key.nbytes) for key in keys)])
+
+    def _has_attributes(self) -> bool:
+        """Whether an RNTuple that is understood names RNTuples of attributes by their offsets."""
+        return any(source.has_attributes for _, source in self.ntuple_records)
 
     def _named(self) -> list[tuple[int, int]]:
         """Offset and size of all records that the file's lists and its trees name."""
@@ -304,9 +307,8 @@ class RootContents:
     def _blobs_in_use(self, unnamed: Sequence[Unnamed]) -> set[int]:
         """Offsets of RBlobs whose pages are all written anew, or that no RNTuple needs."""
         blobs = [record for record in unnamed if record.class_name == b"RBlob"]
-        attributes = any(source.has_attributes for _, source in self.ntuple_records)
         left = {self.records.entries[number].key.class_name for number in self.left}
-        if not attributes and left.isdisjoint(RNTUPLE_CLASSES):
+        if not self._has_attributes() and left.isdisjoint(RNTUPLE_CLASSES):
             return {record.offset for record in blobs}
         pages = merged(place for _, source in self.ntuple_records for place in source.places())
         out = set()
@@ -330,7 +332,9 @@ class RootContents:
         """Whether an entry is no tree, RNTuple or folder, and is asked for."""
         class_name = self.records.entries[number].key.class_name
         return not (
-            number in self.left_out or number in self._trees or class_name in DIRECTORY_CLASSES
+            number in self.left_out
+            or self._is_tree(self.records.entries[number])
+            or class_name in (*RNTUPLE_CLASSES, *DIRECTORY_CLASSES)
         )
 
     def tail(self) -> Iterator[bytes]:

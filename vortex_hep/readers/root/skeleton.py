@@ -249,8 +249,9 @@ def _numbers_by_seek(source: RootContents) -> dict[int, int]:
 def _left_of(record: TreeRecord, numbers: Mapping[int, int]) -> frozenset[int]:
     """Branches of an older cycle whose baskets are not among those that are written anew."""
     out = set()
+    data = bytearray(record.payload)
     for number, branch in enumerate(record.branches):
-        seeks = table(bytearray(record.payload), branch, "seek")[: branch.write_basket].tolist()
+        seeks = table(data, branch, "seek")[: branch.write_basket].tolist()
         if branch.file_name or any(seek and seek not in numbers for seek in seeks):
             out.add(number)
     return frozenset(out)

@@ -75,6 +75,8 @@ def tree_headers(file: Any, class_name: bytes) -> int | None:
     if class_name in known:
         return known[class_name]
     name, depth = class_name.decode("utf-8", "replace"), 0
+    if getattr(uproot.classes.get(name), "__module__", "").startswith("uproot.models"):
+        return None  # a class of ROOT itself: no need to read the streamer info
     seen: set[str] = set()
     while name != "TTree":
         versions = file.streamers.get(name)
