@@ -127,7 +127,7 @@ class RootContents:
         for record in self.tree_records:
             if record.source is not None:
                 out += [
-                    Unread(record.name, plan.name, plan.interpretation)
+                    Unread(record.name, plan.name, plan.reason)
                     for plan in record.source.plans
                     if plan.kind == layout.LEFT
                 ]

@@ -97,6 +97,8 @@ class BranchPlan:
     tables: list[str] = field(default_factory=list)
     #: Whether the layout is to be tried on some data before it is relied upon.
     guessed: bool = False
+    #: Why there is no column, of kind ``LEFT``; shown to users.
+    reason: str = ""
 
     def table_of(self, part: BranchPart) -> str:
         """Table that a column is in."""

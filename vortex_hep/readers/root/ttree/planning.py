@@ -122,7 +122,7 @@ class TreeLayout:
         where = {**self._where, "branch": plan.name}
         if branch.file_name and any(seeks):
             name = branch.file_name.decode("utf-8", "replace")
-            plan.kind, plan.interpretation = layout.LEFT, f"its baskets are in another file, {name}"
+            plan.kind, plan.reason = layout.LEFT, f"its baskets are in another file, {name}"
             return
         try:
             plan.baskets = layout.find_baskets(branch, sizes, entries, seeks)
@@ -131,7 +131,7 @@ class TreeLayout:
         for ref in plan.baskets:
             if ref.embedded is None and not 0 < ref.seek <= self._file_size - ref.nbytes:
                 plan.kind = layout.LEFT
-                plan.interpretation = (
+                plan.reason = (
                     f"basket {ref.index} should end at byte {ref.seek + ref.nbytes}, but the file"
                     f" has {self._file_size}: it is damaged"
                 )
